@@ -31,7 +31,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TelegramSettings(Table, frozen=True):
-    """`[telegram]`: how to reach Telegram. The defaults are the real one; api_id and api_hash come from my.telegram.org."""
+    """`[telegram]`: how to reach Telegram. The defaults are the real one; my.telegram.org gives id and hash."""
 
     api_id: PositiveInt
     api_hash: str
@@ -101,8 +101,8 @@ class CmRefresh(Table, frozen=True):
 class CmTokens(Table, frozen=True):
     """`[cm.auth.response]`: dotted paths into the answer."""
 
-    access_token: str = "access_token"
-    refresh_token: str = "refresh_token"
+    access_token: str = "access_token"  # noqa: S105 - a path, not a secret
+    refresh_token: str = "refresh_token"  # noqa: S105 - a path, not a secret
     expires_in: str | None = None
     expires_unit: Annotated[str, Meta(pattern="^(s|ms|iso|epoch)$")] = "s"
 
