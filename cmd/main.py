@@ -1,0 +1,112 @@
+"""`telecine`: the root of the command line."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from telecine.core.errors import TelecineError
+
+# Command name -> (module of telecine.cmd, attribute). Modules are imported when their command is named, so that
+# `telecine --help` answers at once.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "init"),
+    "serve": ("serve", "serve"),
+    "work": ("work", "work"),
+    "login": ("login", "login"),
+    "import": ("imports", "import_"),
+    "status": ("status", "status"),
+    "search": ("search", "search"),
+    "token": ("token", "token"),
+    "emulator": ("emulator", "emulator"),
+    "demo": ("demo", "demo"),
+}
+SUMMARIES: dict[str, str] = {
+    "init": "Write a commented telecine.toml to start from.",
+    "serve": "Run the coordinator and the bot.",
+    "work": "Run a worker: lease, upload, report.",
+    "login": "Sign a worker's Telegram account in.",
+    "import": "Import titles, episodes and links from CM.",
+    "status": "Show queue, workers and accounts.",
+    "search": "Search the catalogue.",
+    "token": "Issue, list and revoke API tokens.",
+    "emulator": "Run the embedded Telegram, CM and source host alone.",
+    "demo": "Show everything, end to end, on this machine.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(f"telecine.cmd.{module}"), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 - a mistake in the table above
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="telecine")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("telecine.toml"),
+    envvar="TELECINE_CONFIG",
+    show_default=True,
+    show_envvar=True,
+    help="The settings to use.",
+)
+@click.option("-v", "--verbose", count=True, help="Say more: -v for progress, -vv for everything.")
+@click.pass_context
+def cli(ctx: click.Context, config: Path, verbose: int) -> None:
+    """Move a film and series catalogue into Telegram and serve it from there.
+
+    \b
+    On the main machine:    telecine init, telecine serve, telecine import
+    On every worker:        telecine init, telecine login, telecine work
+    To see it all at once:  telecine demo
+    """
+    ctx.obj = config
+    logging.basicConfig(
+        level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)],
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def main() -> None:
+    """Entry point of the console script: errors become one line on stderr and an exit status."""
+    try:
+        cli.main(standalone_mode=False)
+    except TelecineError as error:
+        click.echo(f"telecine: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        raise SystemExit(error.exit_status) from None
+    except click.Abort:
+        click.echo("telecine: interrupted", err=True)
+        raise SystemExit(130) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except click.exceptions.Exit as stop:
+        raise SystemExit(stop.exit_code) from None
+    except BrokenPipeError:
+        # the reader of a pipe has gone; do not complain while Python flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None

@@ -1,0 +1,38 @@
+"""How the daemons run: the event loop, and signals that ask for an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import uvloop
+
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on uvloop."""
+    return uvloop.run(main)
+
+
+def log_as_daemon() -> None:
+    """Daemons say what they do without being asked; libraries speak up only when something is wrong."""
+    if logging.getLogger().level > logging.INFO:
+        logging.getLogger("telecine").setLevel(logging.INFO)
+
+
+def stop_requested() -> asyncio.Event:
+    """An event that SIGTERM or SIGINT sets. A second signal ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask, number)
+    return stop

@@ -1,0 +1,35 @@
+"""What a command needs of `telecine.toml`, or a clear word about what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from telecine.core import config
+from telecine.core.config import Config
+from telecine.core.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def load(ctx: click.Context) -> Config:
+    """The settings named by `--config`."""
+    return config.load(path(ctx))
+
+
+def path(ctx: click.Context) -> Path:
+    """Where the settings are."""
+    assert isinstance(ctx.obj, Path)  # noqa: S101 - the root command has put it there
+    return ctx.obj
+
+
+def need(ctx: click.Context, table: str, value: T | None) -> T:
+    """`value`, or a ConfigError that says which table of which file to write."""
+    if value is None:
+        raise ConfigError(
+            f"{path(ctx)}: the table [{table}] is missing and `telecine {ctx.info_name}` needs it",
+            hint="`telecine init` writes an example of every table",
+        )
+    return value

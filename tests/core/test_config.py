@@ -1,0 +1,102 @@
+"""Settings: what is wrong is named, secrets come from elsewhere, the example holds every key."""
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from telecine.core import config
+from telecine.core.config import Config
+from telecine.core.errors import ConfigError
+
+WORKER = {"name": "cm-ember", "coordinator_url": "http://c", "token": "t", "session": "ember.session"}
+
+
+def decode(document: dict[str, Any], environ: dict[str, str] | None = None, folder: Path = Path("/srv")) -> Config:
+    return config.decode(document, path=folder / "telecine.toml", environ=environ or {})
+
+
+def test_an_empty_file_is_all_defaults() -> None:
+    assert decode({}) == Config()
+
+
+def test_paths_are_relative_to_the_file() -> None:
+    worker = decode({"worker": WORKER}).worker
+    assert worker is not None
+    assert worker.session == Path("/srv/ember.session")
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        ({"wroker": {}}, "unknown field `wroker`"),
+        ({"worker": WORKER | {"prots": 1}}, "worker: Object contains unknown field `prots`"),
+        ({"worker": {"name": "x"}}, "worker: Object missing required field `coordinator_url`"),
+        ({"worker": WORKER | {"connections": 99}}, "worker.connections: Expected `int` <= 16"),
+        ({"worker": WORKER | {"connections": "four"}}, "worker.connections: Expected `int`, got `str`"),
+        ({"worker": WORKER | {"name": "Not A Name"}}, "worker.name: Expected `str` matching regex"),
+        ({"coordinator": {"secret": "short"}}, "coordinator.secret: Expected `str` of length >= 32"),
+        ({"telegram": {"api_id": 0, "api_hash": "h"}}, "telegram.api_id: Expected `int` >= 1"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_file_key_and_what_was_expected(document: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(complaint)) as raised:
+        decode(document)
+    assert "/srv/telecine.toml" in str(raised.value)
+
+
+def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from-file\n")
+    document = {
+        "worker": WORKER | {"token": "${file:token}"},
+        "telegram": {"api_id": 1, "api_hash": "a${env:HASH}b"},
+    }
+    settings = decode(document, {"HASH": "from-env"}, tmp_path)
+    assert settings.worker is not None
+    assert settings.worker.token == "from-file"
+    assert settings.telegram is not None
+    assert settings.telegram.api_hash == "afrom-envb"
+
+
+@pytest.mark.parametrize("reference", ["${env:NOT_SET}", "${file:not-there}"])
+def test_a_secret_that_is_not_there_is_named(reference: str) -> None:
+    with pytest.raises(ConfigError, match=r"worker\.token"):
+        decode({"worker": WORKER | {"token": reference}})
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        config.load(tmp_path / "telecine.toml")
+    assert raised.value.hint is not None
+    assert "telecine init" in raised.value.hint
+
+
+def test_broken_toml_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "telecine.toml"
+    path.write_text("[worker\n")
+    with pytest.raises(ConfigError, match="line 1"):
+        config.load(path)
+
+
+def keys(table: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    for field in msgspec.structs.fields(table):
+        kinds = (field.type, *getattr(field.type, "__args__", ()))
+        inner = next((k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)), None)
+        if inner is not None and not hasattr(field.type, "__origin__"):
+            yield from keys(inner, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}"
+
+
+def test_the_example_and_the_reference_hold_every_setting() -> None:
+    example = files("telecine.core").joinpath("telecine.example.toml").read_text()
+    reference = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    for key in keys(Config):
+        table, _, name = key.rpartition(".")
+        assert f"`{name}`" in reference, f"docs/configuration.md does not tell of {key}"
+        if not table.startswith("cm"):
+            assert re.search(rf"^(# )?{name} = ", example, re.MULTILINE), f"the example does not show {key}"
