@@ -7,15 +7,28 @@ agree. Telegram channel ids are the positive ids of MTProto (the Bot API writes 
 from __future__ import annotations
 
 import enum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from telecine.core.catalogue import CatalogueCounts
+from telecine.core.catalogue import CatalogueCounts, Title, VariantSummary
+from telecine.core.codes import PART_COUNT_MAX
 from telecine.core.leases import Reason, VariantState
 from telecine.core.quality import Quality
 
 CLAIM_WAIT_MAX_S = 30.0
 SOURCES_PER_LEASE_MAX = 100
+DETAIL_CHARS_MAX = 500
+PROBLEM_TYPE = "urn:telecine:problem:"  # followed by the `code` of an error
+
+# What arrives is checked against these when it is decoded, not when a message is built.
+Int64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # the widest that the database holds
+Seconds = Annotated[float, Meta(ge=0, le=10**9)]
+PartNumber = Annotated[int, Meta(ge=1, le=PART_COUNT_MAX)]
+Word = Annotated[str, Meta(min_length=1, max_length=128)]
+Detail = Annotated[str, Meta(max_length=DETAIL_CHARS_MAX)]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,9 +41,9 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Hello(Message, frozen=True):
     """`POST /v1/workers/hello`: a worker process starts. Leases of the worker's earlier boots are taken back."""
 
-    boot_id: str
-    version: str
-    telegram_user_id: int
+    boot_id: Word
+    version: Word
+    telegram_user_id: Int64
     premium: bool
 
 
@@ -56,7 +69,7 @@ class Welcome(Message, frozen=True):
 class ChannelOpened(Message, frozen=True):
     """`POST /v1/channels/{id}/opened`. Idempotent."""
 
-    telegram_id: int
+    telegram_id: Int64
 
 
 # ---- leases --------------------------------------------------------------------------------------
@@ -68,11 +81,11 @@ class ClaimRequest(Message, frozen=True):
     A repeated `request_id` returns the same lease while it lives, so that a lost reply strands none.
     """
 
-    boot_id: str
-    request_id: str
-    wait_s: float = 0.0
-    disk_free_bytes: int = 0
-    file_bytes_max: int = 0
+    boot_id: Word
+    request_id: Word
+    wait_s: Seconds = 0.0
+    disk_free_bytes: Int64 = 0
+    file_bytes_max: Int64 = 0
 
 
 class SourceRef(Message, frozen=True):
@@ -110,15 +123,15 @@ class Stage(enum.StrEnum):
 class Progress(Message, frozen=True):
     lease: str
     stage: Stage
-    link_id: int | None = None
-    bytes_done: int = 0
-    bytes_total: int | None = None
+    link_id: Int64 | None = None
+    bytes_done: Int64 = 0
+    bytes_total: Int64 | None = None
 
 
 class BeatRequest(Message, frozen=True):
     """`POST /v1/leases/beat`: all leases of a worker at once, every third of the lease's time."""
 
-    boot_id: str
+    boot_id: Word
     leases: tuple[Progress, ...] = ()
 
 
@@ -144,25 +157,25 @@ class BeatAnswer(Message, frozen=True):
 class SourceReport(Message, frozen=True):
     """What became of one link. `reason` None: it was used. `detail` is for operators, 500 characters at most."""
 
-    link_id: int
+    link_id: Int64
     reason: Reason | None
-    detail: str | None = None
-    bytes_read: int = 0
-    seconds: float = 0.0
+    detail: Detail | None = None
+    bytes_read: Int64 = 0
+    seconds: Seconds = 0.0
 
 
 class ObjectReport(Message, frozen=True):
     """One message that was sent."""
 
-    part_no: int
-    part_count: int
-    channel_id: int
-    message_id: int
-    size_bytes: int
-    sha256: str
-    duration_s: float | None = None
-    width_px: int | None = None
-    height_px: int | None = None
+    part_no: PartNumber
+    part_count: PartNumber
+    channel_id: Int64
+    message_id: Int64
+    size_bytes: Int64
+    sha256: Digest
+    duration_s: Seconds | None = None
+    width_px: Int64 | None = None
+    height_px: Int64 | None = None
 
 
 class SettleDone(Message, frozen=True, tag="done"):
@@ -170,7 +183,7 @@ class SettleDone(Message, frozen=True, tag="done"):
 
     objects: tuple[ObjectReport, ...]
     sources: tuple[SourceReport, ...]
-    plan: str
+    plan: Word
 
 
 class SettleFailed(Message, frozen=True, tag="failed"):
@@ -178,14 +191,14 @@ class SettleFailed(Message, frozen=True, tag="failed"):
 
     reason: Reason
     sources: tuple[SourceReport, ...]
-    detail: str | None = None
+    detail: Detail | None = None
 
 
 class SettleFloodWait(Message, frozen=True, tag="flood_wait"):
     """Telegram makes the account wait. The account is parked, the attempt given back."""
 
-    wait_s: float
-    request: str
+    wait_s: Seconds
+    request: Word
     sources: tuple[SourceReport, ...] = ()
 
 
@@ -201,7 +214,7 @@ Outcome = SettleDone | SettleFailed | SettleFloodWait | SettleReleased
 class SettleRequest(Message, frozen=True):
     """`POST /v1/leases/{lease}/settle`. Fenced: 409 for a lease that is lost. A repeat of a settled one answers 200."""
 
-    boot_id: str
+    boot_id: Word
     outcome: Outcome
 
 
@@ -241,8 +254,37 @@ class Status(Message, frozen=True):
     channels: int
 
 
+class TitlePage(Message, frozen=True):
+    """`GET /v1/titles?q=&limit=&offset=`. A page shorter than `limit` is the last one."""
+
+    titles: tuple[Title, ...]
+
+
+class VariantPage(Message, frozen=True):
+    """`GET /v1/variants?state=&after=&limit=`: in order of the code. `after` continues it; None at the end."""
+
+    variants: tuple[VariantSummary, ...]
+    after: str | None
+
+
+class VariantMoved(Message, frozen=True):
+    """`POST /v1/variants/{code}/retry` and `/cancel`: where the variant is now."""
+
+    code: str
+    state: VariantState
+
+
+class Workers(Message, frozen=True):
+    """`GET /v1/workers`."""
+
+    workers: tuple[WorkerStatus, ...]
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Every error of the API: an RFC 9457 problem document, `application/problem+json`."""
+    """Every error of the API: an RFC 9457 problem document, `application/problem+json`.
+
+    `type` is PROBLEM_TYPE followed by the code of an error in `core.errors`, or `about:blank` for one of HTTP itself.
+    """
 
     type: str
     title: str
