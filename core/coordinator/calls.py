@@ -1,0 +1,100 @@
+"""What all calls share: where they hang, how a request is read and an answer written."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from telecine.core.coordinator.claims import Claims
+from telecine.core.coordinator.services import Services
+from telecine.core.coordinator.tokens import Identity, Scope
+from telecine.core.errors import InputError
+from telecine.core.protocol import Int64
+
+BODY_BYTES_MAX = 1024 * 1024
+BODY_WAIT_S = 30.0
+
+SERVICES = web.AppKey("services", Services)
+CLAIMS = web.AppKey("claims", Claims)
+IDENTITY = web.RequestKey("identity", Identity)
+REQUEST_ID = web.RequestKey("request_id", str)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+T = TypeVar("T")
+
+ANYONE: frozenset[Scope] = frozenset()
+WORKERS = frozenset({Scope.WORKER})
+OPERATORS = frozenset({Scope.OPERATOR})
+BOTH = WORKERS | OPERATORS
+
+
+class Route(NamedTuple):
+    """One call: its address, its handler and the scopes that reach it (`ANYONE`: no token is asked for)."""
+
+    method: str
+    path: str
+    handler: Handler
+    scopes: frozenset[Scope]
+
+
+async def read_body(request: web.Request, message: type[T]) -> T:
+    """The JSON body as a `message`. Raises InputError that names the field which is wrong."""
+    try:
+        async with asyncio.timeout(BODY_WAIT_S):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except HttpProcessingError as error:
+        raise InputError("the body does not arrive as its headers say") from error
+    try:
+        return msgspec.json.decode(body, type=message)
+    except msgspec.ValidationError as error:
+        raise _input_error(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise InputError("the body is not JSON", hint="send one JSON object, encoded as UTF-8") from error
+
+
+def read_query(request: web.Request, message: type[T]) -> T:
+    """The query parameters as a `message`. Raises InputError that names the parameter which is wrong."""
+    repeated = next((name for name in request.query if len(request.query.getall(name)) > 1), None)
+    if repeated is not None:
+        raise InputError("this parameter is given more than once", field=repeated)
+    return _convert(dict(request.query), message)
+
+
+def path_number(request: web.Request, name: str) -> int:
+    """A number in the path. Raises InputError."""
+    return _convert({name: request.match_info[name]}, dict[str, Int64])[name]
+
+
+def answer(message: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A message as JSON."""
+    body = msgspec.json.encode(message)
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def _convert(pairs: Mapping[str, str], message: Any) -> Any:
+    try:
+        return msgspec.convert(pairs, message, strict=False)
+    except msgspec.ValidationError as error:
+        raise _input_error(str(error)) from error
+
+
+_AT = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$?(?P<where>[^`]*)`)?", re.DOTALL)
+_FIELD = re.compile(r"(?:missing required|unknown) field `(?P<name>[^`]*)`")
+
+
+def _input_error(message: str) -> InputError:
+    """Split msgspec's `Expected `int`, got `str` - at `$.wait_s`` into what and where."""
+    match = _AT.fullmatch(message)
+    what, where = (match["what"], match["where"] or "") if match else (message, "")
+    named = _FIELD.search(what)
+    if named is not None:
+        where = f"{where}.{named['name']}"
+    return InputError(what, field=where.lstrip(".") or None)

@@ -1,0 +1,101 @@
+"""Claiming with patience: a worker's long poll for the next lease, and leases whose claimer is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+
+from telecine.core.clock import Clock
+from telecine.core.errors import TelecineError
+from telecine.core.protocol import CLAIM_WAIT_MAX_S, ClaimRequest, Lease, SettleReleased
+from telecine.core.queue import Queue
+
+logger = logging.getLogger(__name__)
+
+
+class Claims:
+    """Claims for callers that may wait and may go away."""
+
+    def __init__(self, queue: Queue, clock: Clock) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._closing = asyncio.Event()
+        self._asking: Counter[tuple[str, str]] = Counter()
+        self._returning: set[asyncio.Task[None]] = set()
+
+    async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
+        """A lease; None after `request.wait_s`, or at once when the coordinator stops.
+
+        Cancelled in the middle, it leaves no lease behind. Raises what `Queue.claim` raises.
+        """
+        asked = (worker, request.request_id)
+        self._asking[asked] += 1
+        try:
+            return await self._poll(worker, request)
+        finally:
+            self._asking[asked] -= 1
+            if not self._asking[asked]:
+                del self._asking[asked]
+
+    def close(self) -> None:
+        """Answer everyone who waits; from now on nobody waits."""
+        self._closing.set()
+
+    @property
+    def is_closing(self) -> bool:
+        return self._closing.is_set()
+
+    async def wait_closed(self) -> None:
+        """Wait for the leases that are being given back."""
+        await asyncio.gather(*self._returning)
+
+    async def _poll(self, worker: str, request: ClaimRequest) -> Lease | None:
+        deadline_s = self._clock.monotonic_s() + min(request.wait_s, CLAIM_WAIT_MAX_S)
+        lease = None if self._closing.is_set() else await self._attempt(worker, request)
+        while lease is None and not self._closing.is_set():
+            left_s = deadline_s - self._clock.monotonic_s()
+            if left_s <= 0:
+                break
+            # The wait begins before the next attempt, so that work that comes in between is not slept through.
+            woken = asyncio.create_task(self._wait_for_work(left_s))
+            try:
+                lease = await self._attempt(worker, request)
+                if lease is None:
+                    await woken
+            finally:
+                woken.cancel()
+        return lease
+
+    async def _wait_for_work(self, timeout_s: float) -> None:
+        work = asyncio.create_task(self._queue.wait_for_work(timeout_s))
+        closing = asyncio.create_task(self._closing.wait())
+        try:
+            await asyncio.wait({work, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+        finally:
+            work.cancel()
+            closing.cancel()
+
+    async def _attempt(self, worker: str, request: ClaimRequest) -> Lease | None:
+        attempt = asyncio.create_task(self._queue.claim(worker, request))
+        try:
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            # The caller is gone but the claim may have been committed, or be about to.
+            returning = asyncio.create_task(self._give_back(worker, request.request_id, attempt))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            raise
+
+    async def _give_back(self, worker: str, request_id: str, attempt: asyncio.Task[Lease | None]) -> None:
+        try:
+            lease = await attempt
+            if lease is None or self._asking[worker, request_id]:
+                return  # a repeat of the same request is being answered with this lease
+            await self._queue.settle(worker, lease.lease, SettleReleased())
+        except TelecineError as error:
+            logger.info("a lease of %s could not be given back and will expire: %s", worker, error)
+        else:
+            logger.info("gave back the lease of %s: %s is gone", lease.code, worker)

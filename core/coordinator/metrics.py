@@ -1,0 +1,68 @@
+"""What the coordinator counts, printed in Prometheus' text format (version 0.0.4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+Labels = tuple[tuple[str, str], ...]
+
+_HELP = {
+    "telecine_http_requests_total": ("counter", "Requests answered, by call and status."),
+    "telecine_http_request_seconds_total": (
+        "counter",
+        "Time spent answering, by call; long-polls and streams included.",
+    ),
+    "telecine_claims_total": ("counter", "Claims answered, with a lease or without one."),
+    "telecine_settled_total": ("counter", "Leases settled, by outcome."),
+    "telecine_swept_total": ("counter", "Variants that time moved: leases expired, delays over."),
+    "telecine_variants": ("gauge", "Upload targets, by state."),
+    "telecine_links": ("gauge", "Source links within their variants, by fate."),
+    "telecine_objects": ("gauge", "Telegram messages that hold a part."),
+    "telecine_deliveries": ("gauge", "Deliveries recorded."),
+    "telecine_workers_seen": ("gauge", "Workers heard of within the last lease time."),
+    "telecine_account_parked_seconds": ("gauge", "How long Telegram still makes an account wait."),
+}
+
+
+class Metrics:
+    """Counters since the start. Names are declared above; an unknown one is a KeyError."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, Labels]] = Counter()
+        self._seconds: dict[tuple[str, Labels], float] = {}
+
+    def count(self, name: str, by: int = 1, **labels: str) -> None:
+        self._counts[name, _labels(labels)] += by
+
+    def add_seconds(self, name: str, seconds: float, **labels: str) -> None:
+        key = (name, _labels(labels))
+        self._seconds[key] = self._seconds.get(key, 0.0) + seconds
+
+    def render(self, gauges: Iterable[tuple[str, Mapping[str, str], float]] = ()) -> str:
+        """Everything counted, and `gauges` of (name, labels, value) that were just measured."""
+        samples: dict[str, list[tuple[Labels, float]]] = {}
+        for (name, labels), value in (*self._counts.items(), *self._seconds.items()):
+            samples.setdefault(name, []).append((labels, value))
+        for name, pairs, value in gauges:
+            samples.setdefault(name, []).append((_labels(pairs), value))
+        lines: list[str] = []
+        for name in sorted(samples):
+            kind, meaning = _HELP[name]
+            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
+            lines += [f"{name}{_braces(labels)} {value:.10g}" for labels, value in sorted(samples[name])]
+        return "\n".join(lines) + "\n"
+
+
+def _labels(pairs: Mapping[str, str]) -> Labels:
+    return tuple(sorted(pairs.items()))
+
+
+def _braces(labels: Labels) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,40 @@
+"""The loop that lets time pass for the queue."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from telecine.core.clock import Clock
+from telecine.core.errors import StoreError, UnavailableError
+from telecine.core.leases import Sweeper, Swept
+
+logger = logging.getLogger(__name__)
+
+SWEEP_PAUSE_S_MIN = 0.05  # something that stays due must not keep the loop spinning
+
+
+async def sweep_forever(
+    sweeper: Sweeper, clock: Clock, interval_s: float, *, on_swept: Callable[[Swept], None] | None = None
+) -> None:
+    """Sweep, then wait for the next due time or `interval_s`, whichever comes first; until cancelled.
+
+    A database that does not answer is tried again after `interval_s`; anything else ends the loop with its error.
+    `on_swept` hears of every sweep that moved something.
+    """
+    while True:
+        try:
+            swept = await sweeper.sweep()
+        except (StoreError, UnavailableError):
+            logger.exception("the queue could not be swept; trying again in %g s", interval_s)
+            await clock.sleep(interval_s)
+            continue
+        if on_swept is not None and (swept.expired or swept.promoted):
+            on_swept(swept)
+        await clock.sleep(_pause_s(swept, clock.now_ms(), interval_s))
+
+
+def _pause_s(swept: Swept, now_ms: int, interval_s: float) -> float:
+    if swept.next_due_ms is None:
+        return interval_s
+    return min(interval_s, max(SWEEP_PAUSE_S_MIN, (swept.next_due_ms - now_ms) / 1000))
