@@ -79,7 +79,7 @@ def answer(message: Any, *, status: int = 200, headers: Mapping[str, str] | None
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
-def _convert(pairs: Mapping[str, str], message: Any) -> Any:
+def _convert(pairs: Mapping[str, str], message: type[T]) -> T:
     try:
         return msgspec.convert(pairs, message, strict=False)
     except msgspec.ValidationError as error:

@@ -11,7 +11,7 @@ _HELP = {
     "telecine_http_requests_total": ("counter", "Requests answered, by call and status."),
     "telecine_http_request_seconds_total": (
         "counter",
-        "Time spent answering, by call; long-polls and streams included.",
+        "Time spent answering, by call, waiting included.",
     ),
     "telecine_claims_total": ("counter", "Claims answered, with a lease or without one."),
     "telecine_settled_total": ("counter", "Leases settled, by outcome."),

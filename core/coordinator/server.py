@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from aiohttp import web
 
@@ -66,8 +65,7 @@ class CoordinatorServer:
         """Take no new request, answer long polls at once, finish what is running. Safe to call twice."""
         if self._sweeping is not None:
             self._sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeping
+            await asyncio.wait({self._sweeping})  # its error, if it had one, is `failed`'s to raise
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

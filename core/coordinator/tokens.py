@@ -151,7 +151,7 @@ class Tokens:
                 options={"require": ["iss", "aud", "iat", "exp", "jti"], "verify_exp": False, "verify_iat": False},
             )
             claims = msgspec.convert(payload, Claims)
-        except (jwt.InvalidTokenError, msgspec.ValidationError) as error:
+        except (jwt.InvalidTokenError, msgspec.ValidationError, RecursionError) as error:
             raise UnauthorizedError("the token does not hold") from error
         if claims.iat > self._clock.now_ms() // 1000 + CLOCK_SKEW_S:
             raise UnauthorizedError("the token is from the future", hint="compare the clocks of the machines")
@@ -166,6 +166,6 @@ def _bearer(header: str | None) -> str:
         raise UnauthorizedError("this call needs a token", hint="send `Authorization: Bearer …`")
     scheme, _, token = header.partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or not token or len(token) > TOKEN_CHARS_MAX:
+    if scheme.lower() != "bearer" or not token.isascii() or not 0 < len(token) <= TOKEN_CHARS_MAX:
         raise UnauthorizedError("the Authorization header holds no bearer token")
     return token
