@@ -13,7 +13,10 @@
     │   └── CmAuthError           CM refuses the login
     ├── SourceError               a source link cannot be used; carries its `Reason`
     ├── TelegramError             Telegram refuses; carries its own error name
-    │   └── FloodWaitError        Telegram asks to wait; carries seconds and the request
+    │   ├── FloodWaitError        Telegram asks to wait; carries seconds and the request
+    │   ├── FileRefusedError      a bot's `file_id` does not hold (`core.delivery`)
+    │   ├── PostRefusedError      a channel's message cannot be copied (`core.delivery`)
+    │   └── ChatClosedError       a user cannot be written to (`core.delivery`)
     └── StoreError                the database cannot be used
 
 Each carries a stable `code` for machines, a message for the person who can act on it, and optionally a `hint`

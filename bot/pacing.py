@@ -1,0 +1,111 @@
+"""How fast messages go out, and what happens when Telegram says wait.
+
+Telegram lets a bot send about one message a second to a chat and thirty a second overall; an album counts as its
+items. Both are kept by spacing, so that a burst never earns a wait that would hold everybody up.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from aiogram import Bot
+from aiogram.client.session.middlewares.base import BaseRequestMiddleware, NextRequestMiddlewareType
+from aiogram.exceptions import TelegramRetryAfter
+from aiogram.methods import (
+    CopyMessage,
+    EditMessageText,
+    Response,
+    SendDocument,
+    SendMediaGroup,
+    SendMessage,
+    SendVideo,
+    TelegramMethod,
+)
+from aiogram.methods.base import TelegramType
+
+from telecine.core.clock import Clock
+from telecine.core.errors import FloodWaitError
+
+CHAT_SPACING_S = 1.0
+OVERALL_SPACING_S = 1 / 30
+QUEUE_WAIT_MAX_S = 60.0  # messages that would have to wait longer for their turn are refused
+RETRY_AFTER_MAX_S = 30.0  # longer waits are told to the user instead
+ATTEMPTS_MAX = 3
+CHATS_REMEMBERED_MAX = 10_000
+
+_TO_CHAT = (SendMessage, SendVideo, SendDocument, SendMediaGroup, CopyMessage)
+
+logger = logging.getLogger(__name__)
+
+
+class Pace:
+    """When the next message may go out: to a chat, and at all."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._overall_free_at_s = 0.0
+        self._chat_free_at_s: dict[int | str, float] = {}
+
+    async def turn(self, chat_id: int | str | None, messages: int, what: str) -> None:
+        """Wait until `messages` more may be sent to the chat (None: the chat's own pace does not matter).
+
+        Raises FloodWaitError, naming `what`, where too much is waiting already.
+        """
+        if chat_id is not None:
+            await self._sleep_until(self._book_chat(chat_id, messages, what))
+        await self._sleep_until(self._book_overall(messages))
+
+    def _book_chat(self, chat_id: int | str, messages: int, what: str) -> float:
+        now = self._clock.monotonic_s()
+        at = max(now, self._chat_free_at_s.get(chat_id, now))
+        if at - now > QUEUE_WAIT_MAX_S:
+            raise FloodWaitError(round(at - now), what)
+        if len(self._chat_free_at_s) >= CHATS_REMEMBERED_MAX:
+            self._chat_free_at_s = {chat: free for chat, free in self._chat_free_at_s.items() if free > now}
+        self._chat_free_at_s[chat_id] = at + messages * CHAT_SPACING_S
+        return at
+
+    def _book_overall(self, messages: int) -> float:
+        at = max(self._clock.monotonic_s(), self._overall_free_at_s)
+        self._overall_free_at_s = at + messages * OVERALL_SPACING_S
+        return at
+
+    async def _sleep_until(self, at_s: float) -> None:
+        wait_s = at_s - self._clock.monotonic_s()
+        if wait_s > 0:
+            await self._clock.sleep(wait_s)
+
+
+class Pacing(BaseRequestMiddleware):
+    """Keeps the pace of everything that the bot sends, and sits through short waits that Telegram asks for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._pace = Pace(clock)
+
+    async def __call__(
+        self,
+        make_request: NextRequestMiddlewareType[TelegramType],
+        bot: Bot,
+        method: TelegramMethod[TelegramType],
+    ) -> Response[TelegramType]:
+        """Raises FloodWaitError for a wait over `RETRY_AFTER_MAX_S`, or one that is asked for again and again."""
+        attempts = 0
+        while True:
+            attempts += 1
+            await self._take_turn(method)
+            try:
+                return await make_request(bot, method)
+            except TelegramRetryAfter as error:
+                wait_s, name = error.retry_after, method.__api_method__
+                if wait_s > RETRY_AFTER_MAX_S or attempts == ATTEMPTS_MAX:
+                    raise FloodWaitError(wait_s, name) from error
+            logger.warning("Telegram asks to wait %d s before %s", wait_s, name)
+            await self._clock.sleep(wait_s)
+
+    async def _take_turn(self, method: TelegramMethod[TelegramType]) -> None:
+        if isinstance(method, _TO_CHAT):
+            messages = len(method.media) if isinstance(method, SendMediaGroup) else 1
+            await self._pace.turn(method.chat_id, messages, method.__api_method__)
+        elif isinstance(method, EditMessageText):
+            await self._pace.turn(None, 1, method.__api_method__)

@@ -1,0 +1,55 @@
+"""Search: a user types words, the bot lists titles."""
+
+from __future__ import annotations
+
+from aiogram import F, Router
+from aiogram.filters import Command
+from aiogram.types import CallbackQuery, Message
+
+from telecine.bot import screens, words
+from telecine.bot.presses import ShowList
+from telecine.bot.screens import Origin, Screen
+from telecine.bot.showing import query_behind, show
+from telecine.core.catalogue import Catalogue
+from telecine.core.config import BotSettings
+
+LETTERS_MIN = 2
+_IDEOGRAPHS_FROM = 0x2E80  # from here on one character is a word
+
+
+def router() -> Router:
+    search = Router(name="search")
+    search.message.register(list_all, Command("browse"))
+    search.message.register(find_titles, F.text, ~F.text.startswith("/"))
+    search.callback_query.register(turn_page, ShowList.filter())
+    return search
+
+
+async def list_all(message: Message, catalogue: Catalogue, settings: BotSettings) -> None:
+    await show(message, await list_titles(Origin(), catalogue, settings))
+
+
+async def find_titles(message: Message, catalogue: Catalogue, settings: BotSettings) -> None:
+    query = screens.query_in(message.text or "")
+    if is_too_short(query):
+        await message.answer(words.TOO_SHORT)
+        return
+    await show(message, await list_titles(Origin(query), catalogue, settings))
+
+
+async def turn_page(press: CallbackQuery, callback_data: ShowList, catalogue: Catalogue, settings: BotSettings) -> None:
+    origin = Origin(query_behind(press), callback_data.page)
+    await show(press, await list_titles(origin, catalogue, settings))
+
+
+async def list_titles(origin: Origin, catalogue: Catalogue, settings: BotSettings) -> Screen:
+    """A page of what the catalogue finds. One title more than fits is asked for, to know whether a page follows."""
+    size = settings.page_size
+    titles = await catalogue.search(origin.query, limit=size + 1, offset=origin.page * size)
+    return screens.title_list(origin, titles, size)
+
+
+def is_too_short(query: str) -> bool:
+    """Whether a text holds too little to search for."""
+    weights = (LETTERS_MIN if ord(char) >= _IDEOGRAPHS_FROM else 1 for char in query if char.isalnum())
+    return sum(weights) < LETTERS_MIN
