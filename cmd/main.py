@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="telecine")
+@click.version_option(package_name="telecine", prog_name="telecine")
 @click.option(
     "-c",
     "--config",

@@ -40,9 +40,7 @@ def issue(ctx: click.Context, worker: str | None, operator: str | None, days: in
 
     async def go() -> str:
         async with _tokens(ctx) as tokens:
-            text, _ = await tokens.issue(
-                worker or operator or "", scope, ttl_s=days * DAY_S, jti=secrets.token_hex(8)
-            )
+            text, _ = await tokens.issue(worker or operator or "", scope, ttl_s=days * DAY_S, jti=secrets.token_hex(8))
             return text
 
     click.echo(run(go()))

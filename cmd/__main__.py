@@ -1,0 +1,5 @@
+"""`python -m telecine.cmd`: the same as `telecine`."""
+
+from telecine.cmd.main import main
+
+main()

@@ -1,0 +1,93 @@
+"""How operators' commands reach the coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+import click
+import msgspec
+
+from telecine.cmd import settings
+from telecine.core.config import OperatorSettings
+from telecine.core.errors import (
+    ConfigError,
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    NotFoundError,
+    TelecineError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from telecine.core.protocol import Problem
+
+T = TypeVar("T")
+
+TIMEOUT_S = 60.0
+_ERRORS: dict[int, type[TelecineError]] = {
+    error.http_status: error
+    for error in (InputError, UnauthorizedError, ForbiddenError, NotFoundError, ConflictError, UnavailableError)
+}
+
+
+class Api:
+    """The coordination API with an operator's token. An async context manager."""
+
+    def __init__(self, operator: OperatorSettings) -> None:
+        if operator.token is None:
+            raise ConfigError(
+                "operator.token is missing",
+                hint="`telecine token issue --operator NAME` on the main machine prints one",
+            )
+        self._base = operator.coordinator_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {operator.token}"}
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            headers=self._headers, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), auto_decompress=True
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def get(self, path: str, kind: type[T], query: Mapping[str, str | int] | None = None) -> T:
+        """Raises the TelecineError that the coordinator answers with; UnavailableError where it does not answer."""
+        return await self._call("GET", path, kind, query)
+
+    async def post(self, path: str, kind: type[T]) -> T:
+        return await self._call("POST", path, kind, None)
+
+    async def _call(self, method: str, path: str, kind: type[T], query: Mapping[str, str | int] | None) -> T:
+        try:
+            async with self._session.request(method, self._base + path, params=query, allow_redirects=False) as reply:
+                body = await reply.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(
+                f"no coordinator answers at {self._base}: {str(error) or type(error).__name__}",
+                hint="is `telecine serve` running, and is operator.coordinator_url right?",
+            ) from error
+        if reply.status >= 400:
+            raise _refusal(reply.status, body)
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as error:
+            raise UnavailableError(f"{self._base} does not answer like a coordinator: {error}") from error
+
+
+def connect(ctx: click.Context) -> Api:
+    """The API as the command's settings reach it."""
+    return Api(settings.load(ctx).operator)
+
+
+def _refusal(status: int, body: bytes) -> TelecineError:
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except msgspec.DecodeError:
+        return UnavailableError(f"the coordinator answers with status {status}")
+    return _ERRORS.get(status, TelecineError)(problem.detail, hint=problem.hint, field=problem.field)

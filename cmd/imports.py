@@ -1,0 +1,57 @@
+"""`telecine import`: fetch the catalogue from CM."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from telecine.cmd.api import Api, connect
+from telecine.cmd.running import run
+from telecine.core.catalogue import ImportCounts, ImportRun, ImportState
+from telecine.core.errors import CmError
+
+POLL_S = 0.5
+
+
+@click.command("import")
+@click.pass_context
+def import_(ctx: click.Context) -> None:
+    """Import titles, episodes and every source link from CM, and queue what is new.
+
+    The coordinator does the work and this command shows how far it is. Repeating an import changes only what CM
+    changed: no link is lost, nothing is queued twice.
+    """
+
+    async def go() -> ImportRun:
+        async with connect(ctx) as api:
+            started = await api.post("/v1/imports", ImportRun)
+            return await _follow(api, started)
+
+    finished = run(go())
+    click.echo(_sentence(finished.counts))
+    if finished.rejected:
+        click.echo(
+            f"{finished.rejected} titles were malformed and left out; the coordinator's log names them", err=True
+        )
+    if finished.state is ImportState.FAILED:
+        raise CmError(f"the import failed: {finished.error}", hint="what was imported before that stays")
+
+
+async def _follow(api: Api, current: ImportRun) -> ImportRun:
+    while current.state is ImportState.RUNNING:
+        if sys.stderr.isatty():
+            click.echo(f"\r{_sentence(current.counts)}", nl=False, err=True)
+        await asyncio.sleep(POLL_S)
+        current = await api.get(f"/v1/imports/{current.id}", ImportRun)
+    if sys.stderr.isatty():
+        click.echo("\r", nl=False, err=True)
+    return current
+
+
+def _sentence(counts: ImportCounts) -> str:
+    return (
+        f"{counts.titles} titles ({counts.titles_new} new), {counts.episodes} episodes ({counts.episodes_new} new), "
+        f"{counts.links} links ({counts.links_new} new), {counts.variants} uploads planned ({counts.variants_new} new)"
+    )
