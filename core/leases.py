@@ -39,6 +39,18 @@ class LinkFate(enum.StrEnum):
     USED = "used"
 
 
+class AttemptOutcome(enum.StrEnum):
+    """How an attempt ended. The first four are a worker's report, the others were decided without it."""
+
+    DONE = "done"
+    FAILED = "failed"
+    FLOOD_WAIT = "flood_wait"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    RESTARTED = "restarted"  # the worker's process started anew
+    CANCELLED = "cancelled"
+
+
 class Event(enum.StrEnum):
     """What can happen to a variant."""
 
