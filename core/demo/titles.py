@@ -16,7 +16,8 @@ class Packing(enum.StrEnum):
 
     MP4 = "mp4"  # index first: goes out as it is
     MP4_INDEX_LAST = "mp4-index-last"  # must be remuxed
-    MKV = "mkv"  # B-frames and subtitles: must be remuxed
+    MKV = "mkv"  # must be remuxed
+    MKV_SUBTITLED = "mkv-subtitled"
     AVI = "avi"
     WEBM = "webm"  # does not play inside Telegram: goes out as a document
     CUT_SHORT = "cut-short"  # the first part of an MKV
@@ -49,13 +50,13 @@ class Trouble(enum.StrEnum):
 
 
 class Clip(msgspec.Struct, frozen=True):
-    """One encoded picture. `seed` makes it differ from all others; `noise` (0 to 100) makes it large."""
+    """One encoded picture. `seed` makes it differ from all others; `video_bytes` is the size to aim at."""
 
     seed: int
     height_px: int
     codec: Codec = Codec.H264
     seconds: float = 2.0
-    noise: int = 0
+    video_bytes: int | None = None
     has_audio: bool = True
 
     @property
@@ -115,15 +116,15 @@ _RAIN = Clip(6, 720)
 _MAPS, _MAPS_LOW = Clip(7, 1080), Clip(8, 360)
 _ORCHARD = Clip(9, 480, has_audio=False)
 _HARBOUR = Clip(10, 480, Codec.VP9)
-_REEL = Clip(11, 1080, seconds=4.0, noise=40)
-_REEL_TWO = Clip(12, 720, seconds=5.0, noise=60)
+_REEL = Clip(11, 1080, seconds=4.0, video_bytes=16_000_000)
+_REEL_TWO = Clip(12, 720, seconds=4.0, video_bytes=13_000_000)
 _NOTHING = Clip(8, 360)
 _FRAGMENT = Clip(13, 480)
 
 FILMS: tuple[Title, ...] = (
     _film(
         1, "The Lighthouse at Noon", 1958, "lighthouse noon",
-        Link(_LIGHTHOUSE, Packing.MKV, "The.Lighthouse.at.Noon.1958.1080p.BluRay.x264.mkv"),
+        Link(_LIGHTHOUSE, Packing.MKV_SUBTITLED, "The.Lighthouse.at.Noon.1958.1080p.BluRay.x264.mkv"),
         Link(_LIGHTHOUSE, Packing.MP4, "lighthouse-1080.mp4", "1080p", Trouble.GONE),
         Link(_LIGHTHOUSE_HD, Packing.MP4_INDEX_LAST, "The.Lighthouse.at.Noon.720p.mp4"),
         Link(_LIGHTHOUSE_HD, Packing.MP4, "lighthouse-720.mp4", "720p", Trouble.STALLING),
