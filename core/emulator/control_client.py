@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -27,7 +27,7 @@ class EmulatorControl:
         self._url = control_url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> EmulatorControl:
+    async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession()
         return self
 
