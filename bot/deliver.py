@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aiogram import F, Router
+from typing import Any
+
+from aiogram import Router
 from aiogram.filters import CommandObject, CommandStart
 from aiogram.types import CallbackQuery, Message
 
@@ -17,9 +19,15 @@ from telecine.core.errors import InputError, NotFoundError
 def router() -> Router:
     deliver = Router(name="deliver")
     deliver.message.register(send_linked, CommandStart(deep_link=True))
-    deliver.message.register(send_typed, F.text.func(variant_in).as_("code"))
+    deliver.message.register(send_typed, names_code)
     deliver.callback_query.register(send_chosen, SendVariant.filter())
     return deliver
+
+
+async def names_code(message: Message) -> dict[str, Any]:
+    """A filter: texts that are a code, which it hands on. (Not a magic filter: aiogram gives those a thread each.)"""
+    code = variant_in(message.text or "")
+    return {"code": code} if code else {}
 
 
 async def send_chosen(press: CallbackQuery, callback_data: SendVariant, desk: DeliveryDesk) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import math
 
-from aiogram import F, Router
+from aiogram import Router
 from aiogram.exceptions import AiogramError
-from aiogram.filters import ExceptionTypeFilter
 from aiogram.types import CallbackQuery, ErrorEvent, Message
 
 from telecine.bot import words
@@ -22,8 +21,13 @@ logger = logging.getLogger(__name__)
 def router() -> Router:
     """Handles what fails for a user. Failures of channel posts pass through: whoever polls decides on those."""
     failures = Router(name="failures")
-    failures.error.register(tell, ExceptionTypeFilter(Exception), F.update.message | F.update.callback_query)
+    failures.error.register(tell, concerns_user)
     return failures
+
+
+async def concerns_user(failure: ErrorEvent) -> bool:
+    """A filter."""
+    return failure.update.message is not None or failure.update.callback_query is not None
 
 
 async def tell(failure: ErrorEvent) -> None:

@@ -6,6 +6,7 @@ items. Both are kept by spacing, so that a burst never earns a wait that would h
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from aiogram import Bot
@@ -28,7 +29,6 @@ from telecine.core.errors import FloodWaitError
 
 CHAT_SPACING_S = 1.0
 OVERALL_SPACING_S = 1 / 30
-QUEUE_WAIT_MAX_S = 60.0  # messages that would have to wait longer for their turn are refused
 RETRY_AFTER_MAX_S = 30.0  # longer waits are told to the user instead
 ATTEMPTS_MAX = 3
 CHATS_REMEMBERED_MAX = 10_000
@@ -43,32 +43,31 @@ class Pace:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._overall = asyncio.Lock()  # first come, first served
         self._overall_free_at_s = 0.0
         self._chat_free_at_s: dict[int | str, float] = {}
 
-    async def turn(self, chat_id: int | str | None, messages: int, what: str) -> None:
-        """Wait until `messages` more may be sent to the chat (None: the chat's own pace does not matter).
+    async def turn(self, chat_id: int | str | None, messages: int) -> None:
+        """Wait until `messages` more may be sent to the chat (None: the pace of no chat matters)."""
+        while True:
+            await self._sleep_until(self._chat_is_free_at_s(chat_id))  # holds up nobody else
+            async with self._overall:
+                await self._sleep_until(self._overall_free_at_s)
+                if self._chat_is_free_at_s(chat_id) <= self._clock.monotonic_s():
+                    self._book(chat_id, messages)
+                    return
 
-        Raises FloodWaitError, naming `what`, where too much is waiting already.
-        """
-        if chat_id is not None:
-            await self._sleep_until(self._book_chat(chat_id, messages, what))
-        await self._sleep_until(self._book_overall(messages))
+    def _chat_is_free_at_s(self, chat_id: int | str | None) -> float:
+        return 0.0 if chat_id is None else self._chat_free_at_s.get(chat_id, 0.0)
 
-    def _book_chat(self, chat_id: int | str, messages: int, what: str) -> float:
+    def _book(self, chat_id: int | str | None, messages: int) -> None:
         now = self._clock.monotonic_s()
-        at = max(now, self._chat_free_at_s.get(chat_id, now))
-        if at - now > QUEUE_WAIT_MAX_S:
-            raise FloodWaitError(round(at - now), what)
+        self._overall_free_at_s = now + messages * OVERALL_SPACING_S
+        if chat_id is None:
+            return
         if len(self._chat_free_at_s) >= CHATS_REMEMBERED_MAX:
             self._chat_free_at_s = {chat: free for chat, free in self._chat_free_at_s.items() if free > now}
-        self._chat_free_at_s[chat_id] = at + messages * CHAT_SPACING_S
-        return at
-
-    def _book_overall(self, messages: int) -> float:
-        at = max(self._clock.monotonic_s(), self._overall_free_at_s)
-        self._overall_free_at_s = at + messages * OVERALL_SPACING_S
-        return at
+        self._chat_free_at_s[chat_id] = now + messages * CHAT_SPACING_S
 
     async def _sleep_until(self, at_s: float) -> None:
         wait_s = at_s - self._clock.monotonic_s()
@@ -106,6 +105,6 @@ class Pacing(BaseRequestMiddleware):
     async def _take_turn(self, method: TelegramMethod[TelegramType]) -> None:
         if isinstance(method, _TO_CHAT):
             messages = len(method.media) if isinstance(method, SendMediaGroup) else 1
-            await self._pace.turn(method.chat_id, messages, method.__api_method__)
+            await self._pace.turn(method.chat_id, messages)
         elif isinstance(method, EditMessageText):
-            await self._pace.turn(None, 1, method.__api_method__)
+            await self._pace.turn(None, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiogram import F, Router
+from aiogram import Router
 from aiogram.filters import Command
 from aiogram.types import CallbackQuery, Message
 
@@ -20,9 +20,14 @@ _IDEOGRAPHS_FROM = 0x2E80  # from here on one character is a word
 def router() -> Router:
     search = Router(name="search")
     search.message.register(list_all, Command("browse"))
-    search.message.register(find_titles, F.text, ~F.text.startswith("/"))
+    search.message.register(find_titles, is_query)
     search.callback_query.register(turn_page, ShowList.filter())
     return search
+
+
+async def is_query(message: Message) -> bool:
+    """A filter: texts that are not a command."""
+    return message.text is not None and not message.text.startswith("/")
 
 
 async def list_all(message: Message, catalogue: Catalogue, settings: BotSettings) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from aiogram import Bot, Dispatcher, F, Router
+from aiogram import Bot, Dispatcher, Router
 from aiogram.client.default import DefaultBotProperties
 from aiogram.client.session.base import BaseSession
 from aiogram.enums import ChatType, ParseMode
 from aiogram.exceptions import AiogramError, TelegramNotFound, TelegramUnauthorizedError
-from aiogram.types import BotCommand, LinkPreviewOptions
+from aiogram.types import BotCommand, LinkPreviewOptions, Message
 from aiogram.utils.token import TokenValidationError
 
 from telecine.bot import browse, deliver, failures, harvest, search, start, words
@@ -110,8 +110,12 @@ def _bot(telegram: TelegramSettings, session: BaseSession) -> Bot:
 def _private_chats(visitors: Visitors) -> Router:
     """The features for users, in the order in which they are asked; in groups the bot stays silent."""
     users = Router(name="users")
-    users.message.filter(F.chat.type == ChatType.PRIVATE)
+    users.message.filter(_is_private)
     users.message.middleware(visitors)
     users.callback_query.middleware(visitors)
     users.include_routers(start.router(), deliver.router(), browse.router(), search.router(), start.fallback_router())
     return users
+
+
+async def _is_private(message: Message) -> bool:
+    return message.chat.type == ChatType.PRIVATE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiogram import F, Router
+from aiogram import Router
 from aiogram.filters import Command, CommandStart
 from aiogram.types import CallbackQuery, Message
 
@@ -21,8 +21,7 @@ def router() -> Router:
 def fallback_router() -> Router:
     """Comes last: nothing is left without an answer."""
     fallback = Router(name="fallback")
-    fallback.message.register(unknown_command, F.text.startswith("/"))
-    fallback.message.register(not_text)
+    fallback.message.register(not_understood)
     fallback.callback_query.register(stale)
     return fallback
 
@@ -35,12 +34,8 @@ async def explain(message: Message) -> None:
     await message.answer(words.HELP)
 
 
-async def unknown_command(message: Message) -> None:
-    await message.answer(words.UNKNOWN_COMMAND)
-
-
-async def not_text(message: Message) -> None:
-    await message.answer(words.NOT_TEXT)
+async def not_understood(message: Message) -> None:
+    await message.answer(words.UNKNOWN_COMMAND if message.text else words.NOT_TEXT)
 
 
 async def stale(press: CallbackQuery) -> None:
