@@ -1,0 +1,1 @@
+"""The worker: takes leases, opens sources, moves their bytes into Telegram, reports back."""
