@@ -12,9 +12,10 @@ from telecine.core.coordinator import (
     status_routes,
     worker_routes,
 )
-from telecine.core.coordinator.calls import BODY_BYTES_MAX, CLAIMS, SERVICES, Route
+from telecine.core.coordinator.calls import BODY_BYTES_MAX, CLAIMS, OVERVIEW, SERVICES, Route
 from telecine.core.coordinator.claims import Claims
 from telecine.core.coordinator.middlewares import SCOPES, answer_errors, authorize, name_request, observe
+from telecine.core.coordinator.overview import Overview
 from telecine.core.coordinator.services import Services
 
 ROUTES: tuple[Route, ...] = (
@@ -35,6 +36,7 @@ def create_app(services: Services) -> web.Application:
     app = web.Application(middlewares=(observe, answer_errors, authorize), client_max_size=BODY_BYTES_MAX)
     app[SERVICES] = services
     app[CLAIMS] = Claims(services.queue, services.clock)
+    app[OVERVIEW] = Overview(services)
     app[SCOPES] = {app.router.add_route(r.method, r.path, r.handler): r.scopes for r in ROUTES}
     app.on_response_prepare.append(name_request)
     app.on_shutdown.append(_let_waiters_go)

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from telecine.core.coordinator.claims import Claims
+from telecine.core.coordinator.overview import Overview
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Identity, Scope
 from telecine.core.errors import InputError
@@ -22,6 +23,7 @@ BODY_WAIT_S = 30.0
 
 SERVICES = web.AppKey("services", Services)
 CLAIMS = web.AppKey("claims", Claims)
+OVERVIEW = web.AppKey("overview", Overview)
 IDENTITY = web.RequestKey("identity", Identity)
 REQUEST_ID = web.RequestKey("request_id", str)
 
@@ -50,8 +52,13 @@ async def read_body(request: web.Request, message: type[T]) -> T:
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    except HttpProcessingError as error:
+    except (web.RequestPayloadError, HttpProcessingError) as error:
         raise InputError("the body does not arrive as its headers say") from error
+    return decode(body, message)
+
+
+def decode(body: bytes, message: type[T]) -> T:
+    """JSON as a `message`. Raises InputError that names the field which is wrong."""
     try:
         return msgspec.json.decode(body, type=message)
     except msgspec.ValidationError as error:
@@ -70,7 +77,10 @@ def read_query(request: web.Request, message: type[T]) -> T:
 
 def path_number(request: web.Request, name: str) -> int:
     """A number in the path. Raises InputError."""
-    return _convert({name: request.match_info[name]}, dict[str, Int64])[name]
+    try:
+        return msgspec.convert(request.match_info[name], Int64, strict=False)
+    except msgspec.ValidationError as error:
+        raise InputError(str(error), field=name) from error
 
 
 def answer(message: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -11,6 +11,8 @@ from telecine.core.errors import TelecineError
 from telecine.core.protocol import CLAIM_WAIT_MAX_S, ClaimRequest, Lease, SettleReleased
 from telecine.core.queue import Queue
 
+GIVE_BACK_WAIT_S = 5.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -47,8 +49,9 @@ class Claims:
         return self._closing.is_set()
 
     async def wait_closed(self) -> None:
-        """Wait for the leases that are being given back."""
-        await asyncio.gather(*self._returning)
+        """Wait for the leases that are being given back; what takes too long is left to expire."""
+        if self._returning:
+            await asyncio.wait(self._returning, timeout=GIVE_BACK_WAIT_S)
 
     async def _poll(self, worker: str, request: ClaimRequest) -> Lease | None:
         deadline_s = self._clock.monotonic_s() + min(request.wait_s, CLAIM_WAIT_MAX_S)

@@ -1,4 +1,4 @@
-"""The coordinator on a socket, with the loop that sweeps its queue."""
+"""The coordinator on a socket, with the loops that run beside it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,25 @@ SHUTDOWN_GRACE_S = 10.0  # for requests that are being answered when the coordin
 
 
 class CoordinatorServer:
-    """Serves the API and sweeps the queue, from `start` to `stop`."""
+    """Serves the API, sweeps the queue and heeds revoked tokens, from `start` to `stop`."""
 
     def __init__(self, services: Services, *, shutdown_grace_s: float = SHUTDOWN_GRACE_S) -> None:
         self._services = services
         self._shutdown_grace_s = shutdown_grace_s
         self._runner: web.AppRunner | None = None
-        self._sweeping: asyncio.Task[None] | None = None
+        self._beside: asyncio.Task[None] | None = None
         self._url = ""
 
     @property
     def url(self) -> str:
         """Where it listens, such as http://127.0.0.1:8750. Empty before `start`."""
         return self._url
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        server = None if self._runner is None else self._runner.server
+        return 0 if server is None else len(server.connections)
 
     async def start(self, host: str, port: int) -> None:
         """Listen on `host` and `port` (0: a free one). Raises ConfigError where that address cannot be had."""
@@ -50,31 +56,32 @@ class CoordinatorServer:
             await self._runner.cleanup()
             raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
         self._url = _url(host, self._runner)
-        self._sweeping = asyncio.create_task(self._sweep(), name="sweep the queue")
+        self._beside = asyncio.create_task(self._run_beside(), name="sweep and heed")
         logger.info("listening on %s", self._url)
 
     async def failed(self) -> None:
-        """Wait for as long as all is well; raises what ended the sweeping."""
-        if self._sweeping is None:
+        """Wait for as long as all is well; raises what ended a loop that must run."""
+        if self._beside is None:
             raise UnavailableError("the coordinator was not started")
-        await asyncio.wait({self._sweeping})
-        if not self._sweeping.cancelled():
-            self._sweeping.result()
+        await asyncio.wait({self._beside})
+        if not self._beside.cancelled():
+            self._beside.result()
 
     async def stop(self) -> None:
         """Take no new request, answer long polls at once, finish what is running. Safe to call twice."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.wait({self._sweeping})  # its error, if it had one, is `failed`'s to raise
+        if self._beside is not None:
+            self._beside.cancel()
+            await asyncio.wait({self._beside})  # its error, if it had one, is `failed`'s to raise
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
             logger.info("stopped listening on %s", self._url)
 
-    async def _sweep(self) -> None:
-        services = self._services
-        await sweep_forever(
-            services.sweeper, services.clock, services.settings.sweep_interval_s, on_swept=self._tell_swept
+    async def _run_beside(self) -> None:
+        services, interval_s = self._services, self._services.settings.sweep_interval_s
+        await asyncio.gather(
+            sweep_forever(services.sweeper, services.clock, interval_s, on_swept=self._tell_swept),
+            services.tokens.load_forever(interval_s),
         )
 
     def _tell_swept(self, swept: Swept) -> None:

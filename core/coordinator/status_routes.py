@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 from aiohttp import web
 
-from telecine.core.coordinator.calls import ANYONE, CLAIMS, OPERATORS, SERVICES, Route, answer
-from telecine.core.coordinator.services import Services
+from telecine.core.coordinator.calls import ANYONE, CLAIMS, OPERATORS, OVERVIEW, SERVICES, Route, answer
 from telecine.core.errors import UnavailableError
-from telecine.core.protocol import Status
 
 READY_WAIT_S = 5.0
 
 
 async def status(request: web.Request) -> web.Response:
     """`GET /v1/status`."""
-    return answer(await _status(request.app[SERVICES]))
+    return answer(await request.app[OVERVIEW].status())
 
 
 async def healthz(_: web.Request) -> web.Response:
@@ -39,32 +36,9 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """`GET /metrics`: Prometheus text."""
-    services = request.app[SERVICES]
-    text = services.metrics.render(_gauges(await _status(services), services.settings.lease_ttl_s))
+    gauges = await request.app[OVERVIEW].gauges()
+    text = request.app[SERVICES].metrics.render(gauges)
     return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
-
-
-async def _status(services: Services) -> Status:
-    return Status(
-        version=services.version,
-        counts=await services.catalogue.counts(),
-        workers=await services.queue.workers(),
-        accounts=await services.queue.accounts(),
-        channels=len(await services.queue.channels()),
-    )
-
-
-def _gauges(status: Status, lease_ttl_s: float) -> Iterator[tuple[str, dict[str, str], float]]:
-    for state, count in status.counts.variants_by_state.items():
-        yield "telecine_variants", {"state": state}, count
-    for fate, count in status.counts.links_by_fate.items():
-        yield "telecine_links", {"fate": fate}, count
-    yield "telecine_objects", {}, status.counts.objects
-    yield "telecine_deliveries", {}, status.counts.deliveries
-    ages_s = [worker.seen_ago_s for worker in status.workers]
-    yield "telecine_workers_seen", {}, sum(age_s is not None and age_s <= lease_ttl_s for age_s in ages_s)
-    for account in status.accounts:
-        yield "telecine_account_parked_seconds", {"account": account.name}, account.parked_s
 
 
 ROUTES = (

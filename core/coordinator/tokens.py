@@ -7,6 +7,7 @@ revoked, and of that a copy is kept in memory. HS256 is the only algorithm that 
 from __future__ import annotations
 
 import enum
+import logging
 from collections import OrderedDict
 from typing import Protocol
 
@@ -14,7 +15,7 @@ import jwt
 import msgspec
 
 from telecine.core.clock import Clock
-from telecine.core.errors import ConfigError, InputError, UnauthorizedError
+from telecine.core.errors import ConfigError, InputError, StoreError, UnauthorizedError, UnavailableError
 
 ALGORITHM = "HS256"
 ISSUER = "telecine"
@@ -23,7 +24,10 @@ SECRET_BYTES_MIN = 32  # RFC 7518 section 3.2: a key at least as long as the has
 CLOCK_SKEW_S = 60  # a token may be this much younger than now: our own clock may have been set back
 VERIFIED_MAX = 4096  # tokens whose signature is remembered as good
 TOKEN_CHARS_MAX = 4096
+REISSUE_HINT = "`telecine token issue` makes a new one"
 TOKEN_TTL_S_MAX = 10 * 365 * 86_400
+
+logger = logging.getLogger(__name__)
 
 
 class Scope(enum.StrEnum):
@@ -99,8 +103,18 @@ class Tokens:
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
     async def load(self) -> None:
-        """Read which tokens are revoked. Run again, it picks up what another process revoked."""
-        self._revoked = await self._registry.revoked()
+        """Read which tokens are revoked."""
+        loaded = await self._registry.revoked()
+        self._revoked |= loaded  # nothing is ever un-revoked, and `revoke` may have run meanwhile
+
+    async def load_forever(self, interval_s: float) -> None:
+        """Load every `interval_s` until cancelled: `telecine token revoke` writes from a process of its own."""
+        while True:
+            await self._clock.sleep(interval_s)
+            try:
+                await self.load()
+            except (StoreError, UnavailableError):
+                logger.exception("revoked tokens could not be read; trying again in %g s", interval_s)
 
     async def issue(
         self, subject: str, scope: Scope, *, ttl_s: int, jti: str, account: str | None = None
@@ -132,10 +146,10 @@ class Tokens:
         claims = self._verified.get(token) or self._check(token)
         if claims.exp <= self._clock.now_ms() // 1000:
             self._verified.pop(token, None)
-            raise UnauthorizedError("the token has expired", hint="`telecine token` issues a new one")
+            raise UnauthorizedError("the token has expired", hint=REISSUE_HINT)
         if claims.jti in self._revoked:
             self._verified.pop(token, None)
-            raise UnauthorizedError("the token was revoked", hint="`telecine token` issues a new one")
+            raise UnauthorizedError("the token was revoked", hint=REISSUE_HINT)
         return Identity(claims.sub, claims.scope, claims.jti, claims.account or claims.sub)
 
     def _check(self, token: str) -> Claims:

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from telecine.core.clock import SystemClock
+from telecine.core.coordinator.claims import Claims
+from telecine.core.errors import UnavailableError
+from telecine.core.protocol import ChannelRef, ClaimRequest, Lease
+from telecine.core.quality import Quality
+
+if TYPE_CHECKING:
+    from tests.core.coordinator.conftest import QueueInMemory
+
+    QueueOfTests = QueueInMemory
+else:
+    QueueOfTests = object
+
+LEASE = Lease("1.1.1", "CM_M000001_720P", Quality.HD, 0, 60.0, ChannelRef(1, "CM_C000001", 1), ())
+
+
+class QueueOfMoments(QueueOfTests):
+    """Wakes only who waits at the moment that work comes; it comes while the second attempt is under way."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.work = asyncio.Event()
+        self.waits: list[float] = []
+
+    async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
+        self.attempts += 1
+        await asyncio.sleep(0)
+        if self.attempts == 2:
+            self.work.set()
+            self.work = asyncio.Event()
+        return LEASE if self.attempts >= 3 else None
+
+    async def wait_for_work(self, timeout_s: float) -> None:
+        self.waits.append(timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await self.work.wait()
+
+
+class BrokenQueue(QueueOfTests):
+    def __init__(self) -> None:
+        pass
+
+    async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
+        return None
+
+    async def wait_for_work(self, timeout_s: float) -> None:
+        raise UnavailableError("the database went away")
+
+
+async def test_work_that_comes_between_attempt_and_wait_is_not_slept_through() -> None:
+    queue = QueueOfMoments()
+    async with asyncio.timeout(5):
+        lease = await Claims(queue, SystemClock()).claim("cm-ember", ClaimRequest("b1", "r1", wait_s=20))
+    assert lease == LEASE
+    assert queue.attempts == 3
+
+
+async def test_no_claim_waits_longer_than_the_protocol_allows() -> None:
+    queue = QueueOfMoments()
+    await Claims(queue, SystemClock()).claim("cm-ember", ClaimRequest("b1", "r1", wait_s=86_400))
+    assert max(queue.waits) <= 30
+
+
+async def test_trouble_while_waiting_reaches_the_claimer() -> None:
+    with pytest.raises(UnavailableError):
+        await Claims(BrokenQueue(), SystemClock()).claim("cm-ember", ClaimRequest("b1", "r1", wait_s=20))
+
+
+async def test_nobody_waits_once_closed() -> None:
+    queue = QueueOfMoments()
+    claims = Claims(queue, SystemClock())
+    claims.close()
+    assert await claims.claim("cm-ember", ClaimRequest("b1", "r1", wait_s=20)) is None
+    assert queue.attempts == 0

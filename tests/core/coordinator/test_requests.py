@@ -1,0 +1,205 @@
+"""What the API does with requests that are not as they should be."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telecine.core.coordinator.calls import BODY_BYTES_MAX, decode
+from telecine.core.errors import InputError, StoreError
+from telecine.core.protocol import SettleRequest
+
+if TYPE_CHECKING:
+    from tests.core.coordinator.conftest import Api
+
+HELLO = {"boot_id": "b1", "version": "1", "telegram_user_id": 1, "premium": False}
+OBJECT = {"part_no": 1, "part_count": 1, "channel_id": 1, "message_id": 1, "size_bytes": 1, "sha256": 64 * "0"}
+
+
+async def _problem(response: Any) -> dict[str, Any]:
+    assert response.content_type == "application/problem+json"
+    problem: dict[str, Any] = await response.json(content_type=None)
+    assert problem["status"] == response.status
+    assert {"type", "title", "detail"} <= problem.keys()
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/workers/hello", HELLO | {"premium": "yes"}, "premium"),
+        ("/v1/workers/hello", HELLO | {"extra": 1}, "extra"),
+        ("/v1/workers/hello", {"boot_id": "b1"}, "version"),
+        ("/v1/workers/hello", HELLO | {"boot_id": ""}, "boot_id"),
+        ("/v1/workers/hello", HELLO | {"telegram_user_id": 2**63}, "telegram_user_id"),
+        ("/v1/workers/hello", HELLO | {"telegram_user_id": -1}, "telegram_user_id"),
+        ("/v1/workers/hello", [], None),
+        ("/v1/leases", {"boot_id": "b1", "request_id": "r", "wait_s": "long"}, "wait_s"),
+        ("/v1/leases", {"boot_id": "b1", "request_id": "r", "wait_s": -1}, "wait_s"),
+        ("/v1/leases/beat", {"boot_id": "b1", "leases": [{"lease": "1.1.1", "stage": "idle"}]}, "leases[0].stage"),
+        ("/v1/leases/1.1.1/settle", {"boot_id": "b1", "outcome": {"type": "won"}}, "outcome.type"),
+        ("/v1/leases/1.1.1/settle", {"boot_id": "b1", "outcome": {}}, "outcome.type"),
+        (
+            "/v1/leases/1.1.1/settle",
+            {
+                "boot_id": "b1",
+                "outcome": {"type": "done", "plan": "direct", "sources": [], "objects": [OBJECT | {"sha256": "abc"}]},
+            },
+            "outcome.objects[0].sha256",
+        ),
+        ("/v1/channels/1/opened", {"telegram_id": "4242"}, "telegram_id"),
+        ("/v1/channels/one/opened", {"telegram_id": 1}, "id"),
+        (f"/v1/channels/{2**63}/opened", {"telegram_id": 1}, "id"),
+    ],
+)
+async def test_wrong_field_is_named(api: Api, path: str, body: Any, field: str | None) -> None:
+    async with api.post(path, body) as response:
+        problem = await _problem(response)
+    assert (problem["status"], problem["type"]) == (400, "urn:telecine:problem:input")
+    assert problem.get("field") == field
+    assert not api.queue.heard
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b'{"boot_id": NaN}', b'"\xff\xfe"', b"[" * 100_000, b'{"a":' * 50_000, b"\x00", b"1" * 5000]
+)
+async def test_body_that_is_not_json_is_400(api: Api, body: bytes) -> None:
+    async with api.post("/v1/leases", data=body) as response:
+        assert (await _problem(response))["status"] == 400
+
+
+@given(body=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+@settings(max_examples=60, deadline=None)
+def test_no_body_makes_the_coordinator_fail(body: bytes) -> None:
+    """Decoding alone, so that many bodies can be tried."""
+    with pytest.raises(InputError):
+        decode(body, SettleRequest)
+
+
+async def test_huge_body_is_413_whether_announced_or_not(api: Api) -> None:
+    async def endless() -> Any:
+        for _ in range(BODY_BYTES_MAX // 65_536 + 2):
+            yield b" " * 65_536
+
+    for body in (io.BytesIO(b" " * (BODY_BYTES_MAX + 1)), endless()):
+        async with api.client.post(api.server.url + "/v1/leases", data=body, headers=api.as_worker()) as response:
+            assert (await _problem(response))["status"] == 413
+
+
+async def test_small_body_that_unpacks_to_a_huge_one_is_413(api: Api) -> None:
+    headers = {**api.as_worker(), "Content-Encoding": "gzip"}
+    bomb = gzip.compress(b" " * (BODY_BYTES_MAX * 20))
+    async with api.client.post(api.server.url + "/v1/leases", data=bomb, headers=headers) as response:
+        assert (await _problem(response))["status"] == 413
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "Transfer-Encoding: chunked\r\n\r\nnot a size\r\n",
+        "Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!",
+        "Content-Length: -5\r\n\r\n",
+    ],
+)
+async def test_body_that_breaks_its_own_headers_is_400(api: Api, request_text: str) -> None:
+    parts = urlsplit(api.server.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    head = f"POST /v1/leases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.worker}\r\nConnection: close\r\n"
+    writer.write((head + request_text).encode())
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.split(b" ")[1] == b"400"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v1/titles?limit=many", "limit"),
+        ("/v1/titles?limit=0", "limit"),
+        ("/v1/titles?limit=101", "limit"),
+        ("/v1/titles?offset=-1", "offset"),
+        ("/v1/titles?page=2", "page"),
+        ("/v1/titles?q=a&q=b", "q"),
+        (f"/v1/titles?q={'a' * 300}", "q"),
+        ("/v1/variants?state=lost", "state"),
+        ("/v1/resolve/CM_M000001_720P", "bot_id"),
+        ("/v1/resolve/CM_M000001_720P?bot_id=me", "bot_id"),
+        ("/v1/titles/first", "id"),
+        (f"/v1/titles/{10**30}", "id"),
+    ],
+)
+async def test_wrong_parameter_is_named(api: Api, path: str, field: str) -> None:
+    async with api.get(path) as response:
+        problem = await _problem(response)
+    assert (problem["status"], problem["field"]) == (400, field)
+
+
+async def test_unknown_call_and_wrong_method_are_problems(api: Api) -> None:
+    async with api.get("/v1/nothing") as response:
+        problem = await _problem(response)
+        assert (problem["status"], problem["type"]) == (404, "about:blank")
+    async with api.get("/v1/leases") as response:
+        assert (await _problem(response))["status"] == 405
+        assert response.headers["Allow"] == "POST"
+
+
+async def test_fault_of_ours_is_told_to_the_log_and_not_to_the_caller(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    for error in (RuntimeError("the key is hunter2"), StoreError("/var/lib/telecine.db: hunter2")):
+        api.queue.error = error
+        caplog.clear()
+        async with api.claim() as response:
+            text = await response.text()
+            assert response.status == 500
+            request_id = response.headers["X-Request-ID"]
+        assert "hunter2" not in text
+        assert "hunter2" in caplog.text
+        assert request_id in caplog.text
+
+
+async def test_answer_carries_the_callers_request_id_or_one_of_its_own(api: Api) -> None:
+    async with api.get("/v1/status", **{"X-Request-ID": "mine-1.a"}) as response:
+        assert response.headers["X-Request-ID"] == "mine-1.a"
+    async with api.get("/v1/status", **{"X-Request-ID": "a b c; d" * 30}) as response:
+        assert response.headers["X-Request-ID"].startswith("request-")
+    async with api.client.get(api.server.url + "/v1/nothing") as response:
+        assert response.headers["X-Request-ID"].startswith("request-")
+
+
+async def test_body_that_does_not_arrive_is_408(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telecine.core.coordinator.calls.BODY_WAIT_S", 0.05)
+    parts = urlsplit(api.server.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    head = f"POST /v1/leases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.worker}\r\nContent-Length: 10\r\n\r\n{{"
+    writer.write(head.encode())
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_client_that_leaves_in_the_middle_of_its_body_is_no_fault(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    parts = urlsplit(api.server.url)
+    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    head = f"POST /v1/leases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.worker}\r\nContent-Length: 10\r\n\r\n{{"
+    writer.write(head.encode())
+    await writer.drain()
+    await api.until(lambda: api.server.connections == 1)
+    writer.close()
+    await writer.wait_closed()
+    await api.until(lambda: api.server.connections == 0)
+    assert caplog.text == ""
