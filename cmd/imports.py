@@ -7,8 +7,9 @@ import sys
 
 import click
 
-from telecine.cmd.api import Api, connect
+from telecine.cmd import settings
 from telecine.cmd.running import run
+from telecine.core.api import Api
 from telecine.core.catalogue import ImportCounts, ImportRun, ImportState
 from telecine.core.errors import CmError
 
@@ -25,7 +26,7 @@ def import_(ctx: click.Context) -> None:
     """
 
     async def go() -> ImportRun:
-        async with connect(ctx) as api:
+        async with settings.coordinator(ctx) as api:
             started = await api.post("/v1/imports", ImportRun)
             return await _follow(api, started)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from telecine.cmd.api import connect
+from telecine.cmd import settings
 from telecine.cmd.running import run
 from telecine.core.protocol import TitlePage
 
@@ -19,7 +19,7 @@ def search(ctx: click.Context, words: tuple[str, ...], limit: int, as_json: bool
     """List the titles whose names hold all WORDS, in any order, without regard to accents. None lists everything."""
 
     async def go() -> TitlePage:
-        async with connect(ctx) as api:
+        async with settings.coordinator(ctx) as api:
             return await api.get("/v1/titles", TitlePage, {"q": " ".join(words), "limit": limit})
 
     page = run(go())

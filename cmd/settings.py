@@ -8,6 +8,7 @@ from typing import TypeVar
 import click
 
 from telecine.core import config
+from telecine.core.api import Api
 from telecine.core.config import Config
 from telecine.core.errors import ConfigError
 
@@ -33,3 +34,8 @@ def need(ctx: click.Context, table: str, value: T | None) -> T:
             hint="`telecine init` writes an example of every table",
         )
     return value
+
+
+def coordinator(ctx: click.Context) -> Api:
+    """The coordinator's API as `[operator]` says to reach it. Raises ConfigError without a token."""
+    return Api(load(ctx).operator)

@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from telecine.cmd.api import connect
+from telecine.cmd import settings
 from telecine.cmd.running import run
 from telecine.core.protocol import Status, WorkerStatus
 
@@ -20,7 +20,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
     """Show the queue, the workers with what they are doing, and the accounts."""
 
     async def go() -> Status:
-        async with connect(ctx) as api:
+        async with settings.coordinator(ctx) as api:
             return await api.get("/v1/status", Status)
 
     answer = run(go())

@@ -84,8 +84,13 @@ class Process:
         return ""
 
 
-async def run_once(name: str, arguments: list[str], *, folder: Path, answers: bytes = b"") -> str:
-    """Run a command that ends by itself, with `answers` on its stdin. Its stdout; raises TelecineError if it fails."""
+async def run_once(
+    name: str, arguments: list[str], *, folder: Path, answers: Callable[[], Awaitable[bytes]] | None = None
+) -> str:
+    """Run a command that ends by itself; `answers` gives what is typed into it. Its stdout.
+
+    Raises TelecineError with what the command said if it fails.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -96,7 +101,7 @@ async def run_once(name: str, arguments: list[str], *, folder: Path, answers: by
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate(answers)
+    output, errors = await process.communicate(await answers() if answers else None)
     if process.returncode != 0:
         raise TelecineError(f"{name} failed with status {process.returncode}: {errors.decode(errors='replace')}")
     return output.decode()

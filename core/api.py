@@ -1,4 +1,4 @@
-"""How operators' commands reach the coordinator."""
+"""Calling the coordination API as an operator."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import aiohttp
-import click
 import msgspec
 
-from telecine.cmd import settings
 from telecine.core.config import OperatorSettings
 from telecine.core.errors import (
     ConfigError,
@@ -78,11 +76,6 @@ class Api:
             return msgspec.json.decode(body, type=kind)
         except msgspec.DecodeError as error:
             raise UnavailableError(f"{self._base} does not answer like a coordinator: {error}") from error
-
-
-def connect(ctx: click.Context) -> Api:
-    """The API as the command's settings reach it."""
-    return Api(settings.load(ctx).operator)
 
 
 def _refusal(status: int, body: bytes) -> TelecineError:

@@ -1,0 +1,82 @@
+"""The middle of the demonstration: the queue is worked off while things go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from telecine.core.api import Api
+from telecine.core.clock import Clock
+from telecine.core.demo.cast import Cast
+from telecine.core.demo.screen import Screen
+from telecine.core.errors import UnavailableError
+from telecine.core.leases import VariantState
+from telecine.core.protocol import Stage, Status, WorkerStatus
+
+QUEUE_TIMEOUT_S = 150.0
+HARVEST_TIMEOUT_S = 20.0
+LOOK_EVERY_S = 0.2
+KILLED_FOR_S = 1.5
+KILL_FROM_SHARE, KILL_TO_SHARE = 0.15, 0.85
+KILL_ABOVE_BYTES = 8_000_000
+UNSETTLED = (VariantState.READY, VariantState.LEASED, VariantState.DELAYED)
+
+
+class Watch:
+    """Follows the queue; kills one worker in the middle of a large upload and starts it again."""
+
+    def __init__(self, api: Api, cast: Cast, screen: Screen, clock: Clock, *, spared: str) -> None:
+        self._api = api
+        self._cast = cast
+        self._screen = screen
+        self._clock = clock
+        self._spared = spared
+        self.killed: list[str] = []
+
+    async def until_settled(self) -> Status:
+        """Until every variant is done or dead. Raises UnavailableError where that takes too long."""
+        return await self._follow(_is_settled, QUEUE_TIMEOUT_S, "the queue is not worked off")
+
+    async def until_harvested(self) -> Status:
+        """Until the bot has its own `file_id` for every file."""
+        return await self._follow(
+            lambda status: status.counts.bot_files >= status.counts.objects,
+            HARVEST_TIMEOUT_S,
+            "the bot did not hear of every file",
+        )
+
+    async def _follow(self, reached: Callable[[Status], bool], timeout_s: float, otherwise: str) -> Status:
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        while True:
+            self._cast.check()
+            status = await self._api.get("/v1/status", Status)
+            self._screen.status(status)
+            if reached(status):
+                return status
+            if self._clock.monotonic_s() > deadline_s:
+                raise UnavailableError(f"{otherwise} after {timeout_s:g} s: {status.counts.variants_by_state}")
+            await self._maybe_kill(status)
+            await self._clock.sleep(LOOK_EVERY_S)
+
+    async def _maybe_kill(self, status: Status) -> None:
+        victim = next((w for w in status.workers if w.name != self._spared and _in_mid_upload(w)), None)
+        if self.killed or victim is None:
+            return
+        self._cast[victim.name].kill()
+        self.killed.append(victim.name)
+        done = victim.leases[0].bytes_done / 1e6
+        self._screen.say(f"{victim.name} killed with SIGKILL after {done:.1f} MB of an upload", "red")
+        await self._clock.sleep(KILLED_FOR_S)
+        self._cast.start_worker(victim.name)
+        self._screen.say(f"{victim.name} started again")
+
+
+def _is_settled(status: Status) -> bool:
+    return not any(status.counts.variants_by_state.get(state, 0) for state in UNSETTLED)
+
+
+def _in_mid_upload(worker: WorkerStatus) -> bool:
+    for lease in worker.leases:
+        total = lease.bytes_total or 0
+        if lease.stage is Stage.UPLOADING and total > KILL_ABOVE_BYTES:
+            return KILL_FROM_SHARE < lease.bytes_done / total < KILL_TO_SHARE
+    return False
