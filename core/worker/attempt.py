@@ -1,0 +1,153 @@
+"""One link, from its first byte to a message in the channel."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+from telecine.core import plans
+from telecine.core.codes import PartCode
+from telecine.core.config import WorkerSettings
+from telecine.core.errors import InputError
+from telecine.core.leases import Reason
+from telecine.core.plans import PART_BYTES, Expectation, Plan, PlanKind, Probe
+from telecine.core.protocol import Lease, ObjectReport, SourceRef, SourceReport, Stage
+from telecine.core.worker.bench import Bench
+from telecine.core.worker.cargo import Cargo, cargo
+from telecine.core.worker.engine import UploadedFile
+from telecine.core.worker.heartbeat import Gauge
+from telecine.core.worker.journal import Sending
+from telecine.core.worker.media import MediaChild, MediaLimits
+from telecine.core.worker.parts import Block
+from telecine.core.worker.sending import Parcel
+from telecine.core.worker.source import Source, SourceLimits, open_source
+from telecine.core.worker.source_errors import SourceError
+
+logger = logging.getLogger(__name__)
+
+
+class Attempt:
+    """Tries one link of a lease."""
+
+    def __init__(self, bench: Bench, lease: Lease, part: PartCode, ref: SourceRef, gauge: Gauge) -> None:
+        self._bench = bench
+        self._lease = lease
+        self._part = part
+        self._ref = ref
+        self._gauge = gauge
+        self._started_s = bench.clock.monotonic_s()
+        self._source: Source | None = None
+
+    @property
+    def link_id(self) -> int:
+        return self._ref.link_id
+
+    def report(self, reason: Reason | None, detail: str | None = None) -> SourceReport:
+        """What became of the link."""
+        return SourceReport(
+            link_id=self._ref.link_id,
+            reason=reason,
+            detail=detail,
+            bytes_read=self._source.bytes_read if self._source else 0,
+            seconds=round(self._bench.clock.monotonic_s() - self._started_s, 3),
+        )
+
+    async def run(self, before: tuple[SourceReport, ...]) -> None:
+        """Put the link's file into the channel; the journal knows the message then. `before` tells of earlier links.
+
+        Raises SourceError where the link is no good, FloodWaitError, TelegramError and UnavailableError.
+        """
+        bench = self._bench
+        media_limits = _media_limits(bench.settings)
+        async with open_source(bench.web, self._ref.url, _source_limits(bench.settings), bench.clock) as source:
+            self._source = source
+            self._gauge.enter(Stage.PROBING)
+            async with MediaChild.start(source, media_limits) as media:
+                probe = await media.probe()
+                plan = self._planned(probe)
+                logger.info("%s, link %d: %s, %s", self._lease.code, self.link_id, plan.kind.value, plan.why)
+                await self._deliver(cargo(plan.kind, source, media, probe, media_limits), plan, before)
+
+    def _planned(self, probe: Probe) -> Plan:
+        limit = self._bench.account.file_bytes_max
+        plan = plans.plan(probe, Expectation(self._lease.quality, limit, self._lease.runtime_s))
+        if plan.kind is PlanKind.REJECT:
+            raise SourceError(plan.reason or Reason.INTERNAL, plan.why)
+        return plan
+
+    async def _deliver(self, load: Cargo, plan: Plan, before: tuple[SourceReport, ...]) -> None:
+        bench, channel_id = self._bench, self._lease.channel.telegram_id
+        if channel_id is None:
+            raise InputError(f"lease {self._lease.lease} names a channel that is not open", field="channel")
+        file = await self._uploaded(load)
+        self._gauge.enter(Stage.SENDING)
+        extension, mime_type = load.kind
+        parcel = Parcel(
+            channel_id=channel_id,
+            caption=str(self._part),
+            file=file,
+            file_name=f"{self._part}{extension}",
+            mime_type=mime_type,
+            film=load.film,
+        )
+        sending = Sending(
+            lease=self._lease.lease,
+            boot_id=bench.boot_id,
+            variant=self._lease.code,
+            code=str(self._part),
+            random_id=0,
+            after_message_id=await bench.channels.newest_message_id(channel_id),
+            object=self._object(parcel),
+            plan=plan.kind.value,
+            sources=(*before, self.report(None)),
+        )
+
+        async def resend(index: int) -> None:
+            await bench.engine.resend(file, await load.again(index))
+
+        await bench.post.send(parcel, sending, generation=self._lease.generation, resend=resend)
+
+    async def _uploaded(self, load: Cargo) -> UploadedFile:
+        self._gauge.enter(Stage.UPLOADING, bytes_total=load.size_bytes)
+        try:
+            return await self._bench.engine.upload(
+                self._within_limit(load.blocks()),
+                size_bytes=load.size_bytes,
+                name=f"{self._part}{load.kind[0]}",
+                on_bytes=self._gauge.add,
+            )
+        except InputError as error:
+            raise SourceError(Reason.WRONG_CONTENT, f"the file is not what was announced: {error}") from error
+
+    async def _within_limit(self, blocks: AsyncIterator[Block]) -> AsyncIterator[Block]:
+        limit = self._bench.account.file_bytes_max
+        async for block in blocks:
+            if block.index * PART_BYTES + len(block.data) > limit:
+                raise SourceError(Reason.TOO_LARGE, f"more than {limit} bytes")
+            yield block
+
+    def _object(self, parcel: Parcel) -> ObjectReport:
+        film = parcel.film
+        return ObjectReport(
+            part_no=self._part.part_no,
+            part_count=self._part.part_count,
+            channel_id=parcel.channel_id,
+            message_id=0,
+            size_bytes=parcel.file.size_bytes,
+            sha256=parcel.file.sha256,
+            duration_s=film.duration_s if film else None,
+            width_px=film.width_px if film else None,
+            height_px=film.height_px if film else None,
+        )
+
+
+def _source_limits(settings: WorkerSettings) -> SourceLimits:
+    return SourceLimits(
+        connect_timeout_s=settings.connect_timeout_s,
+        stall_bytes_per_s=settings.stall_bytes_per_s,
+        stall_window_s=settings.stall_window_s,
+    )
+
+
+def _media_limits(settings: WorkerSettings) -> MediaLimits:
+    return MediaLimits(memory_bytes_max=settings.media_memory_bytes_max)

@@ -1,0 +1,34 @@
+"""What every job of a worker works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import aiohttp
+
+from telecine.core.clock import Clock
+from telecine.core.config import WorkerSettings
+from telecine.core.worker.account import Account
+from telecine.core.worker.channels import Channels
+from telecine.core.worker.coordinator import CoordinatorClient
+from telecine.core.worker.engine import Engine
+from telecine.core.worker.journal import Journal
+from telecine.core.worker.recovery import Recovery
+from telecine.core.worker.sending import Post
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The tools of one boot of a worker, alive while it runs."""
+
+    settings: WorkerSettings
+    clock: Clock
+    boot_id: str
+    web: aiohttp.ClientSession
+    account: Account
+    channels: Channels
+    engine: Engine
+    post: Post
+    journal: Journal
+    coordinator: CoordinatorClient
+    recovery: Recovery

@@ -1,0 +1,167 @@
+"""The worker's side of the coordination API."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from telecine.core.catalogue import VariantDetail
+from telecine.core.clock import Clock
+from telecine.core.errors import (
+    ConfigError,
+    ConflictError,
+    InputError,
+    LeaseLostError,
+    NotFoundError,
+    TelecineError,
+    UnavailableError,
+)
+from telecine.core.protocol import (
+    PROBLEM_TYPE,
+    BeatAnswer,
+    BeatRequest,
+    ChannelOpened,
+    ClaimRequest,
+    Hello,
+    Lease,
+    Problem,
+    Settled,
+    SettleRequest,
+    Welcome,
+)
+
+ANSWER_TIMEOUT_S = 15.0  # beside what a long-poll waits
+BEAT_TIMEOUT_S = 5.0
+BACKOFF_S = 0.25
+BACKOFF_S_MAX = 10.0
+RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+_ERRORS: Mapping[str, type[TelecineError]] = MappingProxyType(
+    {kind.code: kind for kind in (InputError, NotFoundError, ConflictError, LeaseLostError)}
+)
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class CoordinatorClient:
+    """Calls that survive a coordinator that is away: tried again with growing pauses until it answers.
+
+    The calls are safe to repeat: a claim by its request id, a settle by its lease, the others by their nature. They
+    raise LeaseLostError, NotFoundError, ConflictError, InputError, and ConfigError for a token that does not hold.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, token: str, clock: Clock, rng: random.Random | None = None
+    ) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._away = False
+
+    async def hello(self, hello: Hello) -> Welcome:
+        """Introduce this boot of the worker."""
+        return _decoded(await self._persist("POST", "/v1/workers/hello", hello), Welcome)
+
+    async def channel_opened(self, channel_id: int, telegram_id: int) -> None:
+        """Report a storage channel."""
+        await self._persist("POST", f"/v1/channels/{channel_id}/opened", ChannelOpened(telegram_id))
+
+    async def claim(self, request: ClaimRequest) -> Lease | None:
+        """Ask for work; None where none came up within `request.wait_s`."""
+        answer = await self._persist("POST", "/v1/leases", request, wait_s=request.wait_s)
+        return _decoded(answer, Lease) if answer else None
+
+    async def beat(self, request: BeatRequest) -> BeatAnswer:
+        """Prolong leases. One try; UnavailableError where it fails, for the next beat is due soon."""
+        return _decoded(await self._call("POST", "/v1/leases/beat", request, timeout_s=BEAT_TIMEOUT_S), BeatAnswer)
+
+    async def settle(self, lease: str, request: SettleRequest) -> Settled:
+        """Report how a lease ended."""
+        path = f"/v1/leases/{lease}/settle"
+        return _decoded(await self._persist("POST", path, request), Settled)
+
+    async def variant(self, code: str) -> VariantDetail:
+        """Everything about an upload target."""
+        return _decoded(await self._persist("GET", f"/v1/variants/{code}"), VariantDetail)
+
+    async def _persist(
+        self,
+        method: str,
+        path: str,
+        body: msgspec.Struct | None = None,
+        *,
+        wait_s: float = 0.0,
+    ) -> bytes:
+        pause_s = BACKOFF_S
+        while True:
+            try:
+                answer = await self._call(method, path, body, timeout_s=wait_s + ANSWER_TIMEOUT_S)
+            except UnavailableError as error:
+                self._note_away(error)
+                await self._clock.sleep(pause_s * self._rng.uniform(0.5, 1.0))
+                pause_s = min(pause_s * 2, BACKOFF_S_MAX)
+            else:
+                self._note_back()
+                return answer
+
+    async def _call(self, method: str, path: str, body: msgspec.Struct | None, *, timeout_s: float) -> bytes:
+        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        try:
+            async with self._session.request(
+                method,
+                self._url + path,
+                data=None if body is None else msgspec.json.encode(body),
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                allow_redirects=False,
+            ) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(f"the coordinator does not answer: {error or type(error).__name__}") from error
+        if response.status >= 300:
+            raise _problem(response.status, answer)
+        return answer
+
+    def _note_away(self, error: UnavailableError) -> None:
+        if not self._away:
+            logger.warning("%s; trying again until it is back", error)
+        self._away = True
+
+    def _note_back(self) -> None:
+        if self._away:
+            logger.info("the coordinator answers again")
+        self._away = False
+
+
+def _decoded(answer: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.MsgspecError as error:
+        raise ConfigError(
+            f"the coordinator's answer is no {kind.__name__}: {error}",
+            hint="worker and coordinator should run the same version; check worker.coordinator_url",
+        ) from error
+
+
+def _problem(status: int, body: bytes) -> TelecineError:
+    """The error that an answer stands for."""
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except msgspec.MsgspecError:
+        problem = Problem(type="about:blank", title=str(status), status=status, detail=f"HTTP status {status}")
+    if status in RETRYABLE:
+        return UnavailableError(f"the coordinator has trouble of its own: {problem.detail}")
+    if status in (401, 403):
+        return ConfigError(f"the coordinator refuses worker.token: {problem.detail}", hint=problem.hint)
+    kind = _ERRORS.get(problem.type.removeprefix(PROBLEM_TYPE), ConfigError)
+    return kind(f"the coordinator says: {problem.detail}", hint=problem.hint, field=problem.field)

@@ -1,0 +1,248 @@
+"""`telecine work`: claim, work, settle, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import aiohttp
+
+from telecine.core.clock import Clock, SystemClock
+from telecine.core.config import TelegramSettings, WorkerSettings
+from telecine.core.errors import ConfigError, TelegramError, UnavailableError
+from telecine.core.protocol import (
+    CLAIM_WAIT_MAX_S,
+    BeatRequest,
+    ClaimRequest,
+    Hello,
+    SettleFloodWait,
+    Welcome,
+)
+from telecine.core.worker.account import VERSION, Account, open_account
+from telecine.core.worker.addresses import source_session
+from telecine.core.worker.bench import Bench
+from telecine.core.worker.channels import Channels
+from telecine.core.worker.coordinator import CoordinatorClient
+from telecine.core.worker.engine import Engine
+from telecine.core.worker.heartbeat import BEATS_PER_TTL
+from telecine.core.worker.journal import Journal
+from telecine.core.worker.recovery import Recovery
+from telecine.core.worker.senders import Lines
+from telecine.core.worker.sending import Post
+from telecine.core.worker.sessions import session_file
+from telecine.core.worker.tenure import Tenure, ended
+
+PAUSE_S = 1.0  # after trouble that is not a link's fault; doubled each time
+PAUSE_S_MAX = 60.0
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """One worker daemon: one account, one lease at a time."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        telegram: TelegramSettings,
+        *,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._settings = settings
+        self._telegram = telegram
+        self._clock = clock or SystemClock()
+        self._rng = rng or secrets.SystemRandom()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then finish what is running within `shutdown_grace_s`, or give it back.
+
+        Raises ConfigError where only the operator can help: no signed-in session, a session in use, a token that
+        does not hold.
+        """
+        async with _Watch(stop, self._clock, self._settings.shutdown_grace_s) as watch, AsyncExitStack() as stack:
+            bench = await watch.unless_stopped(self._opened(stack))
+            if bench is not None:
+                await self._serve(bench, watch)
+        logger.info("worker %s has stopped", self._settings.name)
+
+    async def _serve(self, bench: Bench, watch: _Watch) -> None:
+        welcome = await watch.unless_stopped(self._introduced(bench))
+        pause_s = PAUSE_S
+        while welcome is not None and not watch.stopping:
+            asked_at_s = self._clock.monotonic_s()
+            lease = await watch.unless_stopped(bench.coordinator.claim(self._claim(bench)))
+            if lease is None:
+                continue
+            tenure = Tenure(bench, lease, since_s=asked_at_s, hurry=watch.hurry)
+            outcome = await tenure.run()
+            if isinstance(outcome, SettleFloodWait):
+                await watch.unless_stopped(_refreshed(bench.account))
+            if tenure.trouble is not None:
+                await watch.unless_stopped(self._mended(bench.account, tenure.trouble, pause_s))
+            pause_s = PAUSE_S if tenure.trouble is None else min(pause_s * 2, PAUSE_S_MAX)
+            if tenure.draining:
+                await watch.unless_stopped(self._drained(bench, welcome.lease_ttl_s))
+
+    def _claim(self, bench: Bench) -> ClaimRequest:
+        return ClaimRequest(
+            boot_id=bench.boot_id,
+            request_id=self._new_id(),
+            wait_s=CLAIM_WAIT_MAX_S,
+            disk_free_bytes=shutil.disk_usage(self._settings.session.parent).free,
+            file_bytes_max=bench.account.file_bytes_max,
+        )
+
+    async def _introduced(self, bench: Bench) -> Welcome:
+        """Finish what an earlier run left, then say hello and see that the channels are there."""
+        await bench.channels.refresh()
+        await bench.recovery.resolve_all()
+        welcome = await bench.coordinator.hello(
+            Hello(bench.boot_id, VERSION, bench.account.user_id, bench.account.premium)
+        )
+        opened = await bench.channels.open(welcome.channels, welcome.bot_username)
+        for ref in welcome.channels:
+            if ref.telegram_id != opened[ref.id]:
+                await bench.coordinator.channel_opened(ref.id, opened[ref.id])
+        logger.info("worker %s is ready, with %d channels", self._settings.name, len(opened))
+        return welcome
+
+    async def _mended(self, account: Account, trouble: Exception, pause_s: float) -> None:
+        """After trouble with Telegram: wait, and connect again where the connection was given up."""
+        if isinstance(trouble, TelegramError):
+            raise ConfigError(f"{self._settings.session}: {trouble}", hint="run `telecine login` again") from trouble
+        while True:
+            await self._clock.sleep(pause_s)
+            try:
+                await account.reconnect()
+            except UnavailableError as error:
+                logger.warning("%s", error)
+                pause_s = min(pause_s * 2, PAUSE_S_MAX)
+            else:
+                return
+
+    async def _drained(self, bench: Bench, ttl_s: float) -> None:
+        """Claim nothing while the coordinator drains its workers."""
+        logger.info("draining: nothing more is claimed")
+        draining = True
+        while draining:
+            await self._clock.sleep(ttl_s / BEATS_PER_TTL)
+            try:
+                draining = (await bench.coordinator.beat(BeatRequest(bench.boot_id))).drain
+            except UnavailableError as error:
+                logger.debug("beat failed: %s", error)
+
+    async def _opened(self, stack: AsyncExitStack) -> Bench:
+        settings, clock = self._settings, self._clock
+        account = await stack.enter_async_context(self._connected())
+        channels = Channels(account.client, clock)
+        journal = stack.enter_context(Journal(journal_file(settings)))
+        web = await stack.enter_async_context(aiohttp.ClientSession())
+        coordinator = CoordinatorClient(web, settings.coordinator_url, settings.token, clock, self._rng)
+        lines = Lines(account, count=settings.connections)
+        stack.push_async_callback(lines.close)
+        return Bench(
+            settings=settings,
+            clock=clock,
+            boot_id=self._new_id(),
+            web=await stack.enter_async_context(_sources(settings)),
+            account=account,
+            channels=channels,
+            engine=Engine(
+                lines,
+                clock=clock,
+                new_file_id=lambda: self._rng.getrandbits(64) - 2**63,
+                parts_in_flight=settings.parts_in_flight,
+                flood_wait_in_place_s=settings.flood_wait_in_place_s,
+            ),
+            post=Post(account, channels, journal, clock, flood_wait_in_place_s=settings.flood_wait_in_place_s),
+            journal=journal,
+            coordinator=coordinator,
+            recovery=Recovery(channels, journal, coordinator),
+        )
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Account]:
+        """The account, however long Telegram takes to answer."""
+        pause_s = PAUSE_S
+        async with AsyncExitStack() as stack:
+            while True:
+                opening = open_account(
+                    self._telegram,
+                    self._settings.session,
+                    flood_wait_in_place_s=self._settings.flood_wait_in_place_s,
+                )
+                try:
+                    account = await stack.enter_async_context(opening)
+                    break
+                except UnavailableError as error:
+                    logger.warning("%s; trying again", error)
+                    await self._clock.sleep(pause_s)
+                    pause_s = min(pause_s * 2, PAUSE_S_MAX)
+            yield account
+
+    def _new_id(self) -> str:
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+
+
+def _sources(settings: WorkerSettings) -> aiohttp.ClientSession:
+    return source_session(allow_private=settings.allow_private_sources, connect_timeout_s=settings.connect_timeout_s)
+
+
+def journal_file(settings: WorkerSettings) -> Path:
+    """Where the journal of a worker is."""
+    return settings.journal or session_file(settings.session).with_suffix(".journal")
+
+
+async def _refreshed(account: Account) -> None:
+    """A wait may mean that Premium has lapsed, and with it the size limit."""
+    try:
+        await account.refresh()
+    except (TelegramError, UnavailableError) as error:
+        logger.warning("the account's state is not known: %s", error)
+
+
+class _Watch:
+    """Turns the wish to stop into two events: stop claiming at once, and hurry when the grace is over."""
+
+    def __init__(self, stop: asyncio.Event, clock: Clock, grace_s: float) -> None:
+        self._stop = stop
+        self._clock = clock
+        self._grace_s = grace_s
+        self.hurry = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._waiting = asyncio.create_task(self._wait())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await ended(self._waiting)
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of `work`, or None where the wish to stop came first and cut it off."""
+        working = asyncio.create_task(work)
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await ended(working, stopped)
+        return None if working.cancelled() else working.result()
+
+    async def _wait(self) -> None:
+        await self._stop.wait()
+        await self._clock.sleep(self._grace_s)
+        self.hurry.set()

@@ -1,0 +1,72 @@
+"""One lease: its links are tried in order until one of them is a message in the channel."""
+
+from __future__ import annotations
+
+import logging
+
+from telecine.core import codes
+from telecine.core.errors import FloodWaitError, TelegramError
+from telecine.core.leases import Reason
+from telecine.core.protocol import (
+    DETAIL_CHARS_MAX,
+    Lease,
+    Outcome,
+    SettleFailed,
+    SettleFloodWait,
+    SourceReport,
+)
+from telecine.core.worker.attempt import Attempt
+from telecine.core.worker.bench import Bench
+from telecine.core.worker.calls import SIGNED_OUT
+from telecine.core.worker.heartbeat import Gauge
+from telecine.core.worker.recovery import settlement
+from telecine.core.worker.source_errors import SourceError
+
+logger = logging.getLogger(__name__)
+
+
+class Job:
+    """The work of one lease. `reports` holds what became of the links so far, also when `run` is cancelled."""
+
+    def __init__(self, bench: Bench, lease: Lease, gauge: Gauge) -> None:
+        self._bench = bench
+        self._lease = lease
+        self._gauge = gauge
+        self.reports: list[SourceReport] = []
+
+    async def run(self) -> Outcome:
+        """What to settle the lease with.
+
+        Raises UnavailableError where Telegram does not answer and TelegramError where it has signed the account
+        out; neither is a link's fault.
+        """
+        part = codes.PartCode(codes.parse_variant(self._lease.code))
+        for ref in self._lease.sources:
+            self._gauge.turn_to(ref.link_id)
+            attempt = Attempt(self._bench, self._lease, part, ref, self._gauge)
+            try:
+                await attempt.run(tuple(self.reports))
+            except FloodWaitError as wait:
+                return SettleFloodWait(wait.seconds, wait.request, tuple(self.reports))
+            except SourceError as error:
+                self._note(attempt, error.reason, error.message)
+            except TelegramError as error:
+                if error.name in SIGNED_OUT:
+                    raise
+                await self._bench.recovery.withdraw(self._lease.lease)
+                self._note(attempt, Reason.TELEGRAM, error.message)
+            else:
+                return settlement(self._bench.journal.postings(self._lease.lease))
+        return SettleFailed(*self._most_telling())
+
+    def _note(self, attempt: Attempt, reason: Reason, detail: str) -> None:
+        logger.info("%s, link %d: %s: %s", self._lease.code, attempt.link_id, reason.value, detail)
+        self.reports.append(attempt.report(reason, detail[:DETAIL_CHARS_MAX]))
+
+    def _most_telling(self) -> tuple[Reason, tuple[SourceReport, ...], str | None]:
+        """Why the lease failed: by the last link that has no hope left, else by the last one."""
+        reports = tuple(self.reports)
+        lasting = [report for report in reports if report.reason is not None and not report.reason.is_passing]
+        for report in (lasting or list(reports))[-1:]:
+            return report.reason or Reason.INTERNAL, reports, report.detail
+        return Reason.GONE, reports, "no link is left to try"

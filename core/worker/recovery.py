@@ -1,0 +1,131 @@
+"""What becomes of messages whose lease ended in the dark: settled where that is still possible, else taken back.
+
+Afterwards a channel holds each part once, whenever the worker or the connection died.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Iterable
+
+import msgspec
+
+from telecine.core.errors import ConflictError, InputError, NotFoundError
+from telecine.core.protocol import ObjectReport, SettleDone, SettleRequest
+from telecine.core.worker.channels import Channels
+from telecine.core.worker.coordinator import CoordinatorClient
+from telecine.core.worker.journal import Closed, Journal, Posting
+
+Kept = frozenset[tuple[int, int | None]]  # channel and message ids that the coordinator has written down
+
+logger = logging.getLogger(__name__)
+
+
+class Resolution(enum.Enum):
+    SETTLED = "settled"  # the coordinator knows the messages
+    WITHDRAWN = "withdrawn"  # there are none, or none any more
+
+
+class Recovery:
+    """Closes what the journal holds open."""
+
+    def __init__(self, channels: Channels, journal: Journal, coordinator: CoordinatorClient) -> None:
+        self._channels = channels
+        self._journal = journal
+        self._coordinator = coordinator
+
+    async def resolve_all(self) -> None:
+        """Close everything that an earlier run left open, oldest first."""
+        for lease in self._journal.open_leases():
+            resolution = await self.resolve(lease)
+            logger.info("lease %s of an earlier run: %s", lease, resolution.value)
+
+    async def resolve(self, lease: str) -> Resolution:
+        """Settle a lease with the messages that are in the channel, or take them out of it.
+
+        Waits for a coordinator that is away. Raises UnavailableError where Telegram does not answer: the lease stays
+        open in the journal, as it does when this is cancelled.
+        """
+        postings = await self._located(lease)
+        if _complete(postings) and await self._accepted(lease, postings):
+            resolution = Resolution.SETTLED
+        else:
+            resolution = await self._cleared(postings)
+        self._journal.append(Closed(lease))
+        return resolution
+
+    async def withdraw(self, lease: str) -> None:
+        """Take the messages of a lease out of the channel, before another source is tried."""
+        await self._delete(await self._located(lease), keep=frozenset())
+        self._journal.append(Closed(lease))
+
+    async def _located(self, lease: str) -> list[Posting]:
+        return [await self._locate(posting) for posting in self._journal.postings(lease)]
+
+    async def _locate(self, posting: Posting) -> Posting:
+        sending, channel_id = posting.sending, posting.sending.object.channel_id
+        if posting.message_id is not None:
+            return posting
+        found = await self._channels.find_settled(channel_id, sending.code, after=sending.after_message_id)
+        return Posting(sending, None if found is None else found.message_id)
+
+    async def _accepted(self, lease: str, postings: list[Posting]) -> bool:
+        """Whether the coordinator takes these messages now."""
+        request = SettleRequest(postings[0].sending.boot_id, settlement(postings))
+        try:
+            settled = await self._coordinator.settle(lease, request)
+        except (ConflictError, NotFoundError, InputError) as refusal:
+            logger.info("lease %s is not ours to settle: %s", lease, refusal)
+            return False
+        return not settled.repeated  # settled before, but who knows as what
+
+    async def _cleared(self, postings: list[Posting]) -> Resolution:
+        """Leave the messages that the coordinator has written down, delete the others."""
+        sent = [posting for posting in postings if posting.message_id is not None]
+        if not sent:
+            return Resolution.WITHDRAWN
+        kept = await self._kept(sent[0].sending.variant)
+        await self._delete(sent, keep=kept)
+        return Resolution.SETTLED if all(_address(posting) in kept for posting in postings) else Resolution.WITHDRAWN
+
+    async def _kept(self, code: str) -> Kept:
+        try:
+            variant = await self._coordinator.variant(code)
+        except (NotFoundError, InputError):
+            return frozenset()
+        return frozenset((stored.channel_id, stored.message_id) for stored in variant.objects)
+
+    async def _delete(self, postings: Iterable[Posting], *, keep: Kept) -> None:
+        for posting in postings:
+            if posting.message_id is not None and _address(posting) not in keep:
+                logger.info("taking the orphaned message of %s out of its channel", posting.sending.code)
+                await self._channels.delete(posting.sending.object.channel_id, posting.message_id)
+
+
+def settlement(postings: Iterable[Posting]) -> SettleDone:
+    """The report of a lease whose messages are all in the channel."""
+    postings = tuple(postings)
+    return SettleDone(
+        objects=tuple(_report(posting) for posting in postings),
+        sources=postings[-1].sending.sources,
+        plan=postings[-1].sending.plan,
+    )
+
+
+def _report(posting: Posting) -> ObjectReport:
+    if posting.message_id is None:
+        raise ValueError(f"{posting.sending.code} has not been sent")
+    return msgspec.structs.replace(posting.sending.object, message_id=posting.message_id)
+
+
+def _complete(postings: list[Posting]) -> bool:
+    return (
+        bool(postings)
+        and len(postings) == postings[0].sending.object.part_count
+        and all(posting.message_id is not None for posting in postings)
+    )
+
+
+def _address(posting: Posting) -> tuple[int, int | None]:
+    return posting.sending.object.channel_id, posting.message_id
