@@ -16,7 +16,7 @@ from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from telecine.core.emulator.media_specs import AudioCodec, MediaSpec, VideoCodec
@@ -135,6 +135,7 @@ def _picture(spec: MediaSpec) -> Iterator[VideoFrame]:
     filters.append(("format", "yuv420p"))
     for frame in _pull(filters, "buffersink"):
         if isinstance(frame, VideoFrame):
+            frame.pict_type = PictureType.NONE  # test sources call every frame a key frame, and encoders obey
             yield frame
 
 

@@ -61,6 +61,15 @@ def test_clip_is_made_once_and_anew_for_another_spec_of_its_name(tmp_path: Path)
     assert not list(tmp_path.glob("*.draft"))
 
 
+@pytest.mark.parametrize(("kind", "reordered"), [("mp4", False), ("mkv", True), ("hevc_mkv", True), ("avi", False)])
+def test_frames_depend_on_each_other_as_in_films(kind: str, reordered: bool, tmp_path: Path) -> None:
+    with av.open(str(generate(shrunk(SAMPLES[kind]), tmp_path))) as clip:
+        packets = [packet for packet in clip.demux(video=0) if packet.size]
+    assert sum(packet.is_keyframe for packet in packets) < len(packets) / 4
+    shown = [packet.pts for packet in packets if packet.pts is not None]
+    assert (shown != sorted(shown)) == reordered
+
+
 @pytest.mark.parametrize(("moov_first", "order"), [(True, "moov mdat"), (False, "mdat moov")])
 def test_index_stands_where_the_spec_says(moov_first: bool, order: str, tmp_path: Path) -> None:
     content = generate(msgspec.structs.replace(TINY, moov_first=moov_first), tmp_path).read_bytes()
