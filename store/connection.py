@@ -1,0 +1,89 @@
+"""How a connection to the database is made: which library, which pragmas, one thread each.
+
+The library is pysqlite3, which bundles its own SQLite: releases before 3.51.3 can corrupt a database when two
+connections write and checkpoint a WAL at the same moment (https://sqlite.org/wal.html#walresetbug), which is what
+an application and Litestream do. No second SQLite library may open the same file in one process: closing one's
+file drops the other's POSIX locks (https://sqlite.org/howtocorrupt.html, 2.2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import aiosqlite
+from pysqlite3 import dbapi2
+
+from telecine.core.errors import StoreError
+
+T = TypeVar("T")
+
+SQLITE_VERSION_MIN = (3, 51, 3)
+BUSY_TIMEOUT_MS = 5000
+CACHED_STATEMENTS = 256
+ITER_CHUNK_ROWS = 64
+
+DatabaseError = dbapi2.Error
+IntegrityError = dbapi2.IntegrityError
+
+
+class Connection(aiosqlite.Connection):
+    """A connection with a thread of its own, in which whole functions run: one hop, however many statements."""
+
+    async def run(self, function: Callable[[Any], T]) -> T:
+        """Call `function` with the raw connection in the connection's thread."""
+        result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
+        return result
+
+
+def require_sqlite(version: tuple[int, ...] = dbapi2.sqlite_version_info) -> None:
+    """Raises StoreError for a SQLite that can lose data under replication."""
+    if version < SQLITE_VERSION_MIN:
+        found, needed = (".".join(map(str, v)) for v in (version, SQLITE_VERSION_MIN))
+        raise StoreError(
+            f"SQLite {found} can corrupt a replicated database; {needed} or later is needed",
+            hint="install pysqlite3 0.6.1 or later, which brings its own SQLite",
+        )
+
+
+async def open_writer(path: Path, *, replicated: bool) -> Connection:
+    """The one connection that writes; creates the file. `replicated`: Litestream checkpoints, so SQLite must not.
+
+    A reply to a caller means that its data survive a power cut: `synchronous` is FULL.
+    """
+    pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
+    if replicated:
+        pragmas.append("wal_autocheckpoint=0")
+    return await _open(path, mode="rwc", pragmas=pragmas)
+
+
+async def open_reader(path: Path) -> Connection:
+    """A connection that cannot write. The writer must have been opened before."""
+    return await _open(path, mode="ro", pragmas=["query_only=ON"])
+
+
+async def _open(path: Path, *, mode: str, pragmas: list[str]) -> Connection:
+    def connect() -> Any:
+        raw = dbapi2.connect(
+            f"file:{quote(str(path.absolute()))}?mode={mode}",
+            uri=True,
+            isolation_level=None,  # transactions begin and end where the code says so
+            cached_statements=CACHED_STATEMENTS,
+        )
+        try:
+            raw.row_factory = dbapi2.Row
+            for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", *pragmas):
+                raw.execute(f"PRAGMA {pragma}").fetchall()
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    try:
+        connection = Connection(connect, iter_chunk_size=ITER_CHUNK_ROWS)
+        await connection
+    except DatabaseError as error:
+        raise StoreError(f"{path}: cannot be opened as a database: {error}") from error
+    return connection

@@ -1,0 +1,86 @@
+"""The store as a whole: opened once by the coordinator, closed on every path."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from telecine.core.clock import Clock
+from telecine.core.leases import BACKOFF_S, LEASE_TTL_S, ROUNDS_MAX
+from telecine.store import migrations
+from telecine.store.catalogue import SqliteCatalogue
+from telecine.store.claims import LeaseTerms
+from telecine.store.connection import Connection, open_writer, require_sqlite
+from telecine.store.epoch import read_epoch
+from telecine.store.intake import SqliteIntake
+from telecine.store.queue import SqliteQueue
+from telecine.store.readers import Readers
+from telecine.store.settlements import RetryPolicy
+from telecine.store.shelf import SqliteShelf
+from telecine.store.signal import WorkSignal
+from telecine.store.sweeps import SqliteSweeper
+from telecine.store.tokens import SqliteTokens
+from telecine.store.writer import Writer
+
+READERS = 2
+
+
+class Store:
+    """Every Protocol of the domain, on one database. Use `async with Store.open(path, clock=...)`."""
+
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock, terms: LeaseTerms, policy: RetryPolicy) -> None:
+        self._signal = WorkSignal(clock)
+        self._readers = readers
+        self.epoch = terms.epoch
+        self.catalogue = SqliteCatalogue(readers)
+        self.intake = SqliteIntake(writer, readers, self._signal)
+        self.queue = SqliteQueue(writer, readers, self._signal, clock, terms, policy)
+        self.sweeper = SqliteSweeper(writer, self._signal)
+        self.shelf = SqliteShelf(writer, readers)
+        self.tokens = SqliteTokens(writer, readers)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        path: Path,
+        *,
+        clock: Clock,
+        lease_ttl_s: float = LEASE_TTL_S,
+        retry_backoff_s: tuple[float, ...] = BACKOFF_S,
+        rounds_max: int = ROUNDS_MAX,
+        replicated: bool = False,
+        readers: int = READERS,
+    ) -> AsyncIterator[Store]:
+        """Open a database, made if it is not there, and bring its schema up to date.
+
+        `replicated`: Litestream replicates it and does the checkpoints. Raises StoreError for a SQLite that is too
+        old, a file that is no database, and a database of a later version.
+        """
+        require_sqlite()
+        terms = LeaseTerms(read_epoch(path), lease_ttl_s)
+        async with AsyncExitStack() as stack:
+            writer = await _open_writer(path, clock, replicated=replicated)
+            stack.push_async_callback(writer.close)
+            pool = await Readers.open(path, count=readers, clock=clock)
+            stack.push_async_callback(pool.close)
+            store = cls(writer, pool, clock, terms, RetryPolicy(retry_backoff_s, rounds_max))
+            await store._remember_parks()
+            yield store
+
+    async def _remember_parks(self) -> None:
+        """Accounts that were parked before a restart wake those who wait, all the same."""
+        for row in await self._readers.run(lambda tx: tx.all("parks", {"now_ms": tx.now_ms})):
+            self._signal.unpark_at(row["until_ms"])
+
+
+async def _open_writer(path: Path, clock: Clock, *, replicated: bool) -> Writer:
+    connection: Connection = await open_writer(path, replicated=replicated)
+    try:
+        known = migrations.load()
+        await connection.run(lambda raw: migrations.migrate(raw, known, clock.now_ms()))
+    except BaseException:
+        await connection.close()
+        raise
+    return Writer(connection, clock)

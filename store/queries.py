@@ -1,0 +1,56 @@
+"""The named queries of `queries/*.sql`.
+
+    -- name: claim_variant
+    -- Why the query is as it is.
+    UPDATE ...
+
+A query runs to the next name. Names are unique over all files; parameters are written `:name`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from types import MappingProxyType
+
+from telecine.core.errors import StoreError
+
+_NAME = re.compile(r"^-- name: (?P<name>\w+)[ \t]*$", re.MULTILINE)
+
+
+def parse(text: str, *, source: str) -> dict[str, str]:
+    """The queries of one file by name, without their comments. Raises StoreError for text that is not such a file."""
+    pieces = _NAME.split(text)
+    if _without_comments(pieces[0]):
+        raise StoreError(f"{source}: SQL before the first `-- name:`")
+    queries: dict[str, str] = {}
+    for name, body in zip(pieces[1::2], pieces[2::2], strict=True):
+        statement = _without_comments(body).removesuffix(";")
+        if not statement:
+            raise StoreError(f"{source}: the query {name} is empty")
+        if name in queries:
+            raise StoreError(f"{source}: two queries are named {name}")
+        queries[name] = statement
+    return queries
+
+
+def load() -> Mapping[str, str]:
+    """Every query of the package. Raises StoreError for a name used twice."""
+    queries: dict[str, str] = {}
+    folder = files("telecine.store").joinpath("queries")
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if not file.name.endswith(".sql"):
+            continue
+        found = parse(file.read_text(encoding="utf-8"), source=file.name)
+        if twice := found.keys() & queries.keys():
+            raise StoreError(f"{file.name}: the query {min(twice)} stands in another file too")
+        queries |= found
+    return MappingProxyType(queries)
+
+
+def _without_comments(sql: str) -> str:
+    return "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--")).strip()
+
+
+QUERIES: Mapping[str, str] = load()

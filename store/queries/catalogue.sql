@@ -1,0 +1,77 @@
+-- What coordinator and bot read.
+
+-- name: titles_all
+-- A page of titles by name.
+SELECT t.id, t.kind, t.name, t.year,
+       (SELECT count(*) FROM upload_variants v WHERE v.title_id = t.id AND v.state = 'done') AS available
+FROM titles t
+ORDER BY t.name_folded, t.id
+LIMIT :limit OFFSET :offset;
+
+-- name: titles_matching
+-- The whole name first, then names that begin with the text, then by relevance. Ranking is done inside, so that
+-- variants are counted for the rows of the page alone.
+SELECT t.id, t.kind, t.name, t.year,
+       (SELECT count(*) FROM upload_variants v WHERE v.title_id = t.id AND v.state = 'done') AS available
+FROM (
+  SELECT n.id, n.name_folded <> :text AS not_whole, substr(n.name_folded, 1, length(:text)) <> :text AS not_start,
+         w.rank AS relevance, n.name_folded AS folded
+  FROM title_words w JOIN titles n ON n.id = w.rowid
+  WHERE title_words MATCH :match
+  ORDER BY not_whole, not_start, relevance, folded, n.id
+  LIMIT :limit OFFSET :offset
+) found JOIN titles t ON t.id = found.id
+ORDER BY found.not_whole, found.not_start, found.relevance, found.folded, t.id;
+
+-- name: title_by_id
+SELECT id, cm_id, kind, name, year FROM titles WHERE id = :title_id;
+
+-- name: episodes_of_title
+SELECT id, season, episode, name FROM episodes WHERE title_id = :title_id ORDER BY season, episode, id;
+
+-- name: variants_of_title
+SELECT code, quality, state, episode_id FROM upload_variants WHERE title_id = :title_id ORDER BY id;
+
+-- name: variant_by_code
+SELECT v.id, v.code, v.title_id, v.episode_id, v.quality, v.state, v.priority, v.attempts, v.expiries,
+       w.name AS worker
+FROM upload_variants v LEFT JOIN workers w ON w.id = v.worker_id
+WHERE v.code = :code;
+
+-- name: sources_of_variant
+SELECT s.link_id, l.cm_id, l.url, s.position, s.fate, s.reason, s.detail, l.listed
+FROM variant_sources s JOIN source_links l ON l.id = s.link_id
+WHERE s.variant_id = :variant_id
+ORDER BY s.position;
+
+-- name: objects_of_variant
+SELECT o.part_no, o.part_count, c.telegram_id AS channel_id, o.message_id, a.name AS account, o.size_bytes,
+       o.duration_s, o.sha256
+FROM telegram_objects o JOIN channels c ON c.id = o.channel_id JOIN accounts a ON a.id = o.account_id
+WHERE o.variant_id = :variant_id AND o.retired_at_ms IS NULL
+ORDER BY o.part_no;
+
+-- name: variants_page
+SELECT code, quality, state FROM upload_variants WHERE code > :after ORDER BY code LIMIT :limit;
+
+-- name: variants_page_in_state
+SELECT code, quality, state FROM upload_variants WHERE state = :state AND code > :after ORDER BY code LIMIT :limit;
+
+-- name: count_rows
+SELECT (SELECT count(*) FROM titles)                                     AS titles,
+       (SELECT count(*) FROM titles WHERE kind = 'movie')                AS movies,
+       (SELECT count(*) FROM episodes)                                   AS episodes,
+       (SELECT count(*) FROM source_links)                               AS links,
+       (SELECT count(*) FROM variant_sources)                            AS links_planned,
+       (SELECT count(*) FROM telegram_objects WHERE retired_at_ms IS NULL) AS objects,
+       (SELECT count(*) FROM bot_files)                                  AS bot_files,
+       (SELECT count(*) FROM deliveries WHERE outcome <> 'missing')      AS deliveries;
+
+-- name: count_variants_by_state
+SELECT state AS name, count(*) AS rows FROM upload_variants GROUP BY state ORDER BY state;
+
+-- name: count_links_by_fate
+SELECT fate AS name, count(*) AS rows FROM variant_sources GROUP BY fate ORDER BY fate;
+
+-- name: count_attempts_by_outcome
+SELECT outcome AS name, count(*) AS rows FROM upload_attempts GROUP BY outcome ORDER BY outcome;

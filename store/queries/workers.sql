@@ -1,0 +1,77 @@
+-- Accounts, workers, channels.
+
+-- name: account_by_name
+SELECT id, telegram_user_id FROM accounts WHERE name = :account;
+
+-- name: upsert_account
+INSERT INTO accounts (name, telegram_user_id, premium) VALUES (:account, :telegram_user_id, :premium)
+ON CONFLICT (name) DO UPDATE SET premium = excluded.premium
+RETURNING id;
+
+-- name: upsert_worker
+INSERT INTO workers (name, account_id, boot_id, version, seen_at_ms)
+VALUES (:worker, :account_id, :boot_id, :version, :now_ms)
+ON CONFLICT (name) DO UPDATE SET account_id = excluded.account_id, boot_id = excluded.boot_id,
+  version = excluded.version, seen_at_ms = excluded.seen_at_ms
+RETURNING id;
+
+-- name: worker_by_name
+SELECT id, account_id, boot_id, seen_at_ms FROM workers WHERE name = :worker;
+
+-- name: touch_worker
+UPDATE workers SET seen_at_ms = :now_ms WHERE id = :worker_id;
+
+-- name: leases_of_worker
+SELECT v.id, v.fence, v.rounds, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id, w.account_id
+FROM upload_variants v JOIN workers w ON w.id = v.worker_id
+WHERE v.state = 'leased' AND v.worker_id = :worker_id;
+
+-- name: plan_channel
+INSERT INTO channels (account_id, planned_at_ms) VALUES (:account_id, :now_ms);
+
+-- name: channels_of_account
+SELECT id, telegram_id FROM channels WHERE account_id = :account_id ORDER BY id;
+
+-- name: channel_by_id
+SELECT c.id, c.telegram_id, c.account_id = w.account_id AS is_own
+FROM channels c LEFT JOIN workers w ON w.name = :worker
+WHERE c.id = :channel_id;
+
+-- name: channel_by_telegram_id
+SELECT id, account_id FROM channels WHERE telegram_id = :telegram_id;
+
+-- name: open_channel
+UPDATE channels SET telegram_id = :telegram_id, opened_at_ms = :now_ms
+WHERE id = :channel_id AND telegram_id IS NULL;
+
+-- name: count_channel_messages
+UPDATE channels SET messages = messages + :messages WHERE id = :channel_id;
+
+-- name: park_uploads
+UPDATE accounts SET uploads_parked_until_ms = max(uploads_parked_until_ms, :until_ms), park_reason = :reason
+WHERE id = :account_id;
+
+-- name: park_sends
+UPDATE accounts SET sends_parked_until_ms = max(sends_parked_until_ms, :until_ms), park_reason = :reason
+WHERE id = :account_id;
+
+-- name: parks
+SELECT max(uploads_parked_until_ms, sends_parked_until_ms) AS until_ms
+FROM accounts WHERE max(uploads_parked_until_ms, sends_parked_until_ms) > :now_ms;
+
+-- name: workers_all
+SELECT w.id, w.name, a.name AS account, w.boot_id, w.seen_at_ms
+FROM workers w JOIN accounts a ON a.id = w.account_id
+ORDER BY w.name;
+
+-- name: leases_all
+SELECT id, fence, worker_id, stage, progress_link_id, bytes_done, bytes_total
+FROM upload_variants INDEXED BY upload_variants_held WHERE state = 'leased'
+ORDER BY worker_id, leased_at_ms, id;
+
+-- name: accounts_all
+SELECT name, premium, max(uploads_parked_until_ms, sends_parked_until_ms) AS parked_until_ms, park_reason
+FROM accounts ORDER BY name;
+
+-- name: channels_all
+SELECT id, telegram_id FROM channels ORDER BY id;
