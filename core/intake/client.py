@@ -1,0 +1,107 @@
+"""CM over HTTP: one GET after another, patient where CM is busy or away, and bounded in everything."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+from aiohttp import ClientResponse, ClientSession, hdrs
+from yarl import URL
+
+from telecine.core.clock import Clock
+from telecine.core.config import CmSettings
+from telecine.core.errors import CmAuthError, CmError, UnavailableError
+from telecine.core.intake.answers import read_error_code, read_json
+from telecine.core.intake.auth import base_url_of, resolve
+from telecine.core.intake.mapping import parse_path
+from telecine.core.intake.retries import BusyError, delay_s, retry_after_s
+
+logger = logging.getLogger(__name__)
+
+REDIRECTS_MAX = 5
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A page of CM as it came. `next_url` is what its Link header calls next."""
+
+    document: object
+    next_url: str | None = None
+
+
+class CmClient:
+    """Reads from CM. The session carries the authentication as a middleware."""
+
+    def __init__(
+        self,
+        settings: CmSettings,
+        session: ClientSession,
+        clock: Clock,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._session = session
+        self._base_url = base_url_of(settings)
+        self._slots = asyncio.Semaphore(settings.max_concurrency)
+        self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
+        path = settings.auth.expired.code_path
+        self._code_path = parse_path(path, "cm.auth.expired.code_path") if path else None
+        self._clock = clock
+        self._jitter = jitter
+
+    def url(self, path: str) -> URL:
+        """The URL of a path below CM's base."""
+        return resolve(self._base_url, path)
+
+    async def get(self, url: URL) -> Answer:
+        """Fetch a page, asking again where that may help.
+
+        Raises UnavailableError when CM stays away, CmAuthError when it refuses us, CmError for any other answer.
+        """
+        if url.origin() != self._base_url.origin():
+            raise CmError("CM leads to another host; pages are read from cm.base_url only")
+        for attempt in itertools.count(1):
+            try:
+                async with self._slots:
+                    return await self._get_once(url)
+            except UnavailableError as error:
+                wait_s = delay_s(attempt, error, self._jitter())
+                if wait_s is None:
+                    raise
+                logger.info("CM: %s; attempt %d, again in %.1f s", error, attempt, wait_s)
+            await self._clock.sleep(wait_s)
+        raise AssertionError("unreachable")
+
+    async def _get_once(self, url: URL) -> Answer:
+        try:
+            async with self._session.get(url, timeout=self._timeout, max_redirects=REDIRECTS_MAX) as response:
+                await self._check(response)
+                return Answer(await read_json(response), _next_url(response))
+        except (aiohttp.InvalidURL, aiohttp.TooManyRedirects) as error:
+            raise CmError(f"CM redirects GET {url.path} in vain: {type(error).__name__}") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"CM does not answer GET {url.path}: {type(error).__name__}") from error
+
+    async def _check(self, response: ClientResponse) -> None:
+        if 200 <= response.status < 300:
+            return
+        what = f"GET {response.url.path}"
+        if response.status == 429:
+            wait_s = retry_after_s(response.headers.get(hdrs.RETRY_AFTER), self._clock.now_ms())
+            raise BusyError(f"CM limits {what}", retry_after_s=wait_s)
+        if response.status >= 500:
+            raise UnavailableError(f"CM answers {what} with {response.status}")
+        code = await read_error_code(response, self._code_path)
+        message = f"CM refuses {what}: {response.status} {code or ''}".rstrip()
+        if response.status == 401:
+            raise CmAuthError(message, hint="check [cm.auth]")
+        raise CmError(message, hint="no such collection or field, or no right to read it")
+
+
+def _next_url(response: ClientResponse) -> str | None:
+    link = response.links.get("next")
+    return str(link["url"]) if link else None

@@ -1,0 +1,49 @@
+"""How long to wait before CM is asked again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+
+from telecine.core.errors import UnavailableError
+
+ATTEMPTS_MAX = 6
+BACKOFF_S = 1.0
+BACKOFF_S_MAX = 30.0
+RETRY_AFTER_S_MAX = 300.0  # who asks for more is not waited for within one import
+
+
+class BusyError(UnavailableError):
+    """CM asks to be left alone for `retry_after_s`, or does not say how long."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None) -> None:
+        super().__init__(message, hint="CM limits requests; lower cm.max_concurrency or ask it for more")
+        self.retry_after_s = retry_after_s
+
+
+def delay_s(attempt: int, error: UnavailableError, jitter: float) -> float | None:
+    """Seconds to wait after this failed attempt, the first being 1; None to give up.
+
+    `jitter` is a random number from 0 to 1, so that several importers do not come back as one.
+    """
+    if attempt >= ATTEMPTS_MAX:
+        return None
+    if isinstance(error, BusyError) and error.retry_after_s is not None:
+        asked_s = error.retry_after_s
+        return asked_s + jitter if asked_s <= RETRY_AFTER_S_MAX else None
+    ceiling_s = min(BACKOFF_S_MAX, BACKOFF_S * 2.0 ** (attempt - 1))
+    return ceiling_s * (0.5 + 0.5 * jitter)
+
+
+def retry_after_s(header: str | None, now_ms: int) -> float | None:
+    """What a Retry-After header asks for, given in seconds or as a date; None where it says nothing readable."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdecimal() and len(text) <= 9:
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=dt.UTC)
+    return max(0.0, moment.timestamp() - now_ms / 1000)
