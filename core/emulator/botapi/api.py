@@ -43,7 +43,7 @@ class BotApi:
     def routes(self) -> list[web.RouteDef]:
         """What the HTTP application has to route here."""
         return [
-            web.route("*", "/bot{token}/{method}", self._serve),
+            web.route("*", "/bot{token}/{method:.*}", self._serve),
             web.get("/file/bot{token}/{path:.+}", self._serve_file),
         ]
 
