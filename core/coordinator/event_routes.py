@@ -8,6 +8,7 @@ from aiohttp import web
 
 from telecine.core.coordinator.calls import OPERATORS, SERVICES, Route
 from telecine.core.coordinator.events import Event
+from telecine.core.errors import UnauthorizedError
 
 WRITE_WAIT_S = 30.0  # a reader that takes nothing for this long is let go
 
@@ -21,9 +22,10 @@ async def follow(request: web.Request) -> web.StreamResponse:
         try:
             await response.write(b"retry: 2000\n\n")
             async for event in events:
+                request.app[SERVICES].tokens.verify(request.headers.get("Authorization"))
                 async with asyncio.timeout(WRITE_WAIT_S):
                     await response.write(_frame(event))
-        except (ConnectionError, TimeoutError):
+        except (ConnectionError, TimeoutError, UnauthorizedError):  # a stream may outlive its token
             response.force_close()
         return response
 

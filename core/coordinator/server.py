@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from telecine.core.coordinator.app import create_app
 from telecine.core.coordinator.events import QueueSwept
@@ -16,7 +17,23 @@ from telecine.core.leases import Swept
 
 logger = logging.getLogger(__name__)
 
+connection_logger = logging.getLogger(f"{__name__}.connections")
+
 SHUTDOWN_GRACE_S = 10.0  # for requests that are being answered when the coordinator stops
+
+
+class WithoutHeaders(logging.Filter):
+    """Keeps what a client sent out of the log: aiohttp quotes a line that it cannot parse, token and all."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.exc_info = None
+            record.levelno, record.levelname = logging.INFO, "INFO"  # any port scan causes one
+        return True
+
+
+connection_logger.addFilter(WithoutHeaders())
 
 
 class CoordinatorServer:
@@ -46,6 +63,7 @@ class CoordinatorServer:
         self._runner = web.AppRunner(
             create_app(self._services),
             handler_cancellation=True,
+            logger=connection_logger,
             access_log=None,  # it would log query strings; the application logs its calls itself
             shutdown_timeout=self._shutdown_grace_s,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -309,8 +309,8 @@ class Api:
 
 
 @asynccontextmanager
-async def serving(**changed: Any) -> AsyncIterator[Api]:
-    """A coordinator over memory; `changed` replaces services."""
+async def serving() -> AsyncIterator[Api]:
+    """A coordinator over memory."""
     clock = SteeredClock()
     queue, catalogue = QueueInMemory(), CatalogueInMemory()
     tokens = Tokens(SECRET, clock, RegistryInMemory(clock))
@@ -319,13 +319,13 @@ async def serving(**changed: Any) -> AsyncIterator[Api]:
         version="0.0.test",
         clock=clock,
         new_id=map("request-{}".format, itertools.count(1)).__next__,
-        tokens=changed.get("tokens", tokens),
-        queue=changed.get("queue", queue),
-        sweeper=changed.get("sweeper", queue),
-        catalogue=changed.get("catalogue", catalogue),
-        shelf=changed.get("shelf", ShelfInMemory()),
+        tokens=tokens,
+        queue=queue,
+        sweeper=queue,
+        catalogue=catalogue,
+        shelf=ShelfInMemory(),
         imports=ImportsInMemory(),
-        events=changed.get("events", Events("boot")),
+        events=Events("boot"),
         metrics=Metrics(),
         bot_username=lambda: "telecine_bot",
     )
@@ -338,6 +338,15 @@ async def serving(**changed: Any) -> AsyncIterator[Api]:
             yield Api(server, client, services, clock, queue, catalogue, worker, operator)
     finally:
         await server.stop()
+
+
+Serve = Callable[[], AbstractAsyncContextManager[Api]]
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """For tests that start a coordinator themselves."""
+    return serving
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -73,3 +75,21 @@ async def test_no_token_and_no_query_reaches_the_log(api: Api, caplog: pytest.Lo
     assert api.operator not in caplog.text
     assert "forged" not in caplog.text
     assert "private" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Authorization: Bearer s3cret\x00s3cret", "Authorization Bearer s3cret", "Authorization: " + "s3cret" * 2000],
+)
+async def test_line_that_cannot_be_parsed_is_not_quoted_in_the_log(
+    api: Api, caplog: pytest.LogCaptureFixture, line: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    parts = urlsplit(api.server.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(f"GET /v1/status HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode())
+    assert (await reader.read()).split(b" ")[1] == b"400"
+    writer.close()
+    await writer.wait_closed()
+    assert "127.0.0.1" in caplog.text
+    assert "s3cret" not in caplog.text

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+import uvloop
+
+from telecine.core.clock import SystemClock
+from telecine.core.coordinator.server import CoordinatorServer
+from telecine.core.coordinator.sweeping import SWEEP_PAUSE_S_MIN, sweep_forever
+from telecine.core.errors import ConfigError, StoreError, UnavailableError
+from telecine.core.leases import Swept
+
+if TYPE_CHECKING:
+    from tests.core.coordinator.conftest import Api, Serve
+
+
+class SweepsInTurn:
+    """Answers each sweep with the next of what it was given, then ends the loop."""
+
+    def __init__(self, *answers: Swept | Exception) -> None:
+        self.answers = list(answers)
+
+    async def sweep(self) -> Swept:
+        if not self.answers:
+            raise asyncio.CancelledError
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class RecordingClock(SystemClock):
+    """Stands at 1000 s and passes no time."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def now_ms(self) -> int:
+        return 1_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
+
+async def _pauses(*answers: Swept | Exception) -> list[float]:
+    clock = RecordingClock()
+    with pytest.raises(asyncio.CancelledError):
+        await sweep_forever(SweepsInTurn(*answers), clock, 5.0)
+    return clock.slept
+
+
+async def test_sweep_comes_back_for_what_is_due_first() -> None:
+    assert await _pauses(Swept(0, 0, None), Swept(0, 0, 1_002_500), Swept(0, 0, 9_000_000)) == [5.0, 2.5, 5.0]
+
+
+async def test_sweep_does_not_spin_on_what_stays_due() -> None:
+    assert await _pauses(Swept(1, 0, 900_000), Swept(0, 0, 1_000_000)) == [SWEEP_PAUSE_S_MIN, SWEEP_PAUSE_S_MIN]
+
+
+async def test_sweep_outlives_a_database_that_is_away() -> None:
+    assert await _pauses(UnavailableError("busy"), StoreError("disk full"), Swept(0, 0, None)) == [5.0, 5.0, 5.0]
+
+
+async def test_only_sweeps_that_moved_something_are_told() -> None:
+    told: list[Swept] = []
+    moved = [Swept(1, 0, None), Swept(0, 2, None)]
+    with pytest.raises(asyncio.CancelledError):
+        await sweep_forever(
+            SweepsInTurn(moved[0], Swept(0, 0, None), moved[1]), RecordingClock(), 5.0, on_swept=told.append
+        )
+    assert told == moved
+
+
+async def test_fault_in_the_sweep_is_raised_to_whoever_minds_the_server(api: Api) -> None:
+    await api.server.stop()
+    broken = SweepsInTurn(RuntimeError("no such column"))
+    server = CoordinatorServer(dataclasses.replace(api.services, sweeper=broken))
+    await server.start("127.0.0.1", 0)
+    with pytest.raises(RuntimeError, match="no such column"):
+        await server.failed()
+    await server.stop()
+
+
+async def test_token_revoked_elsewhere_is_heeded_while_serving(api: Api) -> None:
+    await api.server.stop()
+    settings = msgspec.structs.replace(api.services.settings, sweep_interval_s=0.01)
+    server = CoordinatorServer(dataclasses.replace(api.services, settings=settings))
+    await server.start("127.0.0.1", 0)
+    await api.services.tokens._registry.revoke("operator-1")
+    async with asyncio.timeout(5):
+        while True:
+            async with api.client.get(f"{server.url}/v1/status", headers=api.as_operator()) as response:
+                if response.status == 401:
+                    break
+    await server.stop()
+
+
+async def test_address_that_is_taken_is_a_setting_to_change(api: Api) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match=r"cannot listen on 127\.0\.0\.1"):
+            await CoordinatorServer(api.services).start("127.0.0.1", taken.getsockname()[1])
+
+
+async def test_stopping_lets_a_running_request_finish(api: Api) -> None:
+    await api.queue.put("CM_M000001_720P")
+    await api.queue.claiming.acquire()
+    claiming = asyncio.create_task(api.claim().__aenter__())
+    await api.queue.until(lambda: len(api.queue.heard) == 1)
+    stopping = asyncio.create_task(api.server.stop())
+    await api.until(lambda: _is_refused(api.server.url))
+    api.queue.claiming.release()
+    response = await claiming
+    assert response.status == 200
+    assert (await response.json())["code"] == "CM_M000001_720P"
+    await stopping
+    await api.server.stop()  # again: nothing happens
+
+
+def test_lease_is_served_under_uvloop(serve: Serve) -> None:
+    async def claim_one() -> str:
+        async with serve() as api:
+            await api.queue.put("CM_M000001_720P")
+            async with api.claim(wait_s=5) as response:
+                return str((await response.json())["code"])
+
+    assert uvloop.run(claim_one()) == "CM_M000001_720P"
+
+
+def _is_refused(url: str) -> bool:
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((parts.hostname, parts.port)) != 0
