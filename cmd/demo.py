@@ -36,8 +36,8 @@ def demo(folder: Path, keep: bool, stop: bool) -> None:
     """Import films and series from an embedded CM, have three workers upload them to an embedded Telegram while links
     fail, a flood wait is met and a worker is killed, then receive everything from the bot and compare the pictures.
 
-    Needs nothing but this machine. Exit status 0 means that every film that could be delivered was, picture for picture,
-    that no channel holds anything twice, and that no link was lost. The numbers are in build/demo.json.
+    Needs nothing but this machine. Exit status 0 means that every film that could be delivered was, picture for
+    picture, that no channel holds anything twice, and that no link was lost. The numbers are in build/demo.json.
     """
     place = folder.resolve() / "demo"
     stopped = stop_leftovers(place / "pids")
@@ -58,16 +58,15 @@ async def _run(place: Stage, console: Console, *, keep: bool) -> Report:
         with screen.open():
             report = await demonstration.run()
         screen.summary(report)
-        if keep:
-            demonstration.cast.leave()
-            console.print(_how_to_use(place), highlight=False)
-        return report
     except (TelecineError, asyncio.CancelledError):
-        keep = False
+        await demonstration.cast.stop()
         raise
-    finally:
-        if not keep:
-            await demonstration.cast.stop()
+    if keep:
+        demonstration.cast.leave()
+        console.print(_how_to_use(place), highlight=False)
+    else:
+        await demonstration.cast.stop()
+    return report
 
 
 def _how_to_use(place: Stage) -> str:

@@ -33,7 +33,7 @@ def wishes(details: Sequence[TitleDetail], titles: Sequence[DemoTitle]) -> dict[
     for detail in details:
         ways: list[tuple[VariantSummary, tuple[str, ...]]] = [(v, ()) for v in detail.variants]
         for episode in detail.episodes:
-            way = (f"Season {episode.season}", f"E{episode.episode:02d}")
+            way: tuple[str, ...] = (f"Season {episode.season}", f"E{episode.episode:02d}")
             ways += [(v, way) for v in episode.variants]
         for variant, way in ways:
             labels = (detail.name, *way, variant.quality.label)

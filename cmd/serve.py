@@ -1,0 +1,125 @@
+"""`telecine serve`: the coordinator and the bot in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from telecine.bot.service import TelecineBot
+from telecine.cmd import settings
+from telecine.cmd.running import log_as_daemon, run, stop_requested
+from telecine.core.clock import Clock, SystemClock
+from telecine.core.config import Config, CoordinatorSettings
+from telecine.core.coordinator.events import Events
+from telecine.core.coordinator.metrics import Metrics
+from telecine.core.coordinator.server import CoordinatorServer
+from telecine.core.coordinator.services import Services
+from telecine.core.coordinator.tokens import Tokens
+from telecine.core.errors import ConfigError
+from telecine.core.intake.background import BackgroundImports
+from telecine.core.intake.importer import Importer
+from telecine.store.database import Store
+
+TOKENS_RELOAD_S = 5.0  # how soon a token that `telecine token revoke` revoked is refused
+
+
+@click.command()
+@click.pass_context
+def serve(ctx: click.Context) -> None:
+    """Run the coordinator's API and, unless [bot] says otherwise, the bot.
+
+    Workers lease uploads here and operators' commands ask here. One process, one SQLite database; run it under
+    systemd and replicate the database with Litestream. SIGTERM ends it in order; workers wait for it to come back.
+    """
+    config = settings.load(ctx)
+    coordinator = settings.need(ctx, "coordinator", config.coordinator)
+    if config.bot.enabled:
+        telegram = settings.need(ctx, "telegram", config.telegram)
+        if telegram.bot_token is None:
+            raise ConfigError(
+                f"{settings.path(ctx)}: telegram.bot_token is missing",
+                hint="@BotFather gives one; or set `enabled = false` in [bot]",
+            )
+    log_as_daemon()
+    run(_serve(config, coordinator))
+
+
+async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
+    stop, clock = stop_requested(), SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(_store(coordinator, clock))
+        bot = await stack.enter_async_context(_bot(config, store, clock)) if config.bot.enabled else None
+        events = Events(secrets.token_hex(4))
+        importer = Importer(config.cm, store.intake, clock) if config.cm else None
+        imports = BackgroundImports(importer, store.intake, on_progress=events.publish)
+        stack.push_async_callback(imports.stop)
+        services = Services(
+            settings=coordinator,
+            version=version("telecine"),
+            clock=clock,
+            new_id=lambda: secrets.token_hex(8),
+            tokens=Tokens(coordinator.secret, clock, store.tokens),
+            queue=store.queue,
+            sweeper=store.sweeper,
+            catalogue=store.catalogue,
+            shelf=store.shelf,
+            imports=imports,
+            events=events,
+            metrics=Metrics(),
+            bot_username=lambda: bot.username if bot else None,
+        )
+        server = CoordinatorServer(services)
+        await server.start(coordinator.host, coordinator.port)
+        stack.push_async_callback(server.stop)
+        await _until_first(stop.wait(), server.failed(), _reload_tokens(services.tokens, clock), *_running(bot))
+
+
+@asynccontextmanager
+async def _bot(config: Config, store: Store, clock: Clock) -> AsyncIterator[TelecineBot]:
+    if config.telegram is None:
+        raise ConfigError("the bot needs the table [telegram]")
+    bot = TelecineBot(
+        config.telegram, config.bot, catalogue=store.catalogue, shelf=store.shelf, requeue=store.queue, clock=clock
+    )
+    try:
+        yield bot
+    finally:
+        await bot.stop()
+
+
+def _store(coordinator: CoordinatorSettings, clock: Clock) -> AbstractAsyncContextManager[Store]:
+    return Store.open(
+        coordinator.database,
+        clock=clock,
+        lease_ttl_s=coordinator.lease_ttl_s,
+        retry_backoff_s=coordinator.retry_backoff_s,
+        replicated=coordinator.replicated,
+    )
+
+
+def _running(bot: TelecineBot | None) -> list[Coroutine[Any, Any, None]]:
+    return [bot.run()] if bot else []
+
+
+async def _reload_tokens(tokens: Tokens, clock: Clock) -> None:
+    """Hear of tokens that another process revoked."""
+    while True:
+        await clock.sleep(TOKENS_RELOAD_S)
+        await tokens.load()
+
+
+async def _until_first(*parts: Coroutine[Any, Any, object]) -> None:
+    """Run all until one ends, cancel the others, and raise what the first to fail raised."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
