@@ -6,7 +6,7 @@ import msgspec
 
 from telecine.core import codes
 from telecine.core.errors import ConflictError, InputError
-from telecine.core.leases import AttemptOutcome, LeaseToken
+from telecine.core.leases import AttemptOutcome, LeaseToken, LinkFate
 from telecine.core.protocol import (
     SOURCES_PER_LEASE_MAX,
     BeatAnswer,
@@ -83,9 +83,8 @@ def _claimer(tx: Transaction, worker: str, request: ClaimRequest) -> Row:
 
 def _lease(tx: Transaction, terms: LeaseTerms, variant_id: int) -> Lease:
     row = tx.get("lease_to_hand_out", {"variant_id": variant_id})
-    sources = tx.all(
-        "sources_to_try", {"variant_id": variant_id, "rounds": row["rounds"], "limit": SOURCES_PER_LEASE_MAX}
-    )
+    sources = tx.all("sources_to_try", {"variant_id": variant_id, "rounds": row["rounds"]})
+    untried_first = sorted(sources, key=lambda source: bool(source["fate"] != LinkFate.UNTRIED))
     return Lease(
         lease=str(LeaseToken(terms.epoch, variant_id, row["fence"])),
         code=row["code"],
@@ -93,7 +92,10 @@ def _lease(tx: Transaction, terms: LeaseTerms, variant_id: int) -> Lease:
         generation=row["generation"],
         ttl_s=terms.ttl_s,
         channel=ChannelRef(row["channel_id"], codes.channel_code(row["channel_id"]), row["telegram_id"]),
-        sources=tuple(SourceRef(source["link_id"], source["url"], source["position"]) for source in sources),
+        sources=tuple(
+            SourceRef(source["link_id"], source["url"], source["position"])
+            for source in untried_first[:SOURCES_PER_LEASE_MAX]
+        ),
         runtime_s=row["runtime_s"],
     )
 

@@ -182,7 +182,9 @@ CREATE INDEX upload_variants_lane ON upload_variants (account_id, priority, id) 
 CREATE INDEX upload_variants_due ON upload_variants (due_at_ms) WHERE due_at_ms IS NOT NULL;
 -- A claim whose reply was lost finds its lease again; also the leases that a worker holds.
 CREATE UNIQUE INDEX upload_variants_held ON upload_variants (worker_id, request_id) WHERE state = 'leased';
-CREATE INDEX upload_variants_of_title ON upload_variants (title_id, state);
+CREATE INDEX upload_variants_of_title ON upload_variants (title_id);
+-- How many variants of a title can be delivered, for every row of a search result.
+CREATE INDEX upload_variants_on_shelf ON upload_variants (title_id) WHERE state = 'done';
 CREATE INDEX upload_variants_by_state ON upload_variants (state, code);
 
 -- The links of a variant in retry order. A link belongs to one variant.

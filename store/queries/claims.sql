@@ -42,12 +42,12 @@ LEFT JOIN episodes e ON e.id = v.episode_id
 WHERE v.id = :variant_id;
 
 -- name: sources_to_try
--- Untried links first, then those of earlier rounds whose failure may have passed.
-SELECT s.link_id, l.url, s.position
+-- Untried links, and those of earlier rounds whose failure may have passed. Sorted by the caller: the primary key
+-- gives the positions in order, and another order would cost more than all the rest of a claim.
+SELECT s.link_id, l.url, s.position, s.fate
 FROM variant_sources s JOIN source_links l ON l.id = s.link_id
 WHERE s.variant_id = :variant_id AND (s.fate = 'untried' OR (s.passing AND s.failed_round < :rounds))
-ORDER BY s.fate <> 'untried', s.position
-LIMIT :limit;
+ORDER BY s.position;
 
 -- name: prolong_lease
 UPDATE upload_variants SET due_at_ms = :due_at_ms WHERE id = :variant_id AND state = 'leased';
