@@ -1,0 +1,329 @@
+"""The same conversation with the real database behind the API."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import aiohttp
+import msgspec
+import pytest
+
+from telecine.core.catalogue import ImportedLink, ImportedTitle, ImportRun, PlannedVariant, TitleKind, VariantDetail
+from telecine.core.config import CoordinatorSettings
+from telecine.core.coordinator.events import Events
+from telecine.core.coordinator.metrics import Metrics
+from telecine.core.coordinator.server import CoordinatorServer
+from telecine.core.coordinator.services import Services
+from telecine.core.coordinator.tokens import Scope, Tokens
+from telecine.core.delivery import Resolved
+from telecine.core.leases import Reason, VariantState
+from telecine.core.protocol import (
+    BeatAnswer,
+    BeatRequest,
+    ChannelOpened,
+    ClaimRequest,
+    Hello,
+    Lease,
+    ObjectReport,
+    Outcome,
+    Progress,
+    Settled,
+    SettleDone,
+    SettleFailed,
+    SettleFloodWait,
+    SettleRequest,
+    SourceReport,
+    Stage,
+    Status,
+    TitlePage,
+    VariantMoved,
+    Verdict,
+    Welcome,
+)
+from telecine.core.quality import Quality
+from telecine.store.database import Store
+
+if TYPE_CHECKING:
+    from tests.core.coordinator.conftest import SteeredClock
+
+SECRET = "a secret of the tests, " + 64 * "x"
+T = TypeVar("T")
+
+
+class NoImports:
+    async def start(self) -> ImportRun:
+        raise AssertionError("these tests import by themselves")
+
+    async def run(self, import_id: int) -> ImportRun:
+        raise AssertionError("these tests import by themselves")
+
+
+class Peer:
+    """Someone with a token: a worker or an operator."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, token: str) -> None:
+        self._session = session
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def call(self, method: str, path: str, answer: type[T], body: Any = None, *, status: int = 200) -> T:
+        data = None if body is None else msgspec.json.encode(body)
+        async with self._session.request(method, self._url + path, data=data, headers=self._headers) as response:
+            text = await response.read()
+            assert response.status == status, text
+        return msgspec.json.decode(text or b"null", type=answer)
+
+    async def refusal(self, method: str, path: str, body: Any = None, *, status: int) -> str:
+        """The kind of problem that a call is refused with."""
+        problem = await self.call(method, path, dict[str, Any], body, status=status)
+        return str(problem["type"]).rpartition(":")[2]
+
+    async def enter(self, boot: str = "b1") -> Welcome:
+        """Say hello and open every planned channel."""
+        hello = Hello(boot, "0.1.0", telegram_user_id=77, premium=True)
+        welcome = await self.call("POST", "/v1/workers/hello", Welcome, hello)
+        for channel in welcome.channels:
+            path = f"/v1/channels/{channel.id}/opened"
+            await self.call("POST", path, type(None), ChannelOpened(5000 + channel.id), status=204)
+        return welcome
+
+    async def claim(self, request_id: str = "r1", *, boot: str = "b1", wait_s: float = 0.0) -> Lease:
+        return await self.call("POST", "/v1/leases", Lease, ClaimRequest(boot, request_id, wait_s))
+
+    async def claim_nothing(self, request_id: str = "r9") -> None:
+        await self.call("POST", "/v1/leases", type(None), ClaimRequest("b1", request_id), status=204)
+
+    async def beat(self, lease: Lease) -> Verdict:
+        told = BeatRequest("b1", (Progress(lease.lease, Stage.UPLOADING, bytes_done=7),))
+        return (await self.call("POST", "/v1/leases/beat", BeatAnswer, told)).leases[0].verdict
+
+    async def settle(self, lease: Lease, outcome: Outcome) -> Settled:
+        return await self.call("POST", f"/v1/leases/{lease.lease}/settle", Settled, SettleRequest("b1", outcome))
+
+    async def settle_refused(self, lease: Lease, outcome: Outcome) -> str:
+        path = f"/v1/leases/{lease.lease}/settle"
+        return await self.refusal("POST", path, SettleRequest("b1", outcome), status=409)
+
+
+class Stored:
+    """A coordinator on a database, with two workers and an operator in front of it."""
+
+    def __init__(self, store: Store, server: CoordinatorServer, ember: Peer, rora: Peer, ada: Peer) -> None:
+        self.store = store
+        self.server = server
+        self.ember = ember
+        self.rora = rora
+        self.ada = ada
+
+    async def plan(self, *names: str) -> None:
+        """Import films, each with two links of one quality."""
+        run = await self.store.intake.begin_import()
+        await self.store.intake.import_titles(run.id, [_film(name) for name in names])
+        await self.store.intake.finish_import(run.id, rejected=0)
+
+
+Opened = Callable[[], AbstractAsyncContextManager[Stored]]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, clock: SteeredClock) -> Opened:
+    """Starts a coordinator on the same database each time."""
+    jtis = itertools.count(1)
+
+    @asynccontextmanager
+    async def start() -> AsyncIterator[Stored]:
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(Store.open(tmp_path / "telecine.db", clock=clock))
+            services = _services(store, clock)
+            server = CoordinatorServer(services)
+            await server.start("127.0.0.1", 0)
+            stack.push_async_callback(server.stop)
+            session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))
+
+            async def peer(name: str, scope: Scope) -> Peer:
+                token, _ = await services.tokens.issue(name, scope, ttl_s=86_400, jti=f"{name}-{next(jtis)}")
+                return Peer(session, server.url, token)
+
+            ember, rora = await peer("cm-ember", Scope.WORKER), await peer("cm-rora", Scope.WORKER)
+            yield Stored(store, server, ember, rora, await peer("ada", Scope.OPERATOR))
+
+    return start
+
+
+@pytest.fixture
+async def stored(opened: Opened) -> AsyncIterator[Stored]:
+    async with opened() as running:
+        yield running
+
+
+def _services(store: Store, clock: SteeredClock) -> Services:
+    return Services(
+        settings=CoordinatorSettings(secret=SECRET, sweep_interval_s=3600, channels_per_account=2),
+        version="0.0.test",
+        clock=clock,
+        new_id=map("request-{}".format, itertools.count(1)).__next__,
+        tokens=Tokens(SECRET, clock, store.tokens),
+        queue=store.queue,
+        sweeper=store.sweeper,
+        catalogue=store.catalogue,
+        shelf=store.shelf,
+        imports=NoImports(),
+        events=Events("boot"),
+        metrics=Metrics(),
+        bot_username=lambda: None,
+    )
+
+
+def _film(name: str) -> ImportedTitle:
+    links = tuple(
+        ImportedLink(f"{name}-{n}", f"http://files.example/{name}-{n}.mp4", Quality.HD, "field") for n in (1, 2)
+    )
+    planned = PlannedVariant(Quality.HD, tuple(link.cm_id for link in links))
+    return ImportedTitle(f"cm-{name}", TitleKind.MOVIE, name, links=links, variants=(planned,))
+
+
+def _done(lease: Lease) -> SettleDone:
+    channel_id = lease.channel.telegram_id
+    assert channel_id is not None
+    sent = ObjectReport(1, 1, channel_id, message_id=10, size_bytes=1000, sha256=64 * "0", duration_s=60.0)
+    return SettleDone((sent,), (SourceReport(lease.sources[0].link_id, None, bytes_read=1000),), plan="direct")
+
+
+async def test_film_goes_from_import_to_something_that_can_be_delivered(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    welcome = await stored.ember.enter()
+    assert (welcome.account, len(welcome.channels)) == ("cm-ember", 2)
+    lease = await stored.ember.claim()
+    assert lease.sources[0].url == "http://files.example/Night Train-1.mp4"
+    assert await stored.ember.beat(lease) is Verdict.GO_ON
+    assert await stored.ember.settle(lease, _done(lease)) == Settled(lease.code, VariantState.DONE)
+
+    detail = await stored.ada.call("GET", f"/v1/variants/{lease.code}", VariantDetail)
+    assert [(stored_object.message_id, detail.state) for stored_object in detail.objects] == [(10, VariantState.DONE)]
+    resolved = await stored.ada.call("GET", f"/v1/resolve/{lease.code}?bot_id=1", Resolved)
+    assert (resolved.title, len(resolved.parts), resolved.parts[0].file) == ("Night Train", 1, None)
+    found = await stored.ada.call("GET", "/v1/titles?q=train", TitlePage)
+    assert [(title.name, title.available) for title in found.titles] == [("Night Train", 1)]
+    status = await stored.ada.call("GET", "/v1/status", Status)
+    assert (status.counts.objects, status.counts.variants_by_state.get("done")) == (1, 1)
+
+
+async def test_lease_is_settled_once_however_often_the_reply_is_lost(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    lease = await stored.ember.claim("r1")
+    assert await stored.ember.claim("r1") == lease
+    done = _done(lease)
+    assert [(await stored.ember.settle(lease, done)).repeated for _ in range(3)] == [False, True, True]
+    assert len((await stored.ada.call("GET", f"/v1/variants/{lease.code}", VariantDetail)).objects) == 1
+
+
+async def test_expired_lease_goes_to_another_worker_and_its_first_holder_is_fenced(
+    stored: Stored, clock: SteeredClock
+) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    await stored.rora.enter()
+    old = await stored.ember.claim()
+    await stored.rora.claim_nothing()
+    clock.ahead_ms += 61_000
+    assert (await stored.store.sweeper.sweep()).expired == 1
+    new = await stored.rora.claim()
+    assert (new.code, new.lease != old.lease) == (old.code, True)
+    assert await stored.ember.beat(old) is Verdict.LOST
+    assert await stored.ember.settle_refused(old, _done(old)) == "lease_lost"
+    assert await stored.rora.settle_refused(old, _done(new)) == "lease_lost"
+    assert (await stored.rora.settle(new, _done(new))).state is VariantState.DONE
+
+
+async def test_waiting_claim_is_woken_by_an_import(stored: Stored) -> None:
+    await stored.ember.enter()
+    claiming = asyncio.create_task(stored.ember.claim(wait_s=9))
+    status = await stored.ada.call("GET", "/v1/status", Status)
+    assert status.counts.variants == 0
+    await stored.plan("Night Train")
+    assert (await claiming).code.startswith("CM_M")
+
+
+async def test_one_variant_is_leased_to_one_of_many_who_ask_at_once(stored: Stored) -> None:
+    await stored.ember.enter()
+    await stored.rora.enter()
+    claims = [
+        asyncio.create_task(peer.call("POST", "/v1/leases", Lease | None, ClaimRequest("b1", f"r{n}", 9)))
+        for n, peer in enumerate([stored.ember, stored.rora] * 5)
+    ]
+    await stored.plan("Night Train", "Day Ferry", "Late Tram")
+    finished, waiting = await asyncio.wait(claims, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+    while len(finished) < 3:
+        more, waiting = await asyncio.wait(waiting, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        finished |= more
+    assert len({claim.result().lease for claim in finished}) == len(finished) == 3  # type: ignore[union-attr]
+    for claim in waiting:
+        claim.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_flood_wait_parks_one_account_and_leaves_the_work_to_others(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    await stored.rora.enter()
+    lease = await stored.ember.claim()
+    settled = await stored.ember.settle(lease, SettleFloodWait(300, "messages.sendMedia"))
+    assert settled.state is VariantState.READY
+    await stored.ember.claim_nothing()
+    assert (await stored.rora.claim()).code == lease.code
+    accounts = (await stored.ada.call("GET", "/v1/status", Status)).accounts
+    assert {account.name: account.parked_s > 200 for account in accounts} == {"cm-ember": True, "cm-rora": False}
+
+
+async def test_failed_link_is_followed_by_the_next_and_then_by_death(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    lease = await stored.ember.claim()
+    first, second = (source.link_id for source in lease.sources)
+    gone = SettleFailed(Reason.GONE, (SourceReport(first, Reason.GONE, "404"),))
+    assert (await stored.ember.settle(lease, gone)).state is VariantState.READY
+    again = await stored.ember.claim("r2")
+    assert [source.link_id for source in again.sources] == [second]
+    gone = SettleFailed(Reason.GONE, (SourceReport(second, Reason.GONE, "404"),))
+    assert (await stored.ember.settle(again, gone)).state is VariantState.DEAD
+    moved = await stored.ada.call("POST", f"/v1/variants/{lease.code}/retry", VariantMoved)
+    assert moved.state is VariantState.READY
+
+
+async def test_cancelled_lease_is_told_so_and_cannot_be_settled_as_done(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    lease = await stored.ember.claim()
+    moved = await stored.ada.call("POST", f"/v1/variants/{lease.code}/cancel", VariantMoved)
+    assert moved.state is VariantState.CANCELLED
+    assert await stored.ember.beat(lease) is Verdict.CANCEL
+    assert await stored.ember.settle_refused(lease, _done(lease)) == "lease_lost"
+
+
+async def test_lease_outlives_a_restart_of_the_coordinator(opened: Opened) -> None:
+    async with opened() as before:
+        await before.plan("Night Train")
+        await before.ember.enter()
+        lease = await before.ember.claim()
+    async with opened() as after:
+        assert await after.ember.beat(lease) is Verdict.GO_ON
+        assert (await after.ember.settle(lease, _done(lease))).state is VariantState.DONE
+
+
+async def test_nonsense_from_outside_is_refused_by_name(stored: Stored) -> None:
+    await stored.ember.enter()
+    assert await stored.ada.refusal("GET", "/v1/variants/NIGHT_TRAIN", status=400) == "input"
+    assert await stored.ada.refusal("GET", "/v1/variants/CM_M000099_720P", status=404) == "not_found"
+    assert await stored.ada.refusal("GET", "/v1/titles/99", status=404) == "not_found"
+    released = {"boot_id": "b1", "outcome": {"type": "released"}}
+    assert await stored.ember.refusal("POST", "/v1/leases/1.x/settle", released, status=400) == "input"
+    assert await stored.ember.refusal("POST", "/v1/leases/1.1.99/settle", released, status=409) == "lease_lost"
+    claim = {"boot_id": "an earlier boot", "request_id": "r1"}
+    assert await stored.ember.refusal("POST", "/v1/leases", claim, status=409) == "conflict"
+    assert await stored.rora.refusal("POST", "/v1/channels/1/opened", {"telegram_id": 1}, status=403) == "forbidden"
