@@ -1,0 +1,141 @@
+"""The command line: help that teaches, errors in one line, an exit status that means something."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from telecine.cmd.main import COMMANDS, SUMMARIES, cli
+from telecine.core import config
+
+ROOT = Path(__file__).parents[2]
+SECRETS = {"TELECINE_API_HASH": "h", "TELECINE_BOT_TOKEN": "1:t", "TELECINE_WORKER_TOKEN": "w"}
+
+
+def telecine(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """The real program, as a process."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TELECINE")}
+    return subprocess.run(
+        [sys.executable, "-m", "telecine.cmd", *arguments],
+        cwd=cwd, env=clean | (environ or {}), input="", check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(cli, [name, "--help"], prog_name="telecine")
+    assert result.exit_code == 0, result.output
+    assert len(result.output.splitlines()) > 5
+    assert SUMMARIES[name]
+
+
+def test_help_lists_every_command_without_importing_any(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "telecine.cmd", "--help"],
+        cwd=tmp_path, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert all(re.search(rf"^  {name} ", done.stdout, re.MULTILINE) for name in COMMANDS)
+    for heavy in ("telethon", "aiogram", "av.", "pysqlite3"):
+        assert not re.search(rf"\| +{re.escape(heavy)}", done.stderr), f"--help imports {heavy}"
+
+
+def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
+    done = telecine("uplaod", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "No such command" in done.stderr
+
+
+@pytest.mark.parametrize("role", ["main", "worker", "all"])
+def test_init_writes_a_private_file_that_loads(role: str, tmp_path: Path) -> None:
+    done = telecine("init", "--for", role, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "telecine.toml"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    environ = SECRETS | {"CM_USER": "u", "CM_PASSWORD": "p"}
+    settings = config.load(path, environ)
+    assert (settings.coordinator is not None) == (role != "worker")
+    assert (settings.worker is not None) == (role != "main")
+
+
+def test_init_needs_no_secret_of_the_main_machine_on_a_worker(tmp_path: Path) -> None:
+    assert telecine("init", "--for", "worker", cwd=tmp_path).returncode == 0
+    only = {name: SECRETS[name] for name in ("TELECINE_API_HASH", "TELECINE_WORKER_TOKEN")}
+    assert config.load(tmp_path / "telecine.toml", only).worker is not None
+
+
+def test_init_makes_a_new_secret_each_time_and_replaces_nothing_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "telecine.toml"
+    assert telecine("init", cwd=tmp_path).returncode == 0
+    first = path.read_text()
+    refused = telecine("init", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "exists" in refused.stderr
+    assert path.read_text() == first
+    assert telecine("init", "--force", cwd=tmp_path).returncode == 0
+    assert path.read_text() != first
+
+
+def test_a_missing_file_is_told_in_one_line_with_what_to_do(tmp_path: Path) -> None:
+    done = telecine("serve", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "telecine: telecine.toml: no such file",
+        "  `telecine init` writes a commented one",
+    ]
+
+
+def test_a_wrong_key_names_file_key_and_expectation(tmp_path: Path) -> None:
+    (tmp_path / "telecine.toml").write_text('[coordinator]\nsecret = "x"\n')
+    done = telecine("serve", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("telecine: telecine.toml: coordinator.secret: Expected `str` of length >= 32")
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "telecine.toml").write_text("[bot]\nenabled = false\n")
+    for command, table in (("serve", "coordinator"), ("work", "worker"), ("login", "worker")):
+        done = telecine(command, cwd=tmp_path)
+        assert done.returncode == 2
+        assert f"[{table}]" in done.stderr
+
+
+def test_a_coordinator_that_is_not_there_is_a_temporary_failure(tmp_path: Path) -> None:
+    (tmp_path / "telecine.toml").write_text('[operator]\ncoordinator_url = "http://127.0.0.1:9"\ntoken = "t"\n')
+    done = telecine("status", cwd=tmp_path)
+    assert done.returncode == 75
+    assert "telecine serve" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_tokens_are_issued_listed_and_revoked(tmp_path: Path) -> None:
+    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\n')
+    issued = telecine("token", "issue", "--worker", "cm-ember", cwd=tmp_path)
+    assert issued.returncode == 0, issued.stderr
+    assert issued.stdout.count(".") == 2
+
+    listed = telecine("token", "list", cwd=tmp_path).stdout
+    jti, scope, name, *_ = listed.split()
+    assert (scope, name) == ("worker", "cm-ember")
+    assert issued.stdout.strip() not in listed
+
+    assert "revoked" in telecine("token", "revoke", jti, cwd=tmp_path).stdout
+    assert "revoked" in telecine("token", "list", cwd=tmp_path).stdout
+    assert telecine("token", "revoke", "nothing", cwd=tmp_path).returncode == 1
+    assert telecine("token", "issue", cwd=tmp_path).returncode == 2
+
+
+def test_every_command_named_in_the_docs_exists() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "systemd").iterdir()]
+    named = {
+        match.group(1)
+        for page in pages
+        for match in re.finditer(r"telecine (?:--config \S+ |-c \S+ )?([a-z]{3,})\b", page.read_text())
+        if "`" in page.read_text()[max(0, match.start() - 1) : match.start()] or page.suffix == ".service"
+    }
+    assert named <= set(COMMANDS), f"the docs name {named - set(COMMANDS)}"
+    assert named >= {"serve", "work", "login", "import", "init", "status", "token"}
