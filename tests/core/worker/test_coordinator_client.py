@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+
+import aiohttp
+import pytest
+from tests.core.worker.conftest import TOKEN, Coordinator
+
+from telecine.core.clock import SystemClock
+from telecine.core.errors import ConfigError, LeaseLostError, NotFoundError, UnavailableError
+from telecine.core.protocol import (
+    BeatRequest,
+    ClaimRequest,
+    Hello,
+    Progress,
+    SettleReleased,
+    SettleRequest,
+    Stage,
+    Verdict,
+)
+from telecine.core.worker import coordinator as client_module
+from telecine.core.worker.coordinator import CoordinatorClient
+from telecine.core.worker.heartbeat import Gauge, Heartbeat
+
+CLAIM = ClaimRequest(boot_id="boot", request_id="r1", wait_s=5.0)
+RELEASED = SettleRequest("boot", SettleReleased())
+
+
+@pytest.fixture
+def client(coordinator: Coordinator, web_session: aiohttp.ClientSession) -> CoordinatorClient:
+    return CoordinatorClient(web_session, coordinator.url, TOKEN, SystemClock())
+
+
+async def test_a_worker_introduces_itself_and_learns_its_channels(
+    client: CoordinatorClient, coordinator: Coordinator
+) -> None:
+    welcome = await client.hello(Hello("boot", "1.0", 7, premium=True))
+    assert welcome.channels == tuple(coordinator.channels)
+    await client.channel_opened(1, 2000000001)
+    assert coordinator.channels[0].telegram_id == 2000000001
+
+
+async def test_a_lost_reply_to_a_claim_is_asked_for_again_under_the_same_request_id(
+    client: CoordinatorClient, coordinator: Coordinator
+) -> None:
+    coordinator.put("CM_M000001_720P")
+    coordinator.lost_replies.append("/leases")
+    second = coordinator.put("CM_M000001_720P")  # what the fake hands out on the repetition
+    lease = await client.claim(CLAIM)
+    assert lease is not None
+    assert lease.lease == second.lease
+    assert [claim.request_id for claim in coordinator.claims] == ["r1", "r1"]
+
+
+async def test_trouble_of_the_coordinator_is_waited_out(client: CoordinatorClient, coordinator: Coordinator) -> None:
+    coordinator.trouble.extend([("/hello", 503), ("/hello", 500), ("/hello", 429)])
+    assert (await client.hello(Hello("boot", "1.0", 7, premium=True))).worker == "ember"
+
+
+async def test_a_coordinator_that_is_away_is_told_of_once(
+    web_session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    client = CoordinatorClient(web_session, f"http://127.0.0.1:{port}", TOKEN, SystemClock())
+    with caplog.at_level(logging.WARNING), pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.6):
+            await client.claim(CLAIM)
+    assert len([r for r in caplog.records if r.name == client_module.__name__]) == 1
+
+
+async def test_a_settle_whose_reply_was_lost_is_repeated(client: CoordinatorClient, coordinator: Coordinator) -> None:
+    coordinator.put("CM_M000001_720P")
+    lease = await client.claim(CLAIM)
+    assert lease is not None
+    coordinator.lost_replies.append("/settle")
+    settled = await client.settle(lease.lease, RELEASED)
+    assert settled.repeated
+    assert coordinator.settled[lease.lease] == SettleReleased()
+
+
+async def test_a_lost_lease_is_an_error_of_its_own(client: CoordinatorClient) -> None:
+    with pytest.raises(LeaseLostError):
+        await client.settle("1.1.1", RELEASED)
+
+
+async def test_an_unknown_variant_is_not_found(client: CoordinatorClient) -> None:
+    with pytest.raises(NotFoundError):
+        await client.variant("CM_M999999_720P")
+
+
+async def test_a_token_that_does_not_hold_is_the_operators_to_mend(
+    coordinator: Coordinator, web_session: aiohttp.ClientSession
+) -> None:
+    client = CoordinatorClient(web_session, coordinator.url, "stale", SystemClock())
+    with pytest.raises(ConfigError, match=r"worker\.token"):
+        await client.claim(CLAIM)
+
+
+async def test_an_answer_of_another_program_is_named_as_such(
+    client: CoordinatorClient, coordinator: Coordinator
+) -> None:
+    coordinator.put("CM_M000001_720P")
+    coordinator.trouble.append(("/leases", 418))
+    with pytest.raises(ConfigError, match="trouble"):
+        await client.claim(CLAIM)
+
+
+async def test_a_beat_that_fails_is_not_repeated_by_itself(client: CoordinatorClient, coordinator: Coordinator) -> None:
+    coordinator.trouble.append(("/beat", 503))
+    with pytest.raises(UnavailableError):
+        await client.beat(BeatRequest("boot"))
+
+
+# ---- the heartbeat -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def heartbeat(client: CoordinatorClient, coordinator: Coordinator) -> Heartbeat:
+    coordinator.ttl_s = 0.6
+    coordinator.put("CM_M000001_720P")
+    lease = await client.claim(CLAIM)
+    assert lease is not None
+    clock = SystemClock()
+    gauge = Gauge(lease.lease)
+    gauge.turn_to(5)
+    gauge.enter(Stage.UPLOADING, bytes_total=100)
+    gauge.add(30)
+    return Heartbeat(client, clock, boot_id="boot", lease=lease, gauge=gauge, since_s=clock.monotonic_s())
+
+
+async def test_beats_tell_how_far_the_work_is(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
+    beating = asyncio.create_task(heartbeat.run())
+    await coordinator.until(lambda: len(coordinator.beats) >= 4)  # longer than the lease's time: it holds
+    assert not beating.done()
+    beating.cancel()
+    lease = next(iter(coordinator.live))
+    assert coordinator.beats[0].leases == (Progress(lease, Stage.UPLOADING, 5, 30, 100),)
+
+
+async def test_a_cancelled_lease_ends_the_heartbeat(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
+    coordinator.verdicts[next(iter(coordinator.live))] = Verdict.CANCEL
+    assert await heartbeat.run() is Verdict.CANCEL
+
+
+async def test_a_lease_that_was_taken_back_ends_the_heartbeat(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
+    coordinator.live.clear()
+    assert await heartbeat.run() is Verdict.LOST
+
+
+async def test_a_lease_is_given_up_before_its_time_is_over_where_no_beat_gets_through(
+    heartbeat: Heartbeat, coordinator: Coordinator
+) -> None:
+    coordinator.trouble.extend([("/beat", 503)] * 100)
+    started_s = asyncio.get_running_loop().time()
+    assert await heartbeat.run() is Verdict.LOST
+    assert asyncio.get_running_loop().time() - started_s < 0.6
+
+
+async def test_a_beat_that_fails_once_costs_nothing(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
+    coordinator.trouble.append(("/beat", 503))
+    beating = asyncio.create_task(heartbeat.run())
+    await coordinator.until(lambda: len(coordinator.beats) >= 4)
+    assert not beating.done()
+    beating.cancel()
+
+
+async def test_the_wish_to_drain_is_heard(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
+    coordinator.drain = True
+    beating = asyncio.create_task(heartbeat.run())
+    await coordinator.until(lambda: len(coordinator.beats) >= 2)
+    assert heartbeat.draining
+    beating.cancel()
