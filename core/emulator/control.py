@@ -17,7 +17,7 @@ from aiohttp import web
 from telecine.core.emulator import control_messages as messages
 from telecine.core.emulator.cm import Cm
 from telecine.core.emulator.cm_content import CmContent, Table
-from telecine.core.emulator.entities import Channel, channel_id_of
+from telecine.core.emulator.entities import Bot, Channel, channel_id_of
 from telecine.core.emulator.entities import Message as Post
 from telecine.core.emulator.faults import Faults, PlannedFault
 from telecine.core.emulator.sources import SourceHost
@@ -76,6 +76,7 @@ class Control:
             web.patch("/accounts/{name}", self._change_account),
             web.get("/accounts/{phone}/code", self._get_code),
             web.post("/bots", self._add_bot),
+            web.post("/bots/{username}/block", self._block_bot),
             web.get("/channels", self._get_channels),
             web.get("/channels/{chat_id}/messages", self._get_messages),
             web.get("/documents/{id}", self._get_document),
@@ -169,6 +170,16 @@ class Control:
         new = await _body(request, messages.NewBot)
         bot = self._world.add_bot(new.token, new.username, first_name=new.first_name)
         return _json(self._bot(bot.id), HTTPStatus.CREATED)
+
+    async def _block_bot(self, request: web.Request) -> web.Response:
+        block = await _body(request, messages.Block)
+        bot = self._world.directory.by_username(request.match_info["username"])
+        if not isinstance(bot, Bot):
+            raise NotFoundError(f"no bot @{request.match_info['username']}", field="username")
+        user = self._world.directory.user_named(block.account)
+        (bot.blocked_by.add if block.blocked else bot.blocked_by.discard)(user.id)
+        self._world.changed()
+        return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _get_channels(self, request: web.Request) -> web.Response:
         return _json(self._channels())

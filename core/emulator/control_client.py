@@ -93,6 +93,10 @@ class EmulatorControl:
         new = messages.NewBot(token=token, username=username)
         return await self._call("POST", "/bots", messages.BotState, new)
 
+    async def block_bot(self, username: str, account: str, *, blocked: bool = True) -> None:
+        """Have an account block a bot, or let it write again."""
+        await self._send("POST", f"/bots/{username}/block", messages.Block(account=account, blocked=blocked))
+
     # -- faults
 
     async def plan(self, *faults: PlannedFault) -> None:

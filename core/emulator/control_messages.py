@@ -42,6 +42,13 @@ class NewBot(Message, frozen=True, kw_only=True):
     first_name: str | None = None
 
 
+class Block(Message, frozen=True, kw_only=True):
+    """An account blocks a bot, or lets it write again."""
+
+    account: Named
+    blocked: bool = True
+
+
 class Account(Message, frozen=True, kw_only=True):
     """An account as it is."""
 

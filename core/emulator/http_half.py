@@ -28,8 +28,8 @@ class HttpHalf:
         self._cm = cm
         self._sources = sources
         self._runner: web.AppRunner | None = None
-        self._address = ("", 0)
-        self.mtproto_address = ("", 0)
+        self._address: tuple[str, int] = ("", 0)
+        self.mtproto_address: tuple[str, int] = ("", 0)
         """Where the other half listens; told by whoever starts both."""
 
     async def start(self, host: str, port: int) -> None:

@@ -22,7 +22,7 @@ from telecine.core.emulator.keys import ServerKey
 from telecine.core.emulator.mtproto.server import MtprotoServer
 from telecine.core.emulator.sources import SourceHost
 from telecine.core.emulator.world import World
-from telecine.core.errors import ConfigError
+from telecine.core.errors import ConfigError, InputError
 
 KEY_FILE = "server-key.pem"
 
@@ -156,7 +156,13 @@ class Emulator:
             if self.world.directory.bot_by_token(bot.token) is None:
                 self.world.add_bot(bot.token, bot.username, first_name=bot.first_name)
         if self.settings.cm_content_path is not None and not self.cm.restored:
-            self.cm.catalogue.replace(load_cm_content(self.settings.cm_content_path))
+            self._fill_cm(self.settings.cm_content_path)
+
+    def _fill_cm(self, path: Path) -> None:
+        try:
+            self.cm.catalogue.replace(load_cm_content(path))
+        except InputError as error:
+            raise ConfigError(f"{path}: {error}", field=error.field) from error
 
 
 def load_cm_content(path: Path) -> CmContent:

@@ -205,8 +205,8 @@ def _after_one_more(fault: SourceFault) -> SourceFault | None:
 def _redirect(exchange: _Exchange) -> web.Response | None:
     """An answer that sends the client elsewhere."""
     if SourceFaultKind.REDIRECT_LOOP in exchange.plan:
-        hop = int(exchange.request.query.get("hop", "0")) + 1
-        location = str(exchange.request.rel_url.with_query(hop=hop))
+        hops = exchange.request.query.get("hop", "")
+        location = str(exchange.request.rel_url.with_query(hop=int(hops) + 1 if hops.isdecimal() else 1))
     elif fault := exchange.plan.get(SourceFaultKind.REDIRECT):
         location = fault.location
     else:

@@ -87,6 +87,18 @@ async def test_what_is_taken_is_a_conflict(control: EmulatorControl) -> None:
         await control.add_bot("42:other", "another_bot")
 
 
+async def test_account_blocks_a_bot_and_lets_it_write_again(control: EmulatorControl, emulated: Emulated) -> None:
+    account = await control.add_account("15550001", "ada")
+    await control.add_bot("42:secret", "telecine_bot")
+    (bot,) = emulated.world.directory.bots()
+    await control.block_bot("telecine_bot", "ada")
+    assert bot.blocked_by == {account.id}
+    await control.block_bot("telecine_bot", "ada", blocked=False)
+    assert bot.blocked_by == set()
+    with pytest.raises(NotFoundError, match="no bot @nobody"):
+        await control.block_bot("nobody", "ada")
+
+
 async def test_login_code_is_there_once_sent(control: EmulatorControl, emulated: Emulated) -> None:
     await control.add_account("15550001", "cm-ember")
     with pytest.raises(NotFoundError, match="no code was sent to 15550001"):
