@@ -27,7 +27,7 @@ UNKNOWN_CODE = "I do not know this code. It may be of a title that is no longer 
 
 STALE = "This button is out of date. Please search again."
 SENDING = "Sending…"
-QUEUED_AGAIN = "I could not send this one. It is being fetched again; please try later."
+QUEUED_AGAIN = "I could not send all of this one. It is being fetched again; please try later."
 BUSY = "Too many messages at the moment. Please try again in {seconds} seconds."
 AWAY = "Telegram does not answer as it should. Please try again in a moment."
 FAILED = "Something went wrong on our side. Please try again later."
