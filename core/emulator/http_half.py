@@ -7,8 +7,9 @@ from aiohttp import web
 from telecine.core.clock import Clock
 from telecine.core.emulator.botapi import REQUEST_BYTES_MAX, BotApi
 from telecine.core.emulator.cm import CM_PREFIX, Cm
-from telecine.core.emulator.control import Connections, Control
+from telecine.core.emulator.control import Control
 from telecine.core.emulator.control_messages import Addresses
+from telecine.core.emulator.control_telegram import Connections
 from telecine.core.emulator.faults import Faults
 from telecine.core.emulator.sources import SourceHost
 from telecine.core.emulator.world import World
