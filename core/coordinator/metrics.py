@@ -50,7 +50,7 @@ class Metrics:
         for name in sorted(samples):
             kind, meaning = _HELP[name]
             lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
-            lines += [f"{name}{_braces(labels)} {value:.10g}" for labels, value in sorted(samples[name])]
+            lines += [f"{name}{_braces(labels)} {value:.15g}" for labels, value in sorted(samples[name])]
         return "\n".join(lines) + "\n"
 
 

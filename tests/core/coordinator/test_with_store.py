@@ -253,16 +253,14 @@ async def test_waiting_claim_is_woken_by_an_import(stored: Stored) -> None:
 async def test_one_variant_is_leased_to_one_of_many_who_ask_at_once(stored: Stored) -> None:
     await stored.ember.enter()
     await stored.rora.enter()
-    claims = [
-        asyncio.create_task(peer.call("POST", "/v1/leases", Lease | None, ClaimRequest("b1", f"r{n}", 9)))
-        for n, peer in enumerate([stored.ember, stored.rora] * 5)
-    ]
+    peers = [stored.ember, stored.rora] * 5
+    claims = [asyncio.create_task(peer.claim(f"r{n}", wait_s=9)) for n, peer in enumerate(peers)]
     await stored.plan("Night Train", "Day Ferry", "Late Tram")
     finished, waiting = await asyncio.wait(claims, timeout=5, return_when=asyncio.FIRST_COMPLETED)
     while len(finished) < 3:
         more, waiting = await asyncio.wait(waiting, timeout=5, return_when=asyncio.FIRST_COMPLETED)
         finished |= more
-    assert len({claim.result().lease for claim in finished}) == len(finished) == 3  # type: ignore[union-attr]
+    assert len({claim.result().lease for claim in finished}) == len(finished) == 3
     for claim in waiting:
         claim.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

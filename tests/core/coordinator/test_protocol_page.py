@@ -1,0 +1,77 @@
+"""docs/protocol.md says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from telecine.core import errors
+from telecine.core.coordinator.app import ROUTES
+from telecine.core.coordinator.events import EVENTS_KEPT_MAX, KEEP_ALIVE_S, EventKind
+from telecine.core.coordinator.tokens import Scope
+from telecine.core.protocol import (
+    PROBLEM_TYPE,
+    BeatAnswer,
+    BeatRequest,
+    ChannelOpened,
+    ClaimRequest,
+    Hello,
+    Lease,
+    Outcome,
+    Settled,
+    SettleRequest,
+    Welcome,
+)
+
+PAGE = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+
+def test_every_call_is_listed_with_who_may_make_it() -> None:
+    listed = set(re.findall(r"^\| `(\w+ /\S+)` \| (\w+) \|", PAGE, re.MULTILINE))
+    who = {frozenset[Scope](): "anyone", frozenset(Scope): "both"} | {frozenset({s}): s.value for s in Scope}
+    assert listed == {(f"{route.method} {route.path}", who[route.scopes]) for route in ROUTES}
+
+
+def test_every_error_of_the_table_exists_with_its_status() -> None:
+    kinds = (kind for kind in vars(errors).values() if isinstance(kind, type))
+    known = {(kind.http_status, kind.code) for kind in kinds if issubclass(kind, errors.TelecineError)}
+    listed = re.findall(r"^\| (\d+) \| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert len(listed) == 8
+    assert {(int(status), code) for status, code in listed} <= known
+    assert PROBLEM_TYPE in PAGE
+
+
+def test_every_event_is_listed() -> None:
+    events = PAGE.partition("## Events")[2]
+    assert set(re.findall(r"^\| `(\w+)` \|", events, re.MULTILINE)) == {kind.value for kind in EventKind}
+    assert f"latest {EVENTS_KEPT_MAX} events" in events
+    assert f"every {KEEP_ALIVE_S:g} s" in events
+
+
+@pytest.mark.parametrize(
+    ("call", "asks", "answers"),
+    [
+        ("workers/hello", Hello, Welcome),
+        ("channels/1/opened", ChannelOpened, None),
+        ("leases", ClaimRequest, Lease),
+        ("leases/beat", BeatRequest, BeatAnswer),
+        ("leases/1.1.1/settle", SettleRequest, Settled),
+    ],
+)
+def test_conversation_is_made_of_real_messages(call: str, asks: Any, answers: Any) -> None:
+    match = re.search(rf"^\$ api {re.escape(call)} '(?P<asked>[^']*)'\n(?P<told>[^$`]*)", PAGE, re.MULTILINE)
+    assert match is not None
+    msgspec.json.decode(match["asked"], type=asks)
+    if answers is not None:
+        msgspec.json.decode(match["told"], type=answers)
+
+
+def test_other_outcomes_are_real_messages() -> None:
+    outcomes = re.findall(r'^\{"type": "(?!urn).*\}$', PAGE, re.MULTILINE)
+    assert len(outcomes) == 3
+    for text in outcomes:
+        msgspec.json.decode(text, type=Outcome)
