@@ -32,7 +32,7 @@ check: $(STAMP) ## lint, format, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	PYTHONPATH=typings $(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .

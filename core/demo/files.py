@@ -7,6 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from telecine.core.demo.titles import Clip, Codec, Link, Packing, Trouble
@@ -37,11 +38,10 @@ async def make_files(links: Iterable[Link], folder: Path, *, on_made: Callable[[
     loop, total = asyncio.get_running_loop(), len(clips) + len(served)
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         made = 0
-        for steps in (
-            [loop.run_in_executor(pool, _master, clip, folder) for clip in clips],
-            [loop.run_in_executor(pool, _pack, link, folder) for link in served],
-        ):
-            for step in asyncio.as_completed(steps):
+        masters: list[partial[object]] = [partial(_master, clip, folder) for clip in clips]
+        files: list[partial[object]] = [partial(_pack, link, folder) for link in served]
+        for batch in (masters, files):  # a file is packed from its clip
+            for step in asyncio.as_completed([loop.run_in_executor(pool, make) for make in batch]):
                 await step
                 made += 1
                 on_made(made, total)
