@@ -111,7 +111,7 @@ class TelegramControl:
         document = self._world.documents.find(read_number(request, "id"))
         if document is None:
             raise NotFoundError(f"no document {request.match_info['id']}", field="id")
-        return web.Response(body=self._world.documents.read(document), content_type=document.mime_type)
+        return web.Response(body=self._world.documents.read(document), content_type="application/octet-stream")
 
     async def _drop_connections(self, request: web.Request) -> web.Response:
         drop = await read_body(request, messages.DropConnections)
