@@ -38,8 +38,8 @@ async def make_files(links: Iterable[Link], folder: Path, *, on_made: Callable[[
     loop, total = asyncio.get_running_loop(), len(clips) + len(served)
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         made = 0
-        masters: list[partial[object]] = [partial(_master, clip, folder) for clip in clips]
-        files: list[partial[object]] = [partial(_pack, link, folder) for link in served]
+        masters: list[Callable[[], object]] = [partial(_master, clip, folder) for clip in clips]
+        files: list[Callable[[], object]] = [partial(_pack, link, folder) for link in served]
         for batch in (masters, files):  # a file is packed from its clip
             for step in asyncio.as_completed([loop.run_in_executor(pool, make) for make in batch]):
                 await step
