@@ -117,7 +117,8 @@ class JwtRefresh:
         self._clock = clock
         self._pair: TokenPair | None = None
         self._generation = 0  # how many pairs there were: tells a waiter whether a neighbour has renewed
-        self._tried = False  # whether CM has accepted the pair: one from the disk may be of another life of CM
+        self._doubted: int | None = None  # the generation that came from the disk, until CM accepts it
+        self._spent: str | None = None  # a refresh token that is not worth another try
         self._renewal: asyncio.Task[None] | None = None
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -128,10 +129,10 @@ class JwtRefresh:
         if request.url.origin() != self._origin:
             return await handler(request)
         response, generation = await self._send(request, handler, stale=None)
-        if not await self._is_expired(response):
+        if not await self._is_expired(response, generation):
             return response
-        response, _ = await self._send(request, handler, stale=generation)
-        if await self._is_expired(response):
+        response, generation = await self._send(request, handler, stale=generation)
+        if await self._is_expired(response, generation):
             raise CmAuthError(f"CM refuses a token that it has just issued ({response.status})")
         return response
 
@@ -147,15 +148,17 @@ class JwtRefresh:
         request.headers[hdrs.AUTHORIZATION] = f"Bearer {pair.access_token}"
         return await handler(request), generation
 
-    async def _is_expired(self, response: ClientResponse) -> bool:
-        """Whether CM says that the token ran out. Raises CmAuthError where it refuses it for another reason."""
-        untried = not self._tried and response.status in {401, 403}
-        if response.status not in self._expired.status and not untried:
-            self._tried = self._tried or response.ok
+    async def _is_expired(self, response: ClientResponse, generation: int) -> bool:
+        """Whether CM says that the token ran out. Raises CmAuthError where it refuses it for another reason.
+
+        A pair from the disk may be of an earlier life of CM: whatever CM says against it, another one is tried.
+        """
+        doubted = generation == self._doubted
+        if response.status not in self._expired.status and not (doubted and response.status == 403):
+            self._doubted = None if doubted and response.ok else self._doubted
             return False
         code = await read_error_code(response, self._code_path)
-        if untried or self._code_path is None or code in self._expired.codes:
-            self._tried = True  # the next one is fresh: a refusal then is about something else
+        if doubted or self._code_path is None or code in self._expired.codes:
             return True
         raise CmAuthError(f"CM refuses the token: {response.status} {code or ''}".rstrip())
 
@@ -188,30 +191,32 @@ class JwtRefresh:
     async def _load(self, file: TokenFile) -> bool:
         self._pair = await asyncio.to_thread(file.load)
         self._generation += 1
+        self._doubted = self._generation
         return self._pair is not None and self._pair.is_fresh(self._clock.now_ms())
 
     async def _refreshed(self, session: ClientSession) -> TokenPair | None:
         old = self._pair.refresh_token if self._pair else None
-        if self._refresh is None or old is None:
+        if self._refresh is None or old is None or old == self._spent:
             return None
         body = {key: value.replace("{refresh_token}", old) for key, value in self._refresh.body.items()}
         for _ in range(REFRESHES_MAX):
             try:
                 pair = await self._ask(session, self._refresh.path, body)
             except CmAuthError as error:
-                logger.info("CM: no refresh (%s), logging in", error)
-                return None
+                logger.info("%s; logging in", error)
+                break
             except BusyError:
                 raise
             except UnavailableError as error:
-                logger.info("CM: the refresh was not answered (%s)", error)
+                logger.info("%s; the refresh token may be spent", error)
             else:
                 return pair if self._refresh.rotates else TokenPair(pair.access_token, old, pair.renew_at_ms)
+        self._spent = old
         return None
 
     async def _logged_in(self, session: ClientSession) -> TokenPair:
         pair = await self._ask(session, self._login.path, self._login.body)
-        logger.info("CM: logged in")
+        logger.info("logged in to CM")
         return pair
 
     async def _ask(self, session: ClientSession, path: str, body: Mapping[str, str]) -> TokenPair:

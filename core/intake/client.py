@@ -72,7 +72,7 @@ class CmClient:
                 wait_s = delay_s(attempt, error, self._jitter())
                 if wait_s is None:
                     raise
-                logger.info("CM: %s; attempt %d, again in %.1f s", error, attempt, wait_s)
+                logger.info("%s; attempt %d, again in %.1f s", error, attempt, wait_s)
             await self._clock.sleep(wait_s)
         raise AssertionError("unreachable")
 

@@ -169,7 +169,7 @@ class _Batches:
         """Write titles at once, or one by one where the catalogue refuses one of them, to leave out that one alone."""
         try:
             return await self._intake.import_titles(self._run.id, titles)
-        except (InputError, ConflictError) as error:
+        except InputError as error:
             if len(titles) == 1:
                 self.reject(error)
                 return ImportCounts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from telecine.core.emulator.cm_auth import CmCredentials
 from telecine.core.emulator.cm_content import CmContent, CmEpisode, CmKind, CmLink, CmTitle
 from telecine.core.emulator.faults import Faults
 from telecine.core.errors import InputError, NotFoundError
+from telecine.core.intake.auth import Authentication, authentication
+from telecine.core.intake.client import CmClient
+from telecine.core.intake.importer import open_session
 
 EMAIL, PASSWORD = "importer@cm.example", "a-very-secret-password"
 TOKEN_TTL_MS = 8_000
@@ -245,3 +249,22 @@ async def serve() -> AsyncIterator[Serve]:
 @pytest.fixture
 def token_file(tmp_path: Path) -> Path:
     return tmp_path / "kept" / "cm-tokens.json"
+
+
+class Connection:
+    """A client of CM with its authentication."""
+
+    def __init__(self, client: CmClient, auth: Authentication) -> None:
+        self.client = client
+        self.auth = auth
+
+    async def get(self, path: str = "/items/titles") -> object:
+        return (await self.client.get(self.client.url(path))).document
+
+
+@contextlib.asynccontextmanager
+async def connect(settings: CmSettings, clock: JumpingClock) -> AsyncIterator[Connection]:
+    auth = authentication(settings, clock)
+    async with open_session(auth) as session:
+        yield Connection(CmClient(settings, session, clock, jitter=lambda: 0.5), auth)
+        await auth.aclose()

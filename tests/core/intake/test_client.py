@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+from tests.core.intake.conftest import CmServer, JumpingClock, Serve, cm_settings, connect
+from yarl import URL
+
+from telecine.core.emulator.faults import CmFailure
+from telecine.core.errors import CmError, UnavailableError
+from telecine.core.intake import answers
+from telecine.core.intake.retries import ATTEMPTS_MAX
+
+
+def settings(url: str, **tables: Any) -> Any:
+    return cm_settings(url, **({"auth": {}} | tables))
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_cm_that_stumbles_is_asked_again(cm: CmServer, status: int) -> None:
+    cm.faults.plan(CmFailure(status=status, method="/items/titles", count=2))
+    async with connect(cm.settings(), cm.clock) as connection:
+        assert await connection.get()
+    assert cm.clock.slept == [0.75, 1.5]
+
+
+async def test_cm_that_stays_away_is_given_up(clock: JumpingClock, unused_tcp_port: int) -> None:
+    async with connect(settings(f"http://127.0.0.1:{unused_tcp_port}"), clock) as connection:
+        with pytest.raises(UnavailableError, match="CM does not answer GET /items/titles: ClientConnectorError"):
+            await connection.get()
+    assert len(clock.slept) == ATTEMPTS_MAX - 1
+
+
+async def test_answer_cut_short_is_fetched_again(serve: Serve, clock: JumpingClock) -> None:
+    asked = 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            return web.json_response({"data": []})
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"data": [')
+        assert request.transport
+        request.transport.close()
+        return response
+
+    async with connect(settings(await serve(answer)), clock) as connection:
+        assert await connection.get() == {"data": []}
+    assert asked == 2
+
+
+async def test_answer_that_does_not_come_is_given_up_in_time(serve: Serve, clock: JumpingClock) -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return await asyncio.Future()
+
+    async with connect(settings(await serve(answer), timeout_s=0.02), clock) as connection:
+        with pytest.raises(UnavailableError, match=r"GET /items/titles: .*Timeout"):
+            await connection.get()
+
+
+async def test_no_more_requests_run_at_once_than_allowed(serve: Serve, clock: JumpingClock) -> None:
+    running = most = 0
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        running -= 1
+        return web.json_response({})
+
+    async with connect(settings(await serve(answer), max_concurrency=3), clock) as connection:
+        await asyncio.gather(*(connection.get() for _ in range(20)))
+    assert most == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"<html>", "is not JSON"),
+        (b"", "is not JSON"),
+        (b'{"data": [}', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'"\xff"', "is not JSON"),
+        (b"1" * 2000, "is longer than 1000 bytes"),
+    ],
+)
+async def test_answer_that_is_no_document_is_refused_at_once(
+    serve: Serve, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch, body: bytes, problem: str
+) -> None:
+    limit = 1000 if "longer" in problem else 10**6
+    monkeypatch.setattr(answers.read_json, "__defaults__", (limit,))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()  # of unknown length
+        await response.prepare(request)
+        await response.write(body)
+        return response
+
+    async with connect(settings(await serve(answer)), clock) as connection:
+        with pytest.raises(CmError, match=problem):
+            await connection.get()
+    assert clock.slept == []
+
+
+async def test_refusal_carries_the_code_and_is_not_repeated(cm: CmServer) -> None:
+    async with connect(cm.settings(), cm.clock) as connection:
+        with pytest.raises(CmError, match=r"CM refuses GET /cm/items/films: 403 FORBIDDEN") as caught:
+            await connection.get("/items/films")
+    assert "no right to read it" in (caught.value.hint or "")
+    assert cm.count("/items/films") == 1
+
+
+async def test_page_on_another_host_is_not_fetched(cm: CmServer) -> None:
+    async with connect(cm.settings(), cm.clock) as connection:
+        with pytest.raises(CmError, match="leads to another host"):
+            await connection.client.get(URL("http://other.example/items/titles"))
+
+
+async def test_redirects_without_end_are_refused(serve: Serve, clock: JumpingClock) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": request.path})
+
+    async with connect(settings(await serve(answer)), clock) as connection:
+        with pytest.raises(CmError, match="TooManyRedirects"):
+            await connection.get()
+
+
+async def test_errors_do_not_show_the_query(serve: Serve, clock: JumpingClock) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=404)
+
+    async with connect(settings(await serve(answer)), clock) as connection:
+        with pytest.raises(CmError) as caught:
+            await connection.get("/items?key=secret")
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telecine.core.config import CmTokens
+from telecine.core.errors import CmError, ConfigError
+from telecine.core.intake.tokens import TokenAnswers, TokenFile, TokenPair, jwt_lifetime_s
+
+NOW_MS = 1_800_000_000_000
+PAIR = TokenPair("access", "refresh", NOW_MS)
+ISSUED = jwt.encode({"iat": 1000, "exp": 1100}, "x" * 32, algorithm="HS256")
+
+
+def renew_at_ms(answer: dict[str, object], unit: str = "s", skew_s: float = 10) -> int | None:
+    settings = CmTokens(expires_in="expires?", expires_unit=unit)
+    return TokenAnswers(settings, skew_s).read({"access_token": "opaque", **answer}, NOW_MS).renew_at_ms
+
+
+@pytest.mark.parametrize(
+    ("answer", "unit", "after_s"),
+    [
+        ({"expires": 100}, "s", 90),
+        ({"expires": "100000"}, "ms", 90),
+        ({"expires": NOW_MS // 1000 + 100}, "epoch", 90),
+        ({"expires": "2027-01-15T08:01:40Z"}, "iso", 90),
+        ({"expires": "2027-01-15T08:01:40"}, "iso", 90),
+        ({"expires": "2027-01-15T07:00:00Z"}, "iso", 0),
+        ({"expires": 10}, "s", 7),
+        ({"access_token": ISSUED, "expires": 7}, "s", 90),
+        ({}, "s", None),
+        ({"expires": None}, "s", None),
+    ],
+)
+def test_pair_is_renewed_ahead_of_its_end(answer: dict[str, object], unit: str, after_s: int | None) -> None:
+    assert renew_at_ms(answer, unit) == (None if after_s is None else NOW_MS + after_s * 1000)
+
+
+@given(lifetime_s=st.integers(1, 10**6), skew_s=st.floats(0, 10**6))
+def test_no_skew_makes_a_token_useless(lifetime_s: int, skew_s: float) -> None:
+    at_ms = renew_at_ms({"expires": lifetime_s}, skew_s=skew_s)
+    assert at_ms is not None
+    assert NOW_MS + lifetime_s * 600 < at_ms <= NOW_MS + lifetime_s * 1000
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"access_token": ""}, {"access_token": 7}, {"access_token": "a\r\nX: b"}])
+def test_answer_without_a_token_is_refused(answer: object) -> None:
+    with pytest.raises(CmError, match="no token at `access_token`"):
+        TokenAnswers(CmTokens(), 10).read(answer, NOW_MS)
+
+
+@pytest.mark.parametrize("expires", ["soon", [], True])
+def test_lifetime_that_is_none_is_refused(expires: object) -> None:
+    for unit in ("s", "iso"):
+        with pytest.raises(CmError):
+            renew_at_ms({"expires": expires}, unit)
+
+
+@given(st.text(max_size=60) | st.builds("{}.{}.{}".format, st.text(max_size=5), st.text(max_size=40), st.text()))
+def test_what_is_no_jwt_has_no_lifetime(token: str) -> None:
+    assert jwt_lifetime_s(token) is None
+
+
+def test_printed_pair_shows_no_token() -> None:
+    assert "access" not in f"{PAIR!r} {PAIR}"
+
+
+def test_kept_pair_comes_back_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    file = TokenFile(tmp_path / "new" / "tokens.json", "https://cm.example")
+    assert file.load() is None
+    file.save(PAIR)
+    file.save(PAIR)
+    assert file.load() == PAIR
+    assert stat.S_IMODE((tmp_path / "new" / "tokens.json").stat().st_mode) == 0o600
+    assert TokenFile(tmp_path / "new" / "tokens.json", "https://other.example").load() is None
+
+
+def test_failed_write_leaves_the_old_pair_and_no_scratch_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tokens.json"
+    file = TokenFile(path, "https://cm.example")
+    file.save(PAIR)
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
+        file.save(TokenPair("newer"))
+    assert file.load() == PAIR
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cm\.auth\.token_file"):
+        TokenFile(tmp_path, "https://cm.example").load()
