@@ -112,6 +112,28 @@ class Channels:
         channel.members.add(user_id)
         self._changed()
 
+    def invite_hash(self, channel: Channel, by_id: int) -> str:
+        """The secret part of the channel's invite link, made when first asked for."""
+        self.check_may(channel, by_id, "invite_users")
+        if channel.invite_hash is None:
+            channel.invite_hash = f"{self._rng.getrandbits(96):024x}"
+            self._changed()
+        return channel.invite_hash
+
+    def by_invite(self, invite_hash: str) -> Channel:
+        """The channel behind an invite link; INVITE_HASH_EXPIRED if there is none."""
+        for channel in self._state.channels.values():
+            if channel.invite_hash is not None and channel.invite_hash == invite_hash:
+                return channel
+        raise bad_request("INVITE_HASH_EXPIRED")
+
+    def join(self, channel: Channel, user_id: int) -> None:
+        """Enter a channel whose invite link one has: USER_ALREADY_PARTICIPANT."""
+        if user_id in channel.members:
+            raise bad_request("USER_ALREADY_PARTICIPANT")
+        channel.members.add(user_id)
+        self._changed()
+
     def set_admin(self, channel: Channel, by_id: int, user_id: int, rights: AdminRights) -> None:
         """Give or take rights; no right at all makes a user a member and sends a bot away."""
         self.check_may(channel, by_id, "add_admins")

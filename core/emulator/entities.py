@@ -255,6 +255,7 @@ class Channel(msgspec.Struct, omit_defaults=True):
     about: str = ""
     username: str | None = None
     no_forwards: bool = False
+    invite_hash: str | None = None
     admins: dict[int, AdminRights] = msgspec.field(default_factory=dict)
     members: set[int] = msgspec.field(default_factory=set)
 

@@ -192,19 +192,18 @@ class Messages:
             forward=sending.forward,
             reply_to_key=sending.reply_to_key,
         )
-        self._remember(sender_id, sending.random_id, message.key)
+        if sending.random_id is not None:
+            self.check_random_id(sender_id, sending.random_id)
+            self._state.random_ids.setdefault(sender_id, {})[sending.random_id] = message.key
         self._state.next_message_key += 1
         self._state.messages[message.key] = message
         self._changed()
         return message
 
-    def _remember(self, sender_id: int, random_id: int | None, key: int) -> None:
-        if random_id is None:
-            return
-        known = self._state.random_ids.setdefault(sender_id, {})
-        if random_id in known:
+    def check_random_id(self, sender_id: int, random_id: int) -> None:
+        """Refuse a random id that this sender has used before: RANDOM_ID_DUPLICATE."""
+        if random_id in self._state.random_ids.get(sender_id, {}):
             raise RefusalError(500, "RANDOM_ID_DUPLICATE")
-        known[random_id] = key
 
     def _check(self, sender_id: int, content: Content) -> None:
         sender = self._state.users.get(sender_id)

@@ -45,31 +45,29 @@ class Uploads:
         self._uploads: dict[tuple[int, int], _Upload] = {}
 
     def save_big_part(self, user: User, file_id: int, index: int, total: int, part: bytes) -> PartOutcome:
-        """`upload.saveBigFilePart`. `total` is -1 while unknown; the last part carries the true one."""
+        """`upload.saveBigFilePart`. `total` is -1 while unknown; the last part carries the true one, and a stream
+        that ends on a part boundary is closed by an empty part."""
         self._limits.check_part_index(index, user.premium)
         if total != -1:
             self._limits.check_part_count(total, user.premium)
-            if index >= total:
+            if index > total or (index == total and part):
                 raise bad_request("FILE_PART_INVALID")
-        is_last = total != -1 and index == total - 1
+        if len(part) > PART_BYTES_MAX:
+            raise bad_request("FILE_PART_SIZE_INVALID")
+        if total == -1 or index < total - 1:
+            check_part_size(len(part))
         upload = self._upload(user, file_id, big=True)
         if total != -1:
-            # An empty last part closes a stream that ended on a part boundary; it may be the total itself.
             upload.total = total
-        if is_last and len(part) <= PART_BYTES_MAX:
-            return self._keep(upload, index, part)
-        return self._save(upload, index, part)
+        return self._keep(upload, index, part)
 
     def save_small_part(self, user: User, file_id: int, index: int, part: bytes) -> PartOutcome:
         """`upload.saveFilePart`, for files up to 10 MB."""
         if not 0 <= index < self._limits.small_file_bytes_max // 1024:
             raise bad_request("FILE_PART_INVALID")
-        upload = self._upload(user, file_id, big=False)
-        outcome = self._keep(upload, index, part)
         if not part or len(part) > PART_BYTES_MAX:
-            del upload.sizes[index]
             raise bad_request("FILE_PART_EMPTY" if not part else "FILE_PART_TOO_BIG")
-        return outcome
+        return self._keep(self._upload(user, file_id, big=False), index, part)
 
     def finish(self, user: User, file_id: int, parts: int, *, big: bool, md5_checksum: str = "") -> FinishedUpload:
         """Turn the parts into a file; a refused call leaves them for another try. FILE_PART_X_MISSING and others."""
@@ -80,6 +78,8 @@ class Uploads:
         for index in range(parts):
             if index not in upload.sizes:
                 raise bad_request(f"FILE_PART_{index}_MISSING")
+        if big:
+            self._check_total(upload, parts)
         part_bytes = self._check_sizes(upload, parts)
         size = sum(upload.sizes[index] for index in range(parts))
         if not big:
@@ -112,15 +112,17 @@ class Uploads:
             raise bad_request("FILE_ID_INVALID")
         return upload
 
-    def _save(self, upload: _Upload, index: int, part: bytes) -> PartOutcome:
-        check_part_size(len(part))
-        return self._keep(upload, index, part)
-
     def _keep(self, upload: _Upload, index: int, part: bytes) -> PartOutcome:
         duplicate = index in upload.sizes
         self._blobs.write_part(upload.blob, index, part)
         upload.sizes[index] = len(part)
         return PartOutcome(duplicate)
+
+    def _check_total(self, upload: _Upload, parts: int) -> None:
+        """The last part must have told the total. An empty one after a full last part may or may not count."""
+        trailing_empty = upload.sizes[parts - 1] == 0
+        if upload.total != parts and not (trailing_empty and upload.total == parts - 1):
+            raise bad_request("FILE_PARTS_INVALID")
 
     def _check_sizes(self, upload: _Upload, parts: int) -> int:
         """The length that all parts but the last have in common, in bytes."""

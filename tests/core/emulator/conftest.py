@@ -1,0 +1,94 @@
+"""A world of its own for every test, served over a real socket to unmodified Telethon clients."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from telethon import TelegramClient
+from telethon.crypto import rsa as telethon_rsa
+from telethon.sessions import MemorySession
+
+from telecine.core.emulator.faults import Faults
+from telecine.core.emulator.keys import ServerKey
+from telecine.core.emulator.mtproto.server import MtprotoServer
+from telecine.core.emulator.world import World
+
+API_ID, API_HASH = 12345, "0123456789abcdef0123456789abcdef"
+BOT_TOKEN = "7000001:AAEmulatorFilmBot"
+Connect = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture(scope="session")
+def server_key(tmp_path_factory: pytest.TempPathFactory) -> ServerKey:
+    """One key for all tests of a process, known to Telethon: making one takes a second or more."""
+    key = ServerKey.open(tmp_path_factory.mktemp("key") / "server.pem")
+    telethon_rsa.add_key(key.public_pem, old=False)
+    return key
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+def world() -> World:
+    """Two workers, one of them with Premium, a viewer and a bot."""
+    world = World.open()
+    world.add_user("15550001", "cm-ember", premium=True)
+    world.add_user("15550002", "cm-rora")
+    world.add_user("15550009", "viewer", username="viewer")
+    world.add_bot(BOT_TOKEN, "film_bot")
+    return world
+
+
+@pytest.fixture
+async def server(world: World, faults: Faults, server_key: ServerKey) -> AsyncIterator[MtprotoServer]:
+    server = MtprotoServer(world, faults, server_key)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def new_client(server: MtprotoServer, session: Any = None, **options: Any) -> Any:
+    """A Telethon client for this server, not connected yet, that fails at once instead of retrying for long."""
+    session = session or MemorySession()
+    session.set_dc(2, server.host, server.port)
+    options = {
+        "request_retries": 2,
+        "flood_sleep_threshold": 0,
+        "retry_delay": 0,
+        "raise_last_call_error": True,
+    } | options
+    return TelegramClient(session, API_ID, API_HASH, **options)
+
+
+async def sign_in(client: Any, world: World, phone: str) -> None:
+    """Sign a connected client in with the code from its phone."""
+    await client.send_code_request(phone)
+    await client.sign_in(phone, world.login_code(phone))
+
+
+@pytest.fixture
+async def connect(server: MtprotoServer, world: World) -> AsyncIterator[Connect]:
+    """Make signed-in clients: `await connect("cm-ember")`. They are disconnected after the test."""
+    clients: list[Any] = []
+
+    async def make(name: str = "cm-ember", **options: Any) -> Any:
+        client = new_client(server, **options)
+        clients.append(client)
+        await client.connect()
+        await sign_in(client, world, world.directory.user_named(name).phone)
+        return client
+
+    yield make
+    for client in clients:
+        await client.disconnect()
+
+
+@pytest.fixture
+def fresh_folder(tmp_path: Path) -> Path:
+    return tmp_path / "emulator"
