@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from telecine.core.catalogue import ImportCounts, ImportedTitle, ImportState, TitleKind
+from telecine.core.errors import ConflictError, InputError, NotFoundError
+from telecine.core.leases import LinkFate, Reason, VariantState
+from telecine.core.quality import Quality
+from tests.store.conftest import episode, film, link, plan, series
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Scene
+
+
+async def fates(scene: Scene, code: str) -> dict[str, LinkFate]:
+    return {source.cm_id: source.fate for source in (await scene.store.catalogue.variant(code)).sources}
+
+
+async def test_an_import_queues_a_variant_for_each_quality(scene: Scene) -> None:
+    counts = await scene.imports(film("1", link("a"), link("b", Quality.UHD), link("c")))
+    assert counts == ImportCounts(1, 1, 0, 0, 3, 3, 2, 2)
+    detail = await scene.store.catalogue.title(1)
+    assert [variant.code for variant in detail.variants] == ["CM_M000001_2160P", "CM_M000001_720P"]
+    assert {variant.state for variant in detail.variants} == {VariantState.READY}
+    assert list(await fates(scene, "CM_M000001_720P")) == ["a", "c"]
+
+
+async def test_repeating_an_import_changes_nothing(scene: Scene) -> None:
+    titles = (film("1", link("a"), link("b")), series("2", episode("e", 1, 1, link("c")), episode("f", 1, 2)))
+    await scene.imports(*titles)
+    before = [
+        scene.sql(f"SELECT * FROM {table}") for table in ("titles", "episodes", "source_links", "variant_sources")
+    ]
+    scene.clock.advance(10)
+    counts = await scene.imports(*titles)
+    assert counts == ImportCounts(titles=2, episodes=2, links=3, variants=2)
+    after = [scene.sql(f"SELECT * FROM {table}") for table in ("titles", "episodes", "source_links", "variant_sources")]
+    assert after == before
+
+
+async def test_what_cm_changes_is_changed(scene: Scene) -> None:
+    await scene.imports(film("1", link("a"), name="Old Name"))
+    await scene.imports(film("1", link("a", url="http://media.example/moved"), name="New Name", year=2000))
+    detail = await scene.store.catalogue.title(1)
+    assert (detail.name, detail.year) == ("New Name", 2000)
+    assert [title.id for title in await scene.store.catalogue.search("new name")] == [1]
+    assert await scene.store.catalogue.search("old") == ()
+    sources = (await scene.store.catalogue.variant("CM_M000001_720P")).sources
+    assert sources[0].url == "http://media.example/moved"
+
+
+async def test_a_link_that_is_no_longer_listed_is_marked_and_kept(scene: Scene) -> None:
+    await scene.imports(film("1", link("a"), link("b")))
+    await scene.imports(film("1", link("b")))
+    listed = {s.cm_id: s.listed for s in (await scene.store.catalogue.variant("CM_M000001_720P")).sources}
+    assert listed == {"a": False, "b": True}
+    await scene.imports(film("1", link("b"), link("a")))
+    sources = (await scene.store.catalogue.variant("CM_M000001_720P")).sources
+    assert [(s.cm_id, s.position, s.listed) for s in sources] == [("a", 1, True), ("b", 2, True)]
+
+
+async def test_links_of_an_episode_that_is_gone_are_marked(scene: Scene) -> None:
+    await scene.imports(series("1", episode("e", 1, 1, link("a")), episode("f", 1, 2, link("b"))))
+    await scene.imports(series("1", episode("e", 1, 1, link("a"))))
+    counts = await scene.store.catalogue.counts()
+    assert (counts.episodes, counts.links, counts.links_planned) == (2, 2, 2)
+    assert not (await scene.store.catalogue.variant("CM_S000001_S01E02_720P")).sources[0].listed
+
+
+async def test_a_known_link_keeps_its_fate(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    lease = await scene.lease("w")
+    await scene.fails("w", lease, {lease.sources[0].link_id: Reason.GONE})
+    await scene.imports(film("1", link("a"), link("b")))
+    assert await fates(scene, "CM_M000001_720P") == {"a": LinkFate.FAILED, "b": LinkFate.UNTRIED}
+
+
+async def test_a_link_of_another_quality_moves_and_is_untried_there(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    lease = await scene.lease("w")
+    await scene.fails("w", lease, {lease.sources[0].link_id: Reason.WRONG_CONTENT})
+    await scene.imports(film("1", link("a", Quality.SD), link("b")))
+    assert await fates(scene, "CM_M000001_720P") == {"b": LinkFate.UNTRIED}
+    assert await fates(scene, "CM_M000001_480P") == {"a": LinkFate.UNTRIED}
+
+
+async def test_a_used_link_stays_with_what_it_was_used_for(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    await scene.done("w", await scene.lease("w"))
+    await scene.imports(film("1", link("a", Quality.SD)))
+    assert await fates(scene, "CM_M000001_720P") == {"a": LinkFate.USED}
+    with pytest.raises(NotFoundError):
+        await scene.store.catalogue.variant("CM_M000001_480P")
+
+
+async def test_a_link_that_is_being_read_moves_at_a_later_import(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    lease = await scene.lease("w")
+    await scene.imports(film("1", link("a", Quality.SD)))
+    assert list(await fates(scene, "CM_M000001_720P")) == ["a"]
+    await scene.fails("w", lease, {lease.sources[0].link_id: Reason.GONE})
+    await scene.imports(film("1", link("a", Quality.SD)))
+    assert list(await fates(scene, "CM_M000001_480P")) == ["a"]
+
+
+async def test_a_variant_without_links_leaves_the_queue_until_it_has_some(scene: Scene) -> None:
+    await scene.imports(film("1", link("a")))
+    await scene.imports(film("1", link("a", Quality.SD)))
+    assert (await scene.store.catalogue.variant("CM_M000001_720P")).state is VariantState.CANCELLED
+    await scene.imports(film("1", link("a")))
+    assert (await scene.store.catalogue.variant("CM_M000001_720P")).state is VariantState.READY
+    assert (await scene.store.catalogue.variant("CM_M000001_480P")).state is VariantState.CANCELLED
+
+
+async def test_what_an_operator_cancelled_stays_cancelled(scene: Scene) -> None:
+    await scene.imports(film("1", link("a")))
+    await scene.store.queue.cancel("CM_M000001_720P")
+    await scene.imports(film("1", link("a"), link("b")))
+    assert (await scene.store.catalogue.variant("CM_M000001_720P")).state is VariantState.CANCELLED
+
+
+@pytest.mark.parametrize("reason", [Reason.GONE, Reason.NETWORK], ids=["dead", "delayed"])
+async def test_a_new_link_brings_back_what_had_run_out_of_links(scene: Scene, reason: Reason) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    lease = await scene.lease("w")
+    settled = await scene.fails("w", lease, {lease.sources[0].link_id: reason})
+    assert settled.state in {VariantState.DEAD, VariantState.DELAYED}
+    await scene.imports(film("1", link("a"), link("b")))
+    again = await scene.lease("w")
+    assert again.code == lease.code
+    assert again.sources[0].url.endswith("/b.mkv")
+
+
+async def test_codes_stay_when_an_episode_is_renumbered(scene: Scene) -> None:
+    await scene.imports(series("1", episode("e", 1, 1, link("a"))))
+    await scene.imports(series("1", episode("e", 1, 2, link("a")), episode("f", 1, 1, link("b"))))
+    first, second = (await scene.store.catalogue.title(1)).episodes
+    assert (first.season, first.episode, first.variants[0].code) == (1, 1, "CM_S000001_S01E10000_720P")
+    assert (second.season, second.episode, second.variants[0].code) == (1, 2, "CM_S000001_S01E01_720P")
+
+
+async def test_two_episodes_of_one_number_keep_their_links_apart(scene: Scene) -> None:
+    await scene.imports(series("1", episode("e", 1, 1, link("a")), episode("f", 1, 1, link("b"))))
+    counts = await scene.store.catalogue.counts()
+    assert (counts.episodes, counts.links, counts.links_planned, counts.variants) == (2, 2, 2, 2)
+
+
+async def test_an_episode_listed_twice_is_one(scene: Scene) -> None:
+    await scene.imports(series("1", episode("e", 1, 1, link("a")), episode("e", 1, 2, link("a"))))
+    assert [e.episode for e in (await scene.store.catalogue.title(1)).episodes] == [2]
+
+
+async def test_one_cm_id_under_two_titles_is_two_links(scene: Scene) -> None:
+    await scene.imports(film("1", link("a")), film("2", link("a")))
+    assert (await scene.store.catalogue.counts()).links == 2
+
+
+async def test_a_film_that_becomes_a_series_keeps_its_upload(scene: Scene) -> None:
+    await scene.imports(film("1", link("a")))
+    both = ImportedTitle("1", TitleKind.SERIES, "A Film", 1999, 5400, (link("a"),), plan((link("a"),)))
+    await scene.imports(msgspec.structs.replace(both, episodes=(episode("e", 1, 1, link("b")),)))
+    detail = await scene.store.catalogue.title(1)
+    assert detail.kind is TitleKind.SERIES
+    assert [variant.code for variant in detail.variants] == ["CM_M000001_720P"]
+    assert [variant.code for variant in detail.episodes[0].variants] == ["CM_S000001_S01E01_720P"]
+
+
+@pytest.mark.parametrize("links", [(), ("a", "a"), ("a", "b", "x")], ids=["left out", "twice", "unknown"])
+async def test_a_plan_that_does_not_fit_the_links_changes_nothing(scene: Scene, links: tuple[str, ...]) -> None:
+    title = film("2", link("a"), link("b"))
+    title = msgspec.structs.replace(title, variants=(msgspec.structs.replace(title.variants[0], link_cm_ids=links),))
+    with pytest.raises(InputError, match="plan of title 2"):
+        await scene.imports(film("1", link("z")), title)
+    assert (await scene.store.catalogue.counts()).titles == 0
+
+
+async def test_a_run_is_counted_and_closed(scene: Scene) -> None:
+    await scene.imports(film("1", link("a")))
+    await scene.imports(film("2", link("b"), link("c")))
+    running = await scene.store.intake.import_run(1)
+    assert (running.state, running.counts.titles, running.counts.links_new) == (ImportState.RUNNING, 2, 3)
+    finished = await scene.store.intake.finish_import(1, rejected=4)
+    assert finished == await scene.store.intake.import_run(1)
+    assert (finished.state, finished.rejected, finished.finished_at_ms) == (ImportState.DONE, 4, scene.clock.ms)
+
+
+async def test_a_failed_run_says_why_and_keeps_what_came(scene: Scene) -> None:
+    await scene.imports(film("1", link("a")))
+    failed = await scene.store.intake.finish_import(1, rejected=0, error="CM went away")
+    assert (failed.state, failed.error) == (ImportState.FAILED, "CM went away")
+    assert (await scene.store.catalogue.counts()).titles == 1
+
+
+async def test_nothing_is_written_into_a_run_that_is_over(scene: Scene) -> None:
+    await scene.imports()
+    await scene.store.intake.finish_import(1, rejected=0)
+    with pytest.raises(ConflictError, match="is done"):
+        await scene.imports(film("1", link("a")))
+    with pytest.raises(ConflictError):
+        await scene.store.intake.finish_import(1, rejected=0)
+    with pytest.raises(NotFoundError):
+        await scene.store.intake.import_titles(99, [])
+    with pytest.raises(NotFoundError):
+        await scene.store.intake.import_run(99)
+    assert (await scene.store.catalogue.counts()).titles == 0
+
+
+async def test_a_run_that_was_cut_off_is_closed_by_the_next(scene: Scene) -> None:
+    first = await scene.store.intake.begin_import()
+    second = await scene.store.intake.begin_import()
+    assert second.state is ImportState.RUNNING
+    cut_off = await scene.store.intake.import_run(first.id)
+    assert cut_off.state is ImportState.FAILED
+    assert cut_off.error is not None
+    assert "interrupted" in cut_off.error
