@@ -8,7 +8,7 @@ from pathlib import Path
 
 from telecine.core.clock import Clock
 from telecine.core.leases import BACKOFF_S, LEASE_TTL_S, ROUNDS_MAX
-from telecine.store import migrations
+from telecine.store import schema
 from telecine.store.catalogue import SqliteCatalogue
 from telecine.store.claims import LeaseTerms
 from telecine.store.connection import Connection, open_writer, require_sqlite
@@ -78,8 +78,8 @@ class Store:
 async def _open_writer(path: Path, clock: Clock, *, replicated: bool) -> Writer:
     connection: Connection = await open_writer(path, replicated=replicated)
     try:
-        known = migrations.load()
-        await connection.run(lambda raw: migrations.migrate(raw, known, clock.now_ms()))
+        known = schema.load()
+        await connection.run(lambda raw: schema.migrate(raw, known, clock.now_ms()))
     except BaseException:
         await connection.close()
         raise

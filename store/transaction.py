@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from telecine.core.errors import StoreError
-from telecine.store.queries import QUERIES
+from telecine.store.sql import QUERIES
 
 T = TypeVar("T")
 

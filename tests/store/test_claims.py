@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tests.store.conftest import Scene, episode, film, link, series
 
 from telecine.core.errors import ConflictError, InputError, LeaseLostError
 from telecine.core.leases import LeaseToken, Reason, VariantState
@@ -12,7 +13,6 @@ from telecine.core.protocol import BeatRequest, Progress, SettleReleased, Stage,
 from telecine.core.quality import Quality
 from telecine.store import Store
 from telecine.store.epoch import write_epoch
-from tests.store.conftest import Scene, episode, film, link, series
 
 if TYPE_CHECKING:
     from pathlib import Path

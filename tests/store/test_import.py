@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tests.store.conftest import episode, film, link, plan, series
 
 from telecine.core.catalogue import ImportCounts, ImportedTitle, ImportState, TitleKind
 from telecine.core.errors import ConflictError, InputError, NotFoundError
 from telecine.core.leases import LinkFate, Reason, VariantState
 from telecine.core.quality import Quality
-from tests.store.conftest import episode, film, link, plan, series
 
 if TYPE_CHECKING:
     from tests.store.conftest import Scene

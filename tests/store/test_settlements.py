@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from tests.store.conftest import Scene, film, link, uploaded
 
 from telecine.core.errors import ConflictError, InputError, LeaseLostError, NotFoundError
 from telecine.core.leases import LinkFate, Reason, VariantState
@@ -15,7 +16,6 @@ from telecine.core.protocol import (
     SourceReport,
     Verdict,
 )
-from tests.store.conftest import Scene, film, link, uploaded
 
 CODE = "CM_M000001_720P"
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from tests.store.conftest import Scene, film, link
+
 from telecine.core.leases import Reason, Swept, VariantState
 from telecine.store import sweeps
-from tests.store.conftest import Scene, film, link
 
 
 async def test_an_empty_queue_is_never_due(scene: Scene) -> None:

@@ -4,12 +4,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.store.conftest import Scene, film, link
 
 from telecine.core.errors import ConflictError, ForbiddenError, NotFoundError
 from telecine.core.leases import VariantState
 from telecine.core.protocol import ChannelRef, Hello, SettleFloodWait
 from telecine.store import Store
-from tests.store.conftest import Scene, film, link
 
 if TYPE_CHECKING:
     from pathlib import Path
