@@ -47,6 +47,7 @@ class ConfigError(TelecineError):
 
     code = "config"
     exit_status = 2
+    http_status = 501
 
 
 class InputError(TelecineError):

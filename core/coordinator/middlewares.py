@@ -45,8 +45,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException as error:
         return problems.of_http(error)
     except TelecineError as error:
-        if error.http_status >= 500:
+        if error.http_status == 500:
             logger.exception("request %s failed", request[REQUEST_ID])
+        elif error.http_status > 500:
+            logger.warning("request %s cannot be served: %s", request[REQUEST_ID], error)
         return problems.of_error(error)
     except Exception:
         logger.exception("request %s failed", request[REQUEST_ID])

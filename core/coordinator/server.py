@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -16,7 +17,6 @@ from telecine.core.errors import ConfigError, UnavailableError
 from telecine.core.leases import Swept
 
 logger = logging.getLogger(__name__)
-
 connection_logger = logging.getLogger(f"{__name__}.connections")
 
 SHUTDOWN_GRACE_S = 10.0  # for requests that are being answered when the coordinator stops
@@ -43,7 +43,7 @@ class CoordinatorServer:
         self._services = services
         self._shutdown_grace_s = shutdown_grace_s
         self._runner: web.AppRunner | None = None
-        self._beside: asyncio.Task[None] | None = None
+        self._beside: set[asyncio.Task[None]] = set()
         self._url = ""
 
     @property
@@ -74,30 +74,31 @@ class CoordinatorServer:
             await self._runner.cleanup()
             raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
         self._url = _url(host, self._runner)
-        self._beside = asyncio.create_task(self._run_beside(), name="sweep and heed")
+        self._beside = {asyncio.create_task(loop) for loop in self._loops()}
         logger.info("listening on %s", self._url)
 
     async def failed(self) -> None:
         """Wait for as long as all is well; raises what ended a loop that must run."""
-        if self._beside is None:
+        if not self._beside:
             raise UnavailableError("the coordinator was not started")
-        await asyncio.wait({self._beside})
-        if not self._beside.cancelled():
-            self._beside.result()
+        ended, _ = await asyncio.wait(self._beside, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            if not task.cancelled():
+                task.result()
 
     async def stop(self) -> None:
         """Take no new request, answer long polls at once, finish what is running. Safe to call twice."""
-        if self._beside is not None:
-            self._beside.cancel()
-            await asyncio.wait({self._beside})  # its error, if it had one, is `failed`'s to raise
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)  # an error is `failed`'s to raise
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
             logger.info("stopped listening on %s", self._url)
 
-    async def _run_beside(self) -> None:
+    def _loops(self) -> tuple[Coroutine[None, None, None], ...]:
         services, interval_s = self._services, self._services.settings.sweep_interval_s
-        await asyncio.gather(
+        return (
             sweep_forever(services.sweeper, services.clock, interval_s, on_swept=self._tell_swept),
             services.tokens.load_forever(interval_s),
         )

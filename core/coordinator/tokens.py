@@ -77,7 +77,7 @@ class TokenRegistry(Protocol):
         ...
 
 
-class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
+class TokenClaims(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a token carries. `iat` and `exp` are whole seconds since 1970-01-01 UTC."""
 
     iss: str
@@ -100,7 +100,7 @@ class Tokens:
         self._clock = clock
         self._registry = registry
         self._revoked: frozenset[str] = frozenset()
-        self._verified: OrderedDict[str, Claims] = OrderedDict()
+        self._verified: OrderedDict[str, TokenClaims] = OrderedDict()
 
     async def load(self) -> None:
         """Read which tokens are revoked."""
@@ -125,7 +125,7 @@ class Tokens:
         if not 0 < ttl_s <= TOKEN_TTL_S_MAX:
             raise InputError(f"ttl_s must be between 1 and {TOKEN_TTL_S_MAX}", field="ttl_s")
         now_s = self._clock.now_ms() // 1000
-        claims = Claims(ISSUER, AUDIENCE, subject, scope, jti, now_s, now_s + ttl_s, account)
+        claims = TokenClaims(ISSUER, AUDIENCE, subject, scope, jti, now_s, now_s + ttl_s, account)
         issued = IssuedToken(jti, subject, scope, claims.iat * 1000, claims.exp * 1000)
         await self._registry.add(issued)
         return jwt.encode(msgspec.to_builtins(claims), self._secret, algorithm=ALGORITHM), issued
@@ -152,7 +152,7 @@ class Tokens:
             raise UnauthorizedError("the token was revoked", hint=REISSUE_HINT)
         return Identity(claims.sub, claims.scope, claims.jti, claims.account or claims.sub)
 
-    def _check(self, token: str) -> Claims:
+    def _check(self, token: str) -> TokenClaims:
         """Verify the signature, which costs more than a claim from the queue, and remember that it is good."""
         try:
             # Expiry is checked against our own clock, on every call, by `verify`.
@@ -164,7 +164,7 @@ class Tokens:
                 audience=AUDIENCE,
                 options={"require": ["iss", "aud", "iat", "exp", "jti"], "verify_exp": False, "verify_iat": False},
             )
-            claims = msgspec.convert(payload, Claims)
+            claims = msgspec.convert(payload, TokenClaims)
         except (jwt.InvalidTokenError, msgspec.ValidationError, RecursionError) as error:
             raise UnauthorizedError("the token does not hold") from error
         if claims.iat > self._clock.now_ms() // 1000 + CLOCK_SKEW_S:

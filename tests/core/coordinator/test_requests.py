@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telecine.core.coordinator.calls import BODY_BYTES_MAX, decode
-from telecine.core.errors import InputError, StoreError
+from telecine.core.errors import ConfigError, InputError, StoreError
 from telecine.core.protocol import SettleRequest
 
 if TYPE_CHECKING:
@@ -166,6 +166,17 @@ async def test_fault_of_ours_is_told_to_the_log_and_not_to_the_caller(
         assert "hunter2" not in text
         assert "hunter2" in caplog.text
         assert request_id in caplog.text
+
+
+async def test_setting_that_is_missing_is_told_to_the_operator(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start() -> None:
+        raise ConfigError("this coordinator has no CM to import from", hint="add the table [cm]")
+
+    monkeypatch.setattr(api.services.imports, "start", start)
+    async with api.post("/v1/imports", token=api.operator) as response:
+        problem = await _problem(response)
+    assert (problem["status"], problem["type"]) == (501, "urn:telecine:problem:config")
+    assert problem["hint"] == "add the table [cm]"
 
 
 async def test_answer_carries_the_callers_request_id_or_one_of_its_own(api: Api) -> None:

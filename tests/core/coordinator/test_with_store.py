@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aiohttp
 import msgspec
 import pytest
+import yarl
 
 from telecine.core.catalogue import ImportedLink, ImportedTitle, ImportRun, PlannedVariant, TitleKind, VariantDetail
 from telecine.core.config import CoordinatorSettings
@@ -77,6 +78,9 @@ class Peer:
             text = await response.read()
             assert response.status == status, text
         return msgspec.json.decode(text or b"null", type=answer)
+
+    def get(self, path: str) -> Any:
+        return self._session.get(yarl.URL(self._url + path, encoded=True), headers=self._headers)
 
     async def refusal(self, method: str, path: str, body: Any = None, *, status: int) -> str:
         """The kind of problem that a call is refused with."""
@@ -325,3 +329,16 @@ async def test_nonsense_from_outside_is_refused_by_name(stored: Stored) -> None:
     claim = {"boot_id": "an earlier boot", "request_id": "r1"}
     assert await stored.ember.refusal("POST", "/v1/leases", claim, status=409) == "conflict"
     assert await stored.rora.refusal("POST", "/v1/channels/1/opened", {"telegram_id": 1}, status=403) == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["%00", "%22", "*", "NEAR(a%20b)", "a%20AND", "-a", "%ff", "%ed%a0%80", "%F0%9F%8E%AC", "(" * 200, ":a", "^"],
+)
+async def test_odd_words_break_no_search(stored: Stored, words: str) -> None:
+    for path in (f"/v1/titles?q={words}", f"/v1/variants?after={words[:60]}"):
+        async with stored.ada.get(path) as response:
+            assert response.status == 200, await response.text()
+    for path in (f"/v1/variants/{words}", f"/v1/resolve/{words}?bot_id=1"):
+        async with stored.ada.get(path) as response:
+            assert response.status == 400, await response.text()
