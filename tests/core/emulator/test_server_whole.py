@@ -8,19 +8,21 @@ from typing import Any
 
 import aiohttp
 import pytest
-import telethon.crypto.rsa
 from aiogram import Bot, Dispatcher, F
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.filters import CommandStart
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 from telethon import TelegramClient, events
+from telethon.errors import FloodWaitError
 from telethon.sessions import StringSession
 from telethon.tl import functions, types
 
 from telecine.core.emulator.cm_content import Table
 from telecine.core.emulator.control_client import EmulatorControl
 from telecine.core.emulator.control_messages import NewAccount, NewBot
+from telecine.core.emulator.faults import Flood
+from telecine.core.emulator.keys import ServerKey
 from telecine.core.emulator.server import Emulator, EmulatorSettings
 from telecine.core.errors import ConfigError
 
@@ -32,18 +34,11 @@ ACCOUNTS = (
 FILM = bytes(range(256)) * 5000  # 1.28 MB: three parts
 
 
-@pytest.fixture(scope="session")
-def key_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One server key for all: making one takes a second."""
-    return tmp_path_factory.mktemp("key") / "server.pem"
-
-
 @pytest.fixture
-async def emulator(key_path: Path) -> AsyncIterator[Emulator]:
+async def emulator(server_key: ServerKey) -> AsyncIterator[Emulator]:
     bots = (NewBot(token=TOKEN, username="telecine_bot"),)
-    settings = EmulatorSettings(key_path=key_path, accounts=ACCOUNTS, bots=bots)
-    async with Emulator(settings) as emulator:
-        telethon.crypto.rsa.add_key(emulator.public_key_pem, old=False)
+    settings = EmulatorSettings(accounts=ACCOUNTS, bots=bots)
+    async with Emulator(settings, key=server_key) as emulator:
         yield emulator
 
 
@@ -155,17 +150,62 @@ async def test_film_goes_from_an_account_to_a_user_by_file_id(emulator: Emulator
         assert stats.requests["bot.sendVideo"] == 1
 
 
-async def test_everything_survives_a_restart(tmp_path: Path, key_path: Path) -> None:
+async def test_user_sees_the_bot_edit_and_delete_its_message(emulator: Emulator) -> None:
+    dispatcher = Dispatcher()
+
+    @dispatcher.message(F.text)
+    async def answer(message: Message) -> None:
+        sent = await message.answer("searching")
+        edited = await sent.edit_text("found <b>it</b>", parse_mode="HTML")
+        assert isinstance(edited, Message)
+        await edited.delete()
+
+    async with polling(emulator, dispatcher), signed_in(emulator, "15550001") as user:
+        seen: asyncio.Queue[tuple[str, object]] = asyncio.Queue()
+
+        async def keep(event: Any) -> None:
+            text = None if isinstance(event, events.MessageDeleted.Event) else event.raw_text
+            await seen.put((type(event).__qualname__, text))
+
+        for kind in (events.NewMessage(incoming=True), events.MessageEdited(), events.MessageDeleted()):
+            user.add_event_handler(keep, kind)
+        await user.send_message("telecine_bot", "night train")
+        assert [await asyncio.wait_for(seen.get(), 10) for _ in range(3)] == [
+            ("NewMessage.Event", "searching"),
+            ("MessageEdited.Event", "found it"),
+            ("MessageDeleted.Event", None),
+        ]
+
+
+async def test_faults_planned_from_outside_reach_the_account_they_are_for(emulator: Emulator) -> None:
+    async with (
+        signed_in(emulator, "15550002") as uploader,
+        signed_in(emulator, "15550001") as other,
+        EmulatorControl(emulator.control_url) as control,
+    ):
+        await control.plan(Flood(account="cm-ember", method="messages.*", seconds=100))
+        await other.get_dialogs()
+        with pytest.raises(FloodWaitError) as caught:
+            await uploader.get_dialogs()
+        assert caught.value.seconds == 100
+        await control.change_salt()
+        (me,) = await uploader(functions.users.GetUsersRequest([types.InputUserSelf()]))
+        assert me.premium
+        assert await control.drop_connections("cm-ember") == 1
+        (me,) = await uploader(functions.users.GetUsersRequest([types.InputUserSelf()]))
+        assert me.phone == "15550002"
+
+
+async def test_everything_survives_a_restart(tmp_path: Path, server_key: ServerKey) -> None:
     bots = (NewBot(token=TOKEN, username="telecine_bot"),)
-    settings = EmulatorSettings(data_dir=tmp_path, key_path=key_path, accounts=ACCOUNTS, bots=bots)
-    async with Emulator(settings) as before:
-        telethon.crypto.rsa.add_key(before.public_key_pem, old=False)
+    settings = EmulatorSettings(data_dir=tmp_path, accounts=ACCOUNTS, bots=bots)
+    async with Emulator(settings, key=server_key) as before:
         async with signed_in(before, "15550002") as uploader:
             channel = await storage_channel(uploader)
             await upload_film(uploader, channel, "CM_M000001_1080P")
         before.cm.catalogue.add(Table.TITLES, {"name": "Kept", "kind": "movie"})
         first = await file_id_of_post(before)
-    async with Emulator(settings) as after:
+    async with Emulator(settings, key=server_key) as after:
         assert await file_id_of_post(after) == first
         assert [title.name for title in after.cm.catalogue.content().titles] == ["Kept"]
         assert len(after.world.directory.users()) == 2
@@ -182,14 +222,14 @@ async def file_id_of_post(emulator: Emulator) -> str:
     return str(post["video"]["file_id"])
 
 
-async def test_content_file_fills_cm_and_links_point_at_the_source_host(tmp_path: Path, key_path: Path) -> None:
+async def test_content_file_fills_cm_and_links_point_at_the_source_host(tmp_path: Path, server_key: ServerKey) -> None:
     (tmp_path / "film.mkv").write_bytes(b"film")
     content = tmp_path / "cm.json"
     content.write_text(
         '{"titles":[{"id":1,"name":"Film","kind":"movie","links":[{"id":1,"url":"{media_url}/film.mkv"}]}]}'
     )
-    settings = EmulatorSettings(key_path=key_path, media_dir=tmp_path, cm_content_path=content)
-    async with Emulator(settings) as emulator, aiohttp.ClientSession() as http:
+    settings = EmulatorSettings(media_dir=tmp_path, cm_content_path=content)
+    async with Emulator(settings, key=server_key) as emulator, aiohttp.ClientSession() as http:
         login = {"email": settings.cm_credentials.email, "password": settings.cm_credentials.password}
         async with http.post(f"{emulator.cm_url}/auth/login", json=login) as response:
             token = (await response.json())["data"]["access_token"]
@@ -214,9 +254,9 @@ async def test_content_file_fills_cm_and_links_point_at_the_source_host(tmp_path
         ),
     ],
 )
-def test_bad_content_file_is_named(tmp_path: Path, key_path: Path, text: str | None, complaint: str) -> None:
+def test_bad_content_file_is_named(tmp_path: Path, server_key: ServerKey, text: str | None, complaint: str) -> None:
     content = tmp_path / "cm.json"
     if text is not None:
         content.write_text(text)
     with pytest.raises(ConfigError, match=f"cm.json.*{complaint}"):
-        Emulator(EmulatorSettings(key_path=key_path, cm_content_path=content))
+        Emulator(EmulatorSettings(cm_content_path=content), key=server_key)
