@@ -34,18 +34,19 @@ def file_bytes_max(*, premium: bool) -> int:
 
 
 class VideoTrack(msgspec.Struct, frozen=True):
-    """`codec` is FFmpeg's name. Width and height as displayed (after rotation and sample aspect ratio)."""
+    """`codec` is FFmpeg's name. Width and height as displayed (anamorphic pictures stretched to their width)."""
 
     codec: str
     width_px: int
     height_px: int
+    pixel_format: str | None = None
 
 
 class Probe(msgspec.Struct, frozen=True):
     """What a source is, as far as a few hundred KiB of it tell.
 
-    `container` is FFmpeg's demuxer name (`mov,mp4,...`, `matroska,webm`, `avi`); `moov_first` is None outside MP4;
-    `size_bytes` is None where the host does not say.
+    `container` is FFmpeg's demuxer name (`mov,mp4,...`, `matroska,webm`, `avi`); `moov_first` is None outside MP4
+    and False for an MP4 in fragments; `size_bytes` is None where the host does not say.
     """
 
     container: str
@@ -55,6 +56,7 @@ class Probe(msgspec.Struct, frozen=True):
     audio_codecs: tuple[str, ...] = ()
     subtitle_codecs: tuple[str, ...] = ()
     moov_first: bool | None = None
+    moov_bytes: int | None = None
 
     @property
     def is_mp4(self) -> bool:

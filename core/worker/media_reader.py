@@ -1,0 +1,129 @@
+"""Opens untrusted media for reading. Runs in the media child, where there is neither network nor disk."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from telecine.core.leases import Reason
+from telecine.core.plans import AUDIO_CODECS_PLAYABLE
+
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,rm,mxf,h264,hevc,ivf,mp3,aac,flac"
+)
+"""What FFmpeg may take a source for. Playlists and other formats that make it open further files are not among it."""
+
+PROBE_OPTIONS = {"probesize": str(512 * 1024), "analyzeduration": "1000000", "format_whitelist": FORMATS}
+PATIENT_OPTIONS = {"probesize": str(5 * 1024 * 1024), "analyzeduration": "5000000", "format_whitelist": FORMATS}
+PROBE_READ_BYTES = 64 * 1024
+COPY_READ_BYTES = 256 * 1024
+
+
+class MediaError(Exception):
+    """The source is at fault: `reason` says how."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SourceFile:
+    """A source as the file that FFmpeg reads: `read_at(offset, length)` brings the bytes."""
+
+    def __init__(self, read_at: Callable[[int, int], bytes], size_bytes: int | None, *, seekable: bool) -> None:
+        self.read_at = read_at
+        self.size_bytes = size_bytes
+        self._seekable = seekable and size_bytes is not None
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._seekable
+
+    def make_seekable(self) -> None:
+        """Let FFmpeg jump although it costs: an index at the end cannot be had otherwise."""
+        self._seekable = self.size_bytes is not None
+
+    def rewind(self) -> None:
+        """Start again from the beginning."""
+        self._position = 0
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size_bytes or 0}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, length: int) -> bytes:
+        """At most COPY_READ_BYTES: FFmpeg asks for large packets at once, and is content with less."""
+        data = self.read_at(self._position, min(length, COPY_READ_BYTES))
+        self._position += len(data)
+        return data
+
+
+@contextmanager
+def opened(file: SourceFile, options: dict[str, str], read_bytes: int) -> Iterator[InputContainer]:
+    """A source demuxed from its start. Raises MediaError NOT_MEDIA for what FFmpeg cannot read."""
+    file.rewind()
+    try:
+        container = av.open(file, mode="r", options=options, buffer_size=read_bytes, metadata_errors="replace")
+    except (FFmpegError, ValueError) as error:
+        raise MediaError(Reason.NOT_MEDIA, f"cannot be read as media: {_brief(error)}") from error
+    with container:
+        yield container
+
+
+@contextmanager
+def demuxing() -> Iterator[None]:
+    """Raises MediaError TRUNCATED where FFmpeg stumbles behind the head of a file."""
+    try:
+        yield
+    except FFmpegError as error:
+        raise MediaError(Reason.TRUNCATED, f"breaks off or is damaged: {_brief(error)}") from error
+
+
+def picture_track(container: InputContainer) -> VideoStream | None:
+    """The film itself, rather than a cover picture."""
+    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    best = container.streams.best("video")
+    chosen = best if best in films else next(iter(films), None)
+    return chosen if isinstance(chosen, VideoStream) else None
+
+
+def playable_sound(container: InputContainer) -> list[Stream]:
+    """The sound tracks that may go into an MP4."""
+    return [s for s in container.streams.audio if codec_name(s) in AUDIO_CODECS_PLAYABLE]
+
+
+def codec_name(stream: Stream) -> str:
+    """FFmpeg's name of the codec, not of the decoder that happens to be there."""
+    context = stream.codec_context
+    return context.codec.canonical_name if context is not None else "unknown"
+
+
+def shown_size_px(stream: VideoStream) -> tuple[int, int]:
+    """Width and height as displayed: anamorphic pictures are stretched to their width."""
+    width, height, aspect = stream.width, stream.height, stream.sample_aspect_ratio
+    if aspect and 0 < aspect != 1:
+        width = round(width * aspect)
+    return width, height
+
+
+def duration_s(container: InputContainer) -> float | None:
+    """Declared length in seconds; None where the container does not say."""
+    return container.duration / av.time_base if container.duration and container.duration > 0 else None
+
+
+def _brief(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__

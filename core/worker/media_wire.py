@@ -1,0 +1,128 @@
+"""What a worker and its media child say to each other: msgpack messages, each after its length in four bytes."""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+import msgspec
+
+from telecine.core.leases import Reason
+from telecine.core.plans import PART_BYTES, Probe
+
+HEADER = struct.Struct("<I")
+MESSAGE_BYTES_MAX = 2 * PART_BYTES  # a part with room for what is around it
+
+
+class Confine(msgspec.Struct, frozen=True, tag=True):
+    """First message to the child: what it may use, and what there is to read."""
+
+    size_bytes: int | None
+    seekable: bool
+    memory_bytes_max: int
+    cpu_s_max: int
+
+
+class FindOut(msgspec.Struct, frozen=True, tag=True):
+    """Order: probe. Answered by `Probed`."""
+
+
+class TakeThumbnail(msgspec.Struct, frozen=True, tag=True):
+    """Order: picture. Answered by `Thumbnail`."""
+
+
+class Remux(msgspec.Struct, frozen=True, tag=True):
+    """Order: make an MP4. Answered by many `Part`s and one `Remuxed`."""
+
+
+class Data(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Read`; shorter than asked for only at the end of the source."""
+
+    data: bytes
+
+
+class Read(msgspec.Struct, frozen=True, tag=True):
+    """The child needs bytes of the source. Answered by `Data`."""
+
+    offset: int
+    length: int
+
+
+class Probed(msgspec.Struct, frozen=True, tag=True):
+    probe: Probe
+
+
+class Thumbnail(msgspec.Struct, frozen=True, tag=True):
+    """`jpeg` None: there is no picture that would do."""
+
+    jpeg: bytes | None
+
+
+class Part(msgspec.Struct, frozen=True, tag=True):
+    """Upload part `index` of the MP4. Those of the head come last."""
+
+    index: int
+    data: bytes
+
+
+class Remuxed(msgspec.Struct, frozen=True, tag=True):
+    """What the MP4 turned out to be. `streamable`: its index stands in front."""
+
+    size_bytes: int
+    duration_s: float
+    width_px: int
+    height_px: int
+    has_audio: bool
+    streamable: bool
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The order cannot be carried out, because of the source."""
+
+    reason: Reason
+    message: str
+
+
+Order = FindOut | TakeThumbnail | Remux
+ToChild = Confine | FindOut | TakeThumbnail | Remux | Data
+ToWorker = Read | Probed | Thumbnail | Part | Remuxed | Failed
+
+_to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def framed(message: ToChild | ToWorker) -> bytes:
+    """A message as it goes over the pipe."""
+    frame = bytearray(HEADER.size)
+    _encoder.encode_into(message, frame, HEADER.size)
+    HEADER.pack_into(frame, 0, len(frame) - HEADER.size)
+    return bytes(frame)
+
+
+def parse_to_worker(frame: bytes) -> ToWorker:
+    """Raises msgspec.DecodeError or ValidationError: the child may be under foreign control."""
+    return _to_worker.decode(frame)
+
+
+class ChildPipe:
+    """The child's end. Blocks."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def receive(self) -> ToChild:
+        """Raises EOFError when the worker is gone."""
+        (length,) = HEADER.unpack(self._exactly(HEADER.size))
+        return _to_child.decode(self._exactly(length))
+
+    def send(self, message: ToWorker) -> None:
+        self._writer.write(framed(message))
+        self._writer.flush()
+
+    def _exactly(self, length: int) -> bytes:
+        data = self._reader.read(length)
+        if len(data) < length:
+            raise EOFError
+        return data
