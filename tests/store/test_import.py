@@ -19,6 +19,16 @@ async def fates(scene: Scene, code: str) -> dict[str, LinkFate]:
     return {source.cm_id: source.fate for source in (await scene.store.catalogue.variant(code)).sources}
 
 
+def everything(scene: Scene) -> list[list[tuple[object, ...]]]:
+    return [
+        scene.sql("SELECT * FROM titles"),
+        scene.sql("SELECT * FROM episodes"),
+        scene.sql("SELECT * FROM source_links"),
+        scene.sql("SELECT * FROM upload_variants"),
+        scene.sql("SELECT * FROM variant_sources"),
+    ]
+
+
 async def test_an_import_queues_a_variant_for_each_quality(scene: Scene) -> None:
     counts = await scene.imports(film("1", link("a"), link("b", Quality.UHD), link("c")))
     assert counts == ImportCounts(1, 1, 0, 0, 3, 3, 2, 2)
@@ -31,14 +41,11 @@ async def test_an_import_queues_a_variant_for_each_quality(scene: Scene) -> None
 async def test_repeating_an_import_changes_nothing(scene: Scene) -> None:
     titles = (film("1", link("a"), link("b")), series("2", episode("e", 1, 1, link("c")), episode("f", 1, 2)))
     await scene.imports(*titles)
-    before = [
-        scene.sql(f"SELECT * FROM {table}") for table in ("titles", "episodes", "source_links", "variant_sources")
-    ]
+    before = everything(scene)
     scene.clock.advance(10)
     counts = await scene.imports(*titles)
     assert counts == ImportCounts(titles=2, episodes=2, links=3, variants=2)
-    after = [scene.sql(f"SELECT * FROM {table}") for table in ("titles", "episodes", "source_links", "variant_sources")]
-    assert after == before
+    assert everything(scene) == before
 
 
 async def test_what_cm_changes_is_changed(scene: Scene) -> None:

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telecine.core.folding import fold, words
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("The Matrix", "the matrix"),
+        ("  Many   spaces\t", "many spaces"),
+        ("Amélie", "amelie"),
+        ("Łódź", "lodz"),
+        ("Ærø & Øresund", "aero and oresund"),
+        ("Straße", "strasse"),
+        ("Đorđe Þór Œuvre", "dorde thor oeuvre"),
+        ("Schindler's List", "schindlers list"),
+        ("Schindler’s List", "schindlers list"),
+        ("Spider-Man: No Way Home", "spider man no way home"),
+        ("WALL·E", "wall e"),
+        ("Se7en", "se7en"),
+        ("½ Nelson", "1 2 nelson"),
+        ("ﬁlm", "film"),
+        ("İstanbul ılık", "istanbul ilik"),
+        ("Тихий Дон", "тихии дон"),
+        ("千と千尋の神隠し", "千と千尋の神隠し"),
+        ("ガンダム", "カンタム"),
+        ("हिन्दी", "हिनदी"),
+        ("Москва́", "москва"),
+        ("!?…", ""),
+        ("", ""),
+    ],
+)
+def test_names_fold_as_people_type_them(text: str, folded: str) -> None:
+    assert fold(text) == folded
+
+
+@given(st.text())
+def test_folding_twice_changes_nothing(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+@given(st.text())
+def test_folded_text_is_words_parted_by_single_spaces(text: str) -> None:
+    assert " ".join(words(text)) == fold(text)
+    assert all(words(text))
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=0x24F)))
+def test_folding_does_not_see_case(text: str) -> None:
+    assert fold(text.upper()) == fold(text.upper().lower())
