@@ -38,7 +38,7 @@ def read_epoch(database: Path) -> int:
 def write_epoch(database: Path, epoch: int) -> None:
     """Replace the epoch; it is on the disk when this returns. Raises StoreError."""
     path = epoch_path(database)
-    fresh = path.with_name(f"{path.name}.new")
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")  # two processes may open a new database at once
     try:
         with fresh.open("w", encoding="ascii") as file:
             file.write(f"{epoch}\n")
