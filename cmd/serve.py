@@ -26,8 +26,6 @@ from telecine.core.intake.background import BackgroundImports
 from telecine.core.intake.importer import Importer
 from telecine.store.database import Store
 
-TOKENS_RELOAD_S = 5.0  # how soon a token that `telecine token revoke` revoked is refused
-
 
 @click.command()
 @click.pass_context
@@ -77,7 +75,7 @@ async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
         server = CoordinatorServer(services)
         await server.start(coordinator.host, coordinator.port)
         stack.push_async_callback(server.stop)
-        await _until_first(stop.wait(), server.failed(), _reload_tokens(services.tokens, clock), *_running(bot))
+        await _until_first(stop.wait(), server.failed(), *_running(bot))
 
 
 @asynccontextmanager
@@ -105,13 +103,6 @@ def _store(coordinator: CoordinatorSettings, clock: Clock) -> AbstractAsyncConte
 
 def _running(bot: TelecineBot | None) -> list[Coroutine[Any, Any, None]]:
     return [bot.run()] if bot else []
-
-
-async def _reload_tokens(tokens: Tokens, clock: Clock) -> None:
-    """Hear of tokens that another process revoked."""
-    while True:
-        await clock.sleep(TOKENS_RELOAD_S)
-        await tokens.load()
 
 
 async def _until_first(*parts: Coroutine[Any, Any, object]) -> None:
