@@ -119,7 +119,7 @@ class JwtRefresh:
         self._generation = 0  # how many pairs there were: tells a waiter whether a neighbour has renewed
         self._doubted: int | None = None  # the generation that came from the disk, until CM accepts it
         self._spent: str | None = None  # a refresh token that is not worth another try
-        self._renewal: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[TokenPair] | None = None
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Send with a token; once more with a new one if CM says that it ran out.
@@ -163,36 +163,39 @@ class JwtRefresh:
         raise CmAuthError(f"CM refuses the token: {response.status} {code or ''}".rstrip())
 
     async def _current(self, session: ClientSession, stale: int | None) -> tuple[TokenPair, int]:
-        """A pair to use, of another generation than `stale`."""
-        while (pair := self._pair) is None or self._generation == stale or not pair.is_fresh(self._clock.now_ms()):
-            await asyncio.shield(self._renewal_by(session))
+        """A pair to use, of another generation than `stale`. One that is short-lived beyond sense is used anyway."""
+        pair = self._pair
+        if pair is None or self._generation == stale or not pair.is_fresh(self._clock.now_ms()):
+            pair = await asyncio.shield(self._renewal_by(session))
         return pair, self._generation
 
-    def _renewal_by(self, session: ClientSession) -> asyncio.Task[None]:
+    def _renewal_by(self, session: ClientSession) -> asyncio.Task[TokenPair]:
         if self._renewal is None:
             self._renewal = asyncio.create_task(self._renew(session), name="renew CM token")
             self._renewal.add_done_callback(self._renewed)
         return self._renewal
 
-    def _renewed(self, task: asyncio.Task[None]) -> None:
+    def _renewed(self, task: asyncio.Task[TokenPair]) -> None:
         self._renewal = None
         if not task.cancelled() and (error := task.exception()):
             logger.debug("no new CM token: %s", error)  # and marks the error as seen, should nobody wait any more
 
-    async def _renew(self, session: ClientSession) -> None:
-        if self._pair is None and self._file is not None and await self._load(self._file):
-            return
+    async def _renew(self, session: ClientSession) -> TokenPair:
+        if self._pair is None and self._file is not None and (kept := await self._load(self._file)):
+            return kept
         pair = await self._refreshed(session) or await self._logged_in(session)
         if self._file is not None:
             await asyncio.to_thread(self._file.save, pair)
         self._pair = pair
         self._generation += 1
+        return pair
 
-    async def _load(self, file: TokenFile) -> bool:
-        self._pair = await asyncio.to_thread(file.load)
+    async def _load(self, file: TokenFile) -> TokenPair | None:
+        """Take up the pair on the disk, and return it if it needs no renewal."""
+        self._pair = pair = await asyncio.to_thread(file.load)
         self._generation += 1
         self._doubted = self._generation
-        return self._pair is not None and self._pair.is_fresh(self._clock.now_ms())
+        return pair if pair is not None and pair.is_fresh(self._clock.now_ms()) else None
 
     async def _refreshed(self, session: ClientSession) -> TokenPair | None:
         old = self._pair.refresh_token if self._pair else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Container, Iterator, Mapping
 
@@ -46,14 +47,24 @@ class Listing:
 
     async def titles(self) -> AsyncIterator[Reading | CmError]:
         """Every title as read, or why it could not be."""
-        for name, kind in (("episodes", "episode"), ("links", "link")):
-            if name in self._collections:
-                async for items in self._pager.pages(self._collections[name]):
-                    for item in items:
-                        self._keep(kind, item)
+        await self._read_apart()
         async for items in self._pager.pages(self._collections["titles"]):
             for item in items:
                 yield self._read(item)
+
+    async def _read_apart(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, kind in (("episodes", "episode"), ("links", "link")):
+                    if name in self._collections:
+                        group.create_task(self._keep_all(kind, self._collections[name]))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    async def _keep_all(self, kind: str, collection: Collection) -> None:
+        async for items in self._pager.pages(collection):
+            for item in items:
+                self._keep(kind, item)
 
     def _keep(self, kind: str, item: object) -> None:
         try:

@@ -155,7 +155,7 @@ def _linked(url: URL, link: str | None) -> URL | None:
     try:
         return url.join(URL(link))
     except ValueError:
-        raise CmError(f"CM names a next page that is no URL: {kind_of(link)}") from None
+        raise CmError(f"CM names a next page that is no URL: {kind_of(link.partition('?')[0])}") from None
 
 
 def _items(collection: Collection, document: object) -> list[object]:

@@ -53,7 +53,7 @@ class Record:
         self._item = item
         self._fields = fields
         self._id: str | None = None
-        self._id = self.text("id", ID_CHARS_MAX)
+        self._id = self.line("id", ID_CHARS_MAX)
 
     @property
     def label(self) -> str:
@@ -65,24 +65,37 @@ class Record:
         return CmError(f"{self.label}: {field}: {problem}", field=field)
 
     def text(self, field: str, chars_max: int) -> str | None:
-        """A text with its white space put in order; a number is read as its text. None for none or an empty one."""
+        """A text without the white space around it; a number is read as its text. None for none or an empty one."""
         value = self._one(field)
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
-        if value is None or value == "":
+        if value is None:
             return None
         if not isinstance(value, str):
             raise self.error(field, f"expected a text, got {kind_of(value)}")
-        text = " ".join(value.split())
+        text = value.strip()
         if len(text) > chars_max:
             raise self.error(field, f"longer than {chars_max} characters")
-        if _CONTROL.search(text) or not _is_utf8(text):
+        if not _is_utf8(text):
             raise self.error(field, "holds characters that are none")
         return text or None
 
-    def required(self, field: str, chars_max: int) -> str:
-        """A text that must be there."""
+    def line(self, field: str, chars_max: int) -> str | None:
+        """A text for people: in one line, with single spaces."""
         text = self.text(field, chars_max)
+        if text is None:
+            return None
+        text = " ".join(text.split())
+        if _CONTROL.search(text):
+            raise self.error(field, "holds characters that are none")
+        return text
+
+    def cm_id(self) -> str:
+        """The id, which must be there."""
+        return self.present("id", self._id)
+
+    def present(self, field: str, text: str | None) -> str:
+        """The text of this field, which must be there."""
         if text is None:
             raise self.error(field, "is empty")
         return text
@@ -141,7 +154,7 @@ class TitleReader:
     def read(self, item: object, children: Children) -> Reading:
         """A title with everything below it. Raises CmError for one that is malformed."""
         record = Record("title", item, self._mapping.title)
-        cm_id = record.required("id", ID_CHARS_MAX)
+        cm_id = record.cm_id()
         refused: list[str] = []
         links = self._links(record, cm_id, children.links_of_title, refused)
         items = [*record.items("episodes"), *children.episodes_of_title.get(cm_id, ())]
@@ -156,7 +169,7 @@ class TitleReader:
         title = ImportedTitle(  # of two episodes or links with one id the last counts
             cm_id=cm_id,
             kind=kind,
-            name=record.required("name", NAME_CHARS_MAX),
+            name=record.present("name", record.line("name", NAME_CHARS_MAX)),
             year=record.whole("year", YEAR_MIN, YEAR_MAX),
             runtime_s=record.runtime_s(),
             links=links,
@@ -167,13 +180,13 @@ class TitleReader:
 
     def _episode(self, item: object, children: Children, refused: list[str]) -> ImportedEpisode:
         record = Record("episode", item, self._mapping.episode)
-        cm_id = record.required("id", ID_CHARS_MAX)
+        cm_id = record.cm_id()
         links = self._links(record, cm_id, children.links_of_episode, refused)
         return ImportedEpisode(
             cm_id=cm_id,
             season=record.number("season"),
             episode=record.number("episode"),
-            name=record.text("name", NAME_CHARS_MAX),
+            name=record.line("name", NAME_CHARS_MAX),
             runtime_s=record.runtime_s(),
             links=links,
             variants=plan(links),
@@ -194,13 +207,13 @@ class TitleReader:
 
     def _link(self, item: object, owner: Record) -> ImportedLink:
         record = Record("link", item, self._mapping.link)
-        url = record.required("url", URL_CHARS_MAX)
-        if not _URL.fullmatch(url):
-            raise record.error("url", f"is not a URL: {kind_of(url)}")
-        declared = record.text("quality", ID_CHARS_MAX)
-        inferred = infer(url, declared=declared, name=record.text("name", NAME_CHARS_MAX))
+        url = record.present("url", record.text("url", URL_CHARS_MAX))
+        if not _URL.fullmatch(url) or _CONTROL.search(url):
+            raise record.error("url", f"is not a URL: {kind_of(url.partition('?')[0])}")  # a query may be a secret
+        declared = record.line("quality", ID_CHARS_MAX)
+        inferred = infer(url, declared=declared, name=record.line("name", NAME_CHARS_MAX))
         return ImportedLink(
-            cm_id=record.required("id", ID_CHARS_MAX) if "id" in self._mapping.link else _link_id(owner, url),
+            cm_id=record.cm_id() if "id" in self._mapping.link else _link_id(owner, url),
             url=url,
             quality=inferred.quality,
             evidence=inferred.evidence,
@@ -215,16 +228,16 @@ def parent_ids(mapping: CmMapping, kind: str, item: object) -> tuple[str | None,
     """
     fields = mapping.episode if kind == "episode" else mapping.link
     record = Record(kind, item, fields)
-    title, episode = record.text("title", ID_CHARS_MAX), None
+    title, episode = record.line("title", ID_CHARS_MAX), None
     if kind == "link":
-        episode = record.text("episode", ID_CHARS_MAX)
+        episode = record.line("episode", ID_CHARS_MAX)
     if title is None and episode is None:
         raise record.error("title", "belongs to no title")
     return title, episode
 
 
 def _kind(record: Record, *, has_episodes: bool) -> TitleKind:
-    word = record.text("kind", NAME_CHARS_MAX)
+    word = record.line("kind", NAME_CHARS_MAX)
     if word is None:
         return TitleKind.SERIES if has_episodes else TitleKind.MOVIE
     try:

@@ -57,7 +57,7 @@ class TokenAnswers:
         return TokenPair(access_token, _token(self._refresh, document), self._renew_at_ms(lifetime_s, asked_at_ms))
 
     def _renew_at_ms(self, lifetime_s: float | None, asked_at_ms: int) -> int | None:
-        if lifetime_s is None:
+        if lifetime_s is None or lifetime_s <= 0:  # a token that is over when it comes: clocks differ, CM decides
             return None
         margin_s = min(self._skew_s, lifetime_s * SKEW_SHARE_MAX)
         return asked_at_ms + round((lifetime_s - margin_s) * 1000)
@@ -67,11 +67,11 @@ class TokenAnswers:
         if value is None:
             return None
         if self._unit == "iso":
-            return max(0.0, _iso_s(value) - asked_at_ms / 1000)
+            return _iso_s(value) - asked_at_ms / 1000
         number = whole_number(value)
         if self._unit == "epoch":
-            return max(0.0, number - asked_at_ms / 1000)
-        return max(0.0, number / 1000 if self._unit == "ms" else float(number))
+            return number - asked_at_ms / 1000
+        return number / 1000 if self._unit == "ms" else float(number)
 
 
 class _Claims(msgspec.Struct):
@@ -89,7 +89,7 @@ def jwt_lifetime_s(token: str) -> float | None:
         claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims)
     except (IndexError, ValueError, binascii.Error, msgspec.DecodeError):
         return None
-    return max(0.0, claims.exp - claims.iat)
+    return claims.exp - claims.iat
 
 
 class _Kept(msgspec.Struct):

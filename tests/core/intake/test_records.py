@@ -111,6 +111,7 @@ def test_kind_that_contradicts_is_refused() -> None:
         (link(url="films/a.mkv"), "link 1: url: is not a URL: 'films/a.mkv'"),
         (link(url="C:\\films\\a.mkv"), "link 1: url: is not a URL"),
         (link(url="https:"), "link 1: url: is not a URL"),
+        (link(url="https://h/a\nb.mkv"), "link 1: url: is not a URL"),
         (link(url=None), "link 1: url: `url` is missing"),
         (link(url=7), "link 1: url: is not a URL: '7'"),
         (link(url="https://x/" + "y" * 9000), "link 1: url: longer than 8192 characters"),
@@ -127,9 +128,14 @@ def test_malformed_link_is_refused_and_its_title_is_not(bad: object, problem: st
     assert problem in refused
 
 
-@pytest.mark.parametrize("url", ["http://h/a", "https://h/a b.mkv", "file:///films/a.mkv", "ftp://h/a", "rtmp://h/a"])
+@pytest.mark.parametrize("url", ["http://h/a", "https://h/a  b.mkv", "file:///films/a.mkv", "ftp://h/a", "rtmp://h/a"])
 def test_link_of_any_scheme_is_kept_as_it_is(url: str) -> None:
     assert read(title(links=[link(url=url)])).title.links[0].url == url
+
+
+def test_query_of_a_bad_url_is_not_told() -> None:
+    [refused] = read(title(links=[link(url="films/a.mkv?token=secret")])).refused_links
+    assert "secret" not in refused
 
 
 def test_links_of_a_series_that_belong_to_no_episode_are_told() -> None:
