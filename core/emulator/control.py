@@ -1,6 +1,29 @@
 """The control API: everything that a test or a demo changes from outside, below `/_emulator/`, as JSON.
 
-A wrong body is refused with 400 and `{"code", "message", "field"}`, where `field` names the culprit.
+    GET    /state                          addresses, accounts, bots, channels
+    GET    /stats                          calls by method, parts, faults taken, requests of sources and CM
+    POST   /accounts                       add one: phone, name, premium, password, first_name, username
+    PATCH  /accounts/{name}                change premium or password
+    GET    /accounts/{phone}/code          the login code sent last
+    POST   /bots                           add one: token, username, first_name
+    POST   /bots/{username}/block          an account blocks it: account, blocked
+    GET    /channels                       all, with the number of their messages
+    GET    /channels/{chat_id}/messages    posts, oldest first; ?digest=1 adds the SHA-256 of their files
+    GET    /documents/{id}                 the bytes of a file
+    POST   /connections/drop               cut MTProto connections: account
+    POST   /salt                           make MTProto salts stale
+    POST   /parts/expire                   forget the parts of unfinished uploads
+    GET    /faults    POST    DELETE       planned faults, a list of those in `faults`
+    PUT    /lines                          latency and bandwidth: account, line
+    PUT    /bot-limits                     messages a second of a bot: limits
+    GET    /sources/faults   PUT   DELETE  faults of source files: a list of path and faults
+    GET    /cm/content       PUT           all that CM holds
+    POST   /cm/{table}                     add a row to titles, episodes or links
+    PATCH  /cm/{table}/{id}  DELETE        edit or remove one
+    POST   /cm/tokens/expire               end CM's tokens: access, refresh
+
+Bodies and answers are those of `control_messages`. A wrong body is refused with 400 and
+`{"code", "message", "field"}`, where `field` names the culprit.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 
 import msgspec
 
@@ -184,14 +185,20 @@ async def get_file(call: Call, given: FileParameters) -> object:
         "file_id": given.file_id,
         "file_unique_id": documents.file_unique_id(document),
         "file_size": document.size_bytes,
-        "file_path": f"{document.kind.value}s/{given.file_id}/{document.file_name}",
+        "file_path": f"{document.kind.value}s/{given.file_id}{_suffix(document)}",
     }
 
 
 def downloadable(call: Call, file_path: str) -> Document:
     """The file behind a `file_path` of getFile. Raises BotApiError 404."""
     kind, _, rest = file_path.partition("/")
-    document = call.world.documents.by_file_id(call.bot, rest.partition("/")[0])
+    document = call.world.documents.by_file_id(call.bot, rest.partition(".")[0])
     if document is None or kind != f"{document.kind.value}s" or document.size_bytes > DOWNLOAD_BYTES_MAX:
         raise BotApiError(404)
     return document
+
+
+def _suffix(document: Document) -> str:
+    """The end of the file's name where it fits into a path as it is."""
+    suffix = PurePath(document.file_name).suffix
+    return suffix if suffix.isascii() and suffix[1:].isalnum() else ""

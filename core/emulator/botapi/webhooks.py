@@ -28,7 +28,7 @@ Reply = Callable[[Bot, str, dict[str, Any]], Awaitable[None]]
 """Carries out the method that a bot names in its answer to an update."""
 
 
-class DeliveryError(msgspec.Struct, frozen=True):
+class FailedDelivery(msgspec.Struct, frozen=True):
     """Why the last delivery failed."""
 
     date_s: int
@@ -44,7 +44,7 @@ class Webhooks:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._session: aiohttp.ClientSession | None = None
         self.reply: Reply | None = None
-        self.errors: dict[int, DeliveryError] = {}
+        self.errors: dict[int, FailedDelivery] = {}
 
     def start(self) -> None:
         """Resume delivery for bots whose webhook was set in an earlier run."""
@@ -109,7 +109,7 @@ class Webhooks:
     def _fail(self, bot: Bot, message: str) -> None:
         logger.warning("webhook of @%s: %s", bot.username, message)
         self._world.stats.events["webhook failed"] += 1
-        self.errors[bot.id] = DeliveryError(self._clock.now_ms() // 1000, message)
+        self.errors[bot.id] = FailedDelivery(self._clock.now_ms() // 1000, message)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:

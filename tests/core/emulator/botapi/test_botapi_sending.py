@@ -89,14 +89,21 @@ async def test_document_by_file_id_keeps_its_name(telegram: Telegram, bot: Bot) 
     assert sent.has_protected_content
 
 
-async def test_uploaded_file_is_stored_and_can_be_fetched(telegram: Telegram, bot: Bot) -> None:
+@pytest.mark.parametrize("name", ["notes.txt", "no suffix", "od#d.na?me"])
+async def test_uploaded_file_is_stored_and_can_be_fetched(telegram: Telegram, bot: Bot, name: str) -> None:
     telegram.say("/start")
-    sent = await bot.send_document(telegram.user.id, BufferedInputFile(b"some text", "notes.txt"))
+    sent = await bot.send_document(telegram.user.id, BufferedInputFile(b"some text", name))
     assert sent.document is not None
-    assert (sent.document.file_size, sent.document.mime_type) == (9, "text/plain")
-    file = await bot.get_file(sent.document.file_id)
-    async with telegram.http.get(f"{telegram.url}/file/bot{bot.token}/{file.file_path}") as response:
-        assert await response.read() == b"some text"
+    assert (sent.document.file_size, sent.document.file_name) == (9, name)
+    content = await bot.download(sent.document)
+    assert content is not None
+    assert content.read() == b"some text"
+
+
+async def test_file_that_is_too_big_is_not_fetched(telegram: Telegram, bot: Bot) -> None:
+    telegram.upload(content=bytes(20 * 1024 * 1024 + 1))
+    with pytest.raises(TelegramBadRequest, match="Bad Request: file is too big"):
+        await bot.get_file(await post_file_id(bot))
 
 
 async def test_uploaded_video_is_a_video(telegram: Telegram, bot: Bot) -> None:
