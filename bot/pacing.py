@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 from aiogram import Bot
 from aiogram.client.session.middlewares.base import BaseRequestMiddleware, NextRequestMiddlewareType
-from aiogram.exceptions import TelegramRetryAfter
+from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError, TelegramRetryAfter
 from aiogram.methods import (
     CopyMessage,
     EditMessageText,
@@ -33,8 +34,6 @@ RETRY_AFTER_MAX_S = 30.0  # longer waits are told to the user instead
 ATTEMPTS_MAX = 3
 CHATS_REMEMBERED_MAX = 10_000
 
-_TO_CHAT = (SendMessage, SendVideo, SendDocument, SendMediaGroup, CopyMessage)
-
 logger = logging.getLogger(__name__)
 
 
@@ -49,13 +48,22 @@ class Pace:
 
     async def turn(self, chat_id: int | str | None, messages: int) -> None:
         """Wait until `messages` more may be sent to the chat (None: the pace of no chat matters)."""
-        while True:
+        while messages:
             await self._sleep_until(self._chat_is_free_at_s(chat_id))  # holds up nobody else
             async with self._overall:
                 await self._sleep_until(self._overall_free_at_s)
                 if self._chat_is_free_at_s(chat_id) <= self._clock.monotonic_s():
                     self._book(chat_id, messages)
                     return
+
+    def answered(self, chat_id: int | str | None, messages: int) -> None:
+        """Count anew what a turn was taken for: `messages` were sent, 0 where Telegram refused.
+
+        A chat's next turn is reckoned from here, because Telegram saw the messages some time before its answer came,
+        but nobody knows when.
+        """
+        if chat_id is not None:
+            self._chat_free_at_s[chat_id] = self._clock.monotonic_s() + messages * CHAT_SPACING_S
 
     def _chat_is_free_at_s(self, chat_id: int | str | None) -> float:
         return 0.0 if chat_id is None else self._chat_free_at_s.get(chat_id, 0.0)
@@ -92,9 +100,8 @@ class Pacing(BaseRequestMiddleware):
         attempts = 0
         while True:
             attempts += 1
-            await self._take_turn(method)
             try:
-                return await make_request(bot, method)
+                return await self._request(make_request, bot, method)
             except TelegramRetryAfter as error:
                 wait_s, name = error.retry_after, method.__api_method__
                 if wait_s > RETRY_AFTER_MAX_S or attempts == ATTEMPTS_MAX:
@@ -102,9 +109,27 @@ class Pacing(BaseRequestMiddleware):
             logger.warning("Telegram asks to wait %d s before %s", wait_s, name)
             await self._clock.sleep(wait_s)
 
-    async def _take_turn(self, method: TelegramMethod[TelegramType]) -> None:
-        if isinstance(method, _TO_CHAT):
-            messages = len(method.media) if isinstance(method, SendMediaGroup) else 1
-            await self._pace.turn(method.chat_id, messages)
-        elif isinstance(method, EditMessageText):
-            await self._pace.turn(None, 1)
+    async def _request(
+        self,
+        make_request: NextRequestMiddlewareType[TelegramType],
+        bot: Bot,
+        method: TelegramMethod[TelegramType],
+    ) -> Response[TelegramType]:
+        chat_id, messages = _load(method)
+        await self._pace.turn(chat_id, messages)
+        try:
+            return await make_request(bot, method)
+        except (TelegramBadRequest, TelegramForbiddenError):
+            messages = 0
+            raise
+        finally:
+            self._pace.answered(chat_id, messages)
+
+
+def _load(method: TelegramMethod[Any]) -> tuple[int | str | None, int]:
+    """The chat whose pace a request has to keep, and the messages that it counts for."""
+    if isinstance(method, SendMediaGroup):
+        return method.chat_id, len(method.media)
+    if isinstance(method, SendMessage | SendVideo | SendDocument | CopyMessage):
+        return method.chat_id, 1
+    return None, int(isinstance(method, EditMessageText))

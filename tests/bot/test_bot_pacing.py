@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from aiogram import Bot
+from aiogram.exceptions import TelegramBadRequest
 from aiogram.methods import AnswerCallbackQuery, SendMessage
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +63,27 @@ async def test_a_busy_chat_holds_up_no_other(clock: JumpingClock) -> None:
     started_s = clock.now_s
     await pace.turn(2, 1)
     assert clock.now_s - started_s == pytest.approx(10 * OVERALL_SPACING_S)
+
+
+async def test_a_refused_message_costs_its_chat_no_time(
+    paced: Bot, session: RecordingSession, clock: JumpingClock
+) -> None:
+    session.refuse(SendMessage, 400, "Bad Request: message text is empty")
+    with pytest.raises(TelegramBadRequest):
+        await paced.send_message(1, " ")
+    await paced.send_message(1, "hello")
+    assert sum(clock.slept) == pytest.approx(OVERALL_SPACING_S)
+    await paced.send_message(1, "hello again")
+    assert sum(clock.slept) == pytest.approx(OVERALL_SPACING_S + CHAT_SPACING_S)
+
+
+async def test_a_chats_next_turn_counts_from_the_answer(clock: JumpingClock) -> None:
+    pace = Pace(clock)
+    await pace.turn(1, 1)
+    clock.now_s += 0.4  # on its way
+    pace.answered(1, 1)
+    await pace.turn(1, 1)
+    assert clock.slept == [pytest.approx(CHAT_SPACING_S)]
 
 
 async def test_a_wait_asked_for_again_and_again_is_given_up(
