@@ -122,6 +122,8 @@ class RemuxedCargo:
     @property
     def film(self) -> Film | None:
         made = self._media.remuxed
+        if made is None:
+            return None
         return Film(made.duration_s, made.width_px, made.height_px, made.has_audio)
 
     def blocks(self) -> AsyncIterator[Block]:

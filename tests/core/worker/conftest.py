@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -13,6 +14,10 @@ import pytest
 from aiohttp import web
 
 from telecine.core.catalogue import StoredObject, VariantDetail
+from telecine.core.config import TelegramSettings
+from telecine.core.emulator.control_messages import NewAccount, NewBot
+from telecine.core.emulator.entities import VideoTrait
+from telecine.core.emulator.server import Emulator, EmulatorSettings
 from telecine.core.errors import ConflictError, LeaseLostError, NotFoundError, TelecineError
 from telecine.core.leases import VariantState
 from telecine.core.protocol import (
@@ -36,6 +41,7 @@ from telecine.core.protocol import (
     Welcome,
 )
 from telecine.core.quality import Quality
+from telecine.core.worker.login import SignedIn, sign_in
 
 TOKEN = "worker-token"
 BOT_USERNAME = "telecine_bot"
@@ -231,3 +237,95 @@ async def coordinator() -> AsyncIterator[Coordinator]:
 async def web_session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+# ---- the embedded Telegram -----------------------------------------------------------------------
+
+PHONE = "15550001"
+SECOND_PHONE = "15550002"
+ACCOUNT = "ember"
+PASSWORD = "open sesame"
+
+
+@pytest.fixture(scope="session")
+def key_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Making an RSA key takes a second: once is enough."""
+    return tmp_path_factory.mktemp("keys") / "server.pem"
+
+
+@pytest.fixture
+async def emulator(tmp_path: Path, key_path: Path) -> AsyncIterator[Emulator]:
+    (tmp_path / "media").mkdir()
+    settings = EmulatorSettings(
+        key_path=key_path,
+        media_dir=tmp_path / "media",
+        accounts=(
+            NewAccount(phone=PHONE, name=ACCOUNT, first_name="Ember"),
+            NewAccount(phone=SECOND_PHONE, name="lukas", premium=True, password=PASSWORD),
+        ),
+        bots=(NewBot(token="4242:AAtesttokenAAtesttokenAAtesttokenA1", username=BOT_USERNAME),),
+    )
+    async with Emulator(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def telegram(emulator: Emulator, tmp_path: Path) -> TelegramSettings:
+    public_key = tmp_path / "server-public.pem"
+    public_key.write_text(emulator.public_key_pem)
+    host, port = emulator.mtproto_address
+    return TelegramSettings(api_id=1, api_hash="a" * 32, server=f"{host}:{port}", public_key=public_key)
+
+
+async def sign_in_as(emulator: Emulator, telegram: TelegramSettings, session: Path, phone: str = PHONE) -> SignedIn:
+    """Sign `session` in with the code that the emulator sent."""
+
+    async def code() -> str:
+        return emulator.world.login_code(phone) or ""
+
+    async def password() -> str:
+        return PASSWORD
+
+    return await sign_in(telegram, session, phone=phone, ask_code=code, ask_password=password)
+
+
+@pytest.fixture
+async def session(emulator: Emulator, telegram: TelegramSettings, tmp_path: Path) -> Path:
+    """The session file of a signed-in account."""
+    path = tmp_path / "ember.session"
+    await sign_in_as(emulator, telegram, path)
+    return path
+
+
+class StoredFile(msgspec.Struct, frozen=True):
+    """A file as a channel of the emulator holds it."""
+
+    channel_id: int
+    message_id: int
+    caption: str
+    content: bytes
+    file_name: str
+    mime_type: str
+    video: VideoTrait | None
+
+
+def stored_files(emulator: Emulator) -> list[StoredFile]:
+    """Every file in every channel."""
+    world = emulator.world
+    found: list[StoredFile] = []
+    for channel in world.channels.all():
+        for message in world.messages.in_channel(channel):
+            document = world.documents.find(message.content.document_id or 0)
+            if document is not None:
+                found.append(
+                    StoredFile(
+                        channel.id,
+                        message.post_id,
+                        message.content.text,
+                        world.documents.read(document),
+                        document.file_name,
+                        document.mime_type,
+                        document.video,
+                    )
+                )
+    return found
