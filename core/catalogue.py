@@ -27,7 +27,8 @@ class TitleKind(enum.StrEnum):
 class ImportedLink(msgspec.Struct, frozen=True):
     """One source link as CM lists it, with the quality that intake settled on and why.
 
-    `evidence` is a short word for where the quality came from: `field`, `size`, `token`, `query`, `word`, `none`.
+    `evidence` is a short word for where the quality came from: `field`, `playlist`, `size`, `token`, `query`, `word`,
+    `number`, `none`.
     """
 
     cm_id: str

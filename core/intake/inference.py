@@ -190,7 +190,8 @@ def _in_fields(stem: str) -> Quality | None:
 
 
 def _names_ids(text: str) -> bool:
-    return text.lower().rstrip("s") in _ID_NOUNS
+    noun = text.lower()
+    return noun in _ID_NOUNS or noun.removesuffix("s") in _ID_NOUNS
 
 
 _QUALITY_KEYS = frozenset({"quality", "resolution", "res", "height", "vq", "definition", "video_quality", "rendition"})
@@ -200,13 +201,13 @@ _SUFFIX = re.compile(r"\.(?=[0-9]*[A-Za-z])[0-9A-Za-z]{2,5}$")
 _MEDIA_SUFFIX = re.compile(
     r"\.(?:m3u8|mpd|mp4|m4v|m4s|mkv|webm|m?2?ts|avi|mov|flv|f4v|wmv|mpe?g|vob|3gp|ism[vc]?)", re.IGNORECASE
 )
-# Words that announce a number of something else. Plurals are cut before they are looked up here.
+# Words that announce a number of something else, in the singular.
 _ID_NOUNS = frozenset(
     re.split(
         r"\s+",
         """album article asset c category ch channel chapter clip content e embed ep episode event film group i id item
-        key live movie new no node number p page part play player playlist post product program programme s season
-        serie show t title topic track tv u user v video view vol volume watch""",
+        key live movie news no node number p page part play player playlist post product program programme s season
+        series show t title topic track tv u user v video view vol volume watch""",
     )
 )
 

@@ -10,7 +10,7 @@ from telecine.core.catalogue import ImportedTitle
 from telecine.core.config import CmResource
 from telecine.core.errors import CmError, ConfigError
 from telecine.core.intake.mapping import CmMapping
-from telecine.core.intake.paging import Collection, Pager, collection
+from telecine.core.intake.paging import Collection, Pager, collection_of
 from telecine.core.intake.records import Children, Reading, TitleReader, parent_ids
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def collections_of(resources: Mapping[str, CmResource]) -> Mapping[str, Collecti
         raise ConfigError(f"cm.resources.{unknown[0]}: unknown, expected one of {', '.join(RESOURCES)}")
     if "titles" not in resources:
         raise ConfigError("cm.resources.titles is missing")
-    return {name: collection(name, resource) for name, resource in resources.items()}
+    return {name: collection_of(name, resource) for name, resource in resources.items()}
 
 
 class Listing:
@@ -77,10 +77,10 @@ class Listing:
             reading = self._reader.read(item, self._apart.children)
         except CmError as error:
             return error
-        title = reading.title
-        self._read_ids.add(("title", title.cm_id))
-        self._read_ids.update(("episode", episode.cm_id) for episode in title.episodes)
-        self._suspect(title)
+        if len(self._collections) > 1:
+            self._read_ids.add(("title", reading.title.cm_id))
+            self._read_ids.update(("episode", episode.cm_id) for episode in reading.title.episodes)
+        self._suspect(reading.title)
         return reading
 
     def _suspect(self, title: ImportedTitle) -> None:

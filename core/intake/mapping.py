@@ -55,37 +55,42 @@ class FieldPath(msgspec.Struct, frozen=True):
         values: list[object] = [document]
         for step in self.steps:
             values = [below for value in values for below in self._below(value, step)]
-        return [self._converted(value) for value in values if value is not None or self._missing()]
+        present = [value for value in values if value is not None]
+        if len(present) < len(values):
+            self._require()
+        return [whole_number(value) for value in present] if self.as_int else present
 
     def one(self, document: object) -> object | None:
         """The single value, None where it is optional and absent. Raises CmError for none or several."""
         values = self.all(document)
         if len(values) > 1:
             raise CmError(f"`{self.text}` leads to {len(values)} values, expected one")
-        if not values and not self.optional:
-            self._missing()
-        return values[0] if values else None
+        if not values:
+            self._require()
+            return None
+        return values[0]
 
     def _below(self, value: object, step: str) -> Iterator[object]:
         if step == "[]":
-            if isinstance(value, list):
-                yield from value
-            elif value is not None or self._missing():
-                raise CmError(f"`{self.text}`: expected a list, got {kind_of(value)}")
+            yield from self._elements(value)
         elif isinstance(value, dict) and step in value:
             yield value[step]
         elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
             yield value[int(step)]
         else:
-            self._missing()
+            self._require()
 
-    def _missing(self) -> bool:
+    def _elements(self, value: object) -> list[object]:
+        if isinstance(value, list):
+            return value
+        if value is not None:
+            raise CmError(f"`{self.text}`: expected a list, got {kind_of(value)}")
+        self._require()
+        return []
+
+    def _require(self) -> None:
         if not self.optional:
             raise CmError(f"`{self.text}` is missing")
-        return False
-
-    def _converted(self, value: object) -> object:
-        return whole_number(value) if self.as_int else value
 
 
 def parse_path(text: str, key: str) -> FieldPath:

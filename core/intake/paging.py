@@ -37,7 +37,7 @@ class Collection(msgspec.Struct, frozen=True):
     items: FieldPath
 
 
-def collection(name: str, resource: CmResource) -> Collection:
+def collection_of(name: str, resource: CmResource) -> Collection:
     """Check a resource. Raises ConfigError that names the key."""
     return Collection(name, resource.path, resource.query, parse_path(resource.items, f"cm.resources.{name}.items"))
 

@@ -22,9 +22,9 @@ from telecine.core.intake.planning import plan
 ID_CHARS_MAX = 200
 NAME_CHARS_MAX = 500
 URL_CHARS_MAX = 8192
-DECLARED_CHARS_MAX = 100
+DECLARED_CHARS_MAX = 100  # what is longer is cut, since a link is not lost over a remark
 YEAR_MIN, YEAR_MAX = 1870, 2200  # the first moving pictures, and a typing error
-RUNTIME_S_MAX = 30 * 86_400  # the longest film ever shown ran for 35 days in no single file
+RUNTIME_S_MAX = 7 * 86_400
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[^\s].*")  # two letters at least: C:\film.mkv is none
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -210,8 +210,8 @@ class TitleReader:
         url = record.present("url", record.text("url", URL_CHARS_MAX))
         if not _URL.fullmatch(url) or _CONTROL.search(url):
             raise record.error("url", f"is not a URL: {kind_of(url.partition('?')[0])}")  # a query may be a secret
-        declared = record.line("quality", ID_CHARS_MAX)
-        inferred = infer(url, declared=declared, name=record.line("name", NAME_CHARS_MAX))
+        declared = record.line("quality", URL_CHARS_MAX)
+        inferred = infer(url, declared=declared, name=record.line("name", URL_CHARS_MAX))
         return ImportedLink(
             cm_id=record.cm_id() if "id" in self._mapping.link else _link_id(owner, url),
             url=url,

@@ -73,6 +73,8 @@ def test_quality_is_read_off_the_url(path: str, quality: Quality, evidence: Evid
         "/channel/720/play",
         "/channel/720/index.m3u8",
         "/channels/720.mp4",
+        "/s/720.mp4",
+        "/news/1080",
         "/episode-720.mp4",
         "/One Piece - 720.mkv",
         "/720.Degrees.mkv",

@@ -15,7 +15,7 @@ from telecine.core.emulator.cm_content import CmContent, Table
 from telecine.core.errors import CmError, ConfigError
 from telecine.core.intake import paging as paging_module
 from telecine.core.intake.client import Answer
-from telecine.core.intake.paging import Pager, PageTurner, collection
+from telecine.core.intake.paging import Pager, PageTurner, collection_of
 
 Answering = Callable[[URL], Answer]
 
@@ -42,7 +42,7 @@ def turner(**keys: Any) -> PageTurner:
 async def walk(answering: Answering, items: str = "data", **keys: Any) -> tuple[list[object], Pages]:
     pages = Pages(answering)
     pager = Pager(pages, turner(**keys))
-    titles = collection("titles", CmResource(path="/titles", query={"sort": "id"}, items=items))
+    titles = collection_of("titles", CmResource(path="/titles", query={"sort": "id"}, items=items))
     return [item async for page in pager.pages(titles) for item in page], pages
 
 
@@ -192,7 +192,7 @@ async def test_collection_of_cm_comes_whole(cm: CmServer, kind: str, total: int)
     resource = CmResource(path="/items/titles", query={"fields": "id", "sort": "id"})
     async with connect(cm.settings(), cm.clock) as connection:
         pager = Pager(connection.client, turner(kind=kind, size=10))
-        ids = [item async for page in pager.pages(collection("titles", resource)) for item in page]
+        ids = [item async for page in pager.pages(collection_of("titles", resource)) for item in page]
     assert ids == rows(range(1, total + 1))
 
 
@@ -201,7 +201,7 @@ async def test_keyset_does_not_slip_when_a_title_vanishes_during_the_walk(cm: Cm
     resource = CmResource(path="/items/titles", query={"fields": "id", "sort": "id"})
     ids: list[object] = []
     async with connect(cm.settings(), cm.clock) as connection:
-        async for page in Pager(connection.client, turner(kind="keyset", size=10)).pages(collection("t", resource)):
+        async for page in Pager(connection.client, turner(kind="keyset", size=10)).pages(collection_of("t", resource)):
             ids += page
             if len(ids) == 10:
                 cm.cm.catalogue.delete(Table.TITLES, 3)
