@@ -8,6 +8,7 @@ file drops the other's POSIX locks (https://sqlite.org/howtocorrupt.html, 2.2.1)
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +32,12 @@ IntegrityError = dbapi2.IntegrityError
 
 class Connection(aiosqlite.Connection):
     """A connection with a thread of its own, in which whole functions run: one hop, however many statements."""
+
+    stopped: asyncio.Future[Any] | None = None  # done when the thread ends
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        self.stopped = super().stop()
+        return self.stopped
 
     async def run(self, function: Callable[[Any], T]) -> T:
         """Call `function` with the raw connection in the connection's thread."""
@@ -81,9 +88,11 @@ async def _open(path: Path, *, mode: str, pragmas: list[str]) -> Connection:
             raise
         return raw
 
+    connection = Connection(connect, iter_chunk_size=ITER_CHUNK_ROWS)
     try:
-        connection = Connection(connect, iter_chunk_size=ITER_CHUNK_ROWS)
         await connection
     except DatabaseError as error:
+        if connection.stopped is not None:  # aiosqlite does not wait for it where the connection was never made
+            await connection.stopped
         raise StoreError(f"{path}: cannot be opened as a database: {error}") from error
     return connection

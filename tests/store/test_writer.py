@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from telecine.core.errors import NotFoundError, StoreError
+from telecine.store import schema, writer
+from telecine.store.connection import open_writer
+from telecine.store.readers import Readers
+from telecine.store.transaction import Operation, Transaction
+from telecine.store.writer import Writer
+
+if TYPE_CHECKING:
+    from tests.store.conftest import HandClock
+
+
+def note(tx: Transaction, user_id: int) -> int:
+    """Any write will do."""
+    return tx.execute("note_user", {"user_id": user_id, "language": None, "now_ms": tx.now_ms})
+
+
+def noting(user_id: int) -> Operation[int]:
+    return lambda tx: note(tx, user_id)
+
+
+def refuse(tx: Transaction, user_id: int) -> int:
+    note(tx, user_id)
+    raise NotFoundError("written, then regretted")
+
+
+class Desk:
+    """A writer with a reader beside it, and a count of its commits."""
+
+    def __init__(self, writing: Writer, readers: Readers, commits: list[int]) -> None:
+        self.writing = writing
+        self.readers = readers
+        self.commits = commits
+
+    async def users(self) -> int:
+        def count(tx: Transaction) -> int:
+            return len(tx._connection.execute("SELECT id FROM users").fetchall())
+
+        return await self.readers.run(count)
+
+
+@pytest.fixture
+async def desk(path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    connection = await open_writer(path, replicated=False)
+    await connection.run(lambda raw: schema.migrate(raw, schema.load(), 0))
+    commits: list[int] = []
+    commit = writer._commit
+
+    def counted(raw: Any, now_ms: int, batch: list[Any]) -> None:
+        commits.append(len(batch))
+        commit(raw, now_ms, batch)
+
+    monkeypatch.setattr(writer, "_commit", counted)
+    writing = Writer(connection, clock)
+    readers = await Readers.open(path, count=1, clock=clock)
+    yield Desk(writing, readers, commits)
+    await readers.close()
+    await writing.close()
+
+
+async def test_whoever_waits_shares_a_commit(desk: Desk) -> None:
+    await asyncio.gather(*(desk.writing.run(noting(n)) for n in range(600)))
+    assert desk.commits == [256, 256, 88]
+    assert await desk.users() == 600
+
+
+async def test_an_error_undoes_its_own_operation_alone(desk: Desk) -> None:
+    results = await asyncio.gather(
+        desk.writing.run(lambda tx: note(tx, 1)),
+        desk.writing.run(lambda tx: refuse(tx, 2)),
+        desk.writing.run(lambda tx: tx.execute("finish_import")),  # parameters are missing
+        desk.writing.run(lambda tx: note(tx, 3)),
+        return_exceptions=True,
+    )
+    assert desk.commits == [4]
+    assert [type(result) for result in results] == [int, NotFoundError, StoreError, int]
+    assert await desk.users() == 2
+
+
+async def test_nobody_is_answered_before_the_commit(desk: Desk) -> None:
+    await desk.writing.run(lambda tx: note(tx, 1))
+    assert await desk.users() == 1, "what was answered is there for others to see"
+
+
+async def test_time_stands_still_in_a_transaction(desk: Desk, clock: HandClock) -> None:
+    def late(tx: Transaction) -> int:
+        clock.ms += 5
+        return tx.now_ms
+
+    first, second = await asyncio.gather(desk.writing.run(late), desk.writing.run(late))
+    assert first == second
+    assert await desk.writing.run(late) == first + 10
+
+
+async def test_operations_run_in_the_order_they_came(desk: Desk) -> None:
+    order: list[int] = []
+
+    def appending(number: int) -> Operation[None]:
+        return lambda tx: order.append(number)
+
+    await asyncio.gather(*(desk.writing.run(appending(n)) for n in range(300)))
+    assert order == list(range(300))
+
+
+async def test_a_caller_that_left_before_its_turn_leaves_no_trace(desk: Desk) -> None:
+    calls = [asyncio.create_task(desk.writing.run(noting(n))) for n in range(2)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    await calls[1]
+    assert calls[0].cancelled()
+    assert desk.commits == [1]
+    assert await desk.users() == 1
+
+
+async def test_a_caller_that_leaves_in_the_middle_spoils_nothing(desk: Desk) -> None:
+    leaving: asyncio.Task[int]
+    loop = asyncio.get_running_loop()
+    begun = asyncio.Event()
+
+    def slow(tx: Transaction) -> int:
+        loop.call_soon_threadsafe(begun.set)
+        return note(tx, 1)
+
+    leaving = asyncio.create_task(desk.writing.run(slow))
+    await begun.wait()
+    leaving.cancel()
+    assert await desk.writing.run(lambda tx: note(tx, 2)) == 1
+    assert await desk.users() == 2
+
+
+async def test_closing_finishes_what_is_waiting(desk: Desk) -> None:
+    calls = [asyncio.create_task(desk.writing.run(noting(n))) for n in range(300)]
+    await asyncio.sleep(0)
+    await desk.writing.close()
+    assert sum([await call for call in calls]) == 300
+    with pytest.raises(StoreError, match="closed"):
+        await desk.writing.run(lambda tx: note(tx, 1))
+    assert await desk.users() == 300
+
+
+async def test_a_failed_commit_is_told_to_everyone(desk: Desk) -> None:
+    # A deferred foreign key is checked at the commit, after every operation has gone well.
+    def orphan(tx: Transaction) -> None:
+        tx._connection.execute("PRAGMA defer_foreign_keys=ON")
+        tx._connection.execute("INSERT INTO requests (user_id, wish, asked_at_ms) VALUES (999, 'x', 0)")
+
+    results = await asyncio.gather(
+        desk.writing.run(lambda tx: note(tx, 1)), desk.writing.run(orphan), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [StoreError, StoreError]
+    assert await desk.users() == 0
+    assert await desk.writing.run(lambda tx: note(tx, 1)) == 1, "the next transaction begins afresh"
+
+
+async def test_an_operation_that_gives_no_row_where_one_must_be_is_an_error(desk: Desk) -> None:
+    with pytest.raises(StoreError, match="title_by_id gave no row"):
+        await desk.readers.run(lambda tx: tx.get("title_by_id", {"title_id": 1}))
+
+
+async def test_a_reader_cannot_write(desk: Desk) -> None:
+    with pytest.raises(StoreError, match="readonly"):
+        await desk.readers.run(lambda tx: note(tx, 1))
+    assert await desk.users() == 0
+
+
+async def test_a_read_sees_one_state_from_start_to_end(desk: Desk) -> None:
+    loop = asyncio.get_running_loop()
+
+    def count_twice(tx: Transaction) -> tuple[int, int]:
+        first = len(tx._connection.execute("SELECT id FROM users").fetchall())
+        asyncio.run_coroutine_threadsafe(desk.writing.run(lambda tx: note(tx, 1)), loop).result(5)
+        return first, len(tx._connection.execute("SELECT id FROM users").fetchall())
+
+    assert await desk.readers.run(count_twice) == (0, 0)
+    assert await desk.users() == 1
+
+
+async def test_more_reads_than_connections_take_turns(desk: Desk) -> None:
+    assert await asyncio.gather(*(desk.users() for _ in range(10))) == [0] * 10
+
+
+async def test_closed_readers_say_so(desk: Desk) -> None:
+    await desk.readers.close()
+    with pytest.raises(StoreError, match="closed"):
+        await desk.users()
