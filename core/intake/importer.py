@@ -67,12 +67,12 @@ class Importer:
         try:
             started = await self._intake.begin_import()
             batches = _Batches(self._intake, started, self._clock, on_progress or _ignore)
-            return await self._finish(batches)
+            return await self._carry_out(batches)
         finally:
             self._running = False
 
-    async def _finish(self, batches: _Batches) -> ImportRun:
-        """Carry the run out and close it, whatever happens to it."""
+    async def _carry_out(self, batches: _Batches) -> ImportRun:
+        """Import, and close the run whatever happens to it."""
         try:
             await self._import(batches)
         except (CmError, UnavailableError, ConfigError) as error:
@@ -101,11 +101,15 @@ class Importer:
         batches.refuse(listing.unplaced())
 
     async def _read(self, titles: AsyncIterator[Reading | CmError], batches: _Batches) -> None:
-        async for reading in titles:
-            if isinstance(reading, CmError):
-                batches.reject(reading)
-            else:
-                await batches.add(reading)
+        try:
+            async for reading in titles:
+                if isinstance(reading, CmError):
+                    batches.reject(reading)
+                else:
+                    await batches.add(reading)
+        except (CmError, UnavailableError):
+            await batches.write()  # what had come before CM failed
+            raise
         await batches.write()
 
 

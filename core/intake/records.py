@@ -161,10 +161,8 @@ class TitleReader:
         read = (self._episode(each, children, refused) for each in items)
         episodes = tuple({episode.cm_id: episode for episode in read}.values())
         kind = _kind(record, has_episodes=bool(episodes))
-        if kind is TitleKind.SERIES and links:
-            refused.extend(
-                f"link {link.cm_id}: belongs to {record.label}, a series, and to no episode" for link in links
-            )
+        if kind is TitleKind.SERIES:
+            refused += (f"link {link.cm_id}: belongs to {record.label}, a series, not to an episode" for link in links)
             links = ()
         title = ImportedTitle(  # of two episodes or links with one id the last counts
             cm_id=cm_id,

@@ -176,6 +176,24 @@ async def test_failure_in_the_middle_ends_the_run_and_keeps_what_came(cm: CmServ
     assert intake.runs[run.id] == run
 
 
+async def test_titles_that_came_before_the_failure_are_written_though_they_fill_no_batch(
+    cm: CmServer, intake: MemoryIntake
+) -> None:
+    cm.cm.catalogue.replace(CmContent(titles=tuple(film(n) for n in range(1, 301))))
+    cm.faults.plan(CmFailure(status=500, method="/items/titles", after=2, count=None))
+    run = await Importer(cm.settings(paging={"kind": "keyset", "size": 70}), intake, cm.clock).run()
+    assert (run.state, run.counts.titles, len(intake.titles)) == (ImportState.FAILED, 140, 140)
+
+
+async def test_failure_of_what_is_listed_apart_ends_the_run_too(cm: CmServer, intake: MemoryIntake) -> None:
+    cm.faults.plan(CmFailure(status=403, method="/items/links", count=None))
+    run = await Importer(cm.settings(resources=APART, map=APART_MAP), intake, cm.clock).run()
+    assert run.state is ImportState.FAILED
+    assert run.error is not None
+    assert run.error.startswith("CM refuses GET /cm/items/links: 403")
+    assert intake.titles == {}
+
+
 async def test_refused_login_ends_the_run_without_naming_the_password(
     cm: CmServer, intake: MemoryIntake, caplog: pytest.LogCaptureFixture
 ) -> None:

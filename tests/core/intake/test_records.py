@@ -141,7 +141,7 @@ def test_query_of_a_bad_url_is_not_told() -> None:
 def test_links_of_a_series_that_belong_to_no_episode_are_told() -> None:
     reading = read(title(links=[link(9)], episodes=[episode(links=[link(1)])]))
     assert reading.title.links == ()
-    assert reading.refused_links == ("link 9: belongs to title 17, a series, and to no episode",)
+    assert reading.refused_links == ("link 9: belongs to title 17, a series, not to an episode",)
 
 
 def test_links_that_are_plain_texts_get_an_id_that_stays() -> None:
