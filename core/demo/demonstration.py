@@ -31,6 +31,7 @@ BANDWIDTH_BYTES_PER_S = 4_000_000  # slow enough for an upload to be caught in t
 FLOODED = "cm-lukas"
 FLOOD_WAIT_S = 5
 SHORT_WAIT_S = 1
+BOT_API_CHANNEL_OFFSET = 10**12  # the Bot API writes channel 5 as -1000000000005
 
 
 class Demonstration:
@@ -139,7 +140,7 @@ class Demonstration:
 async def _posts(control: EmulatorControl) -> list[Post]:
     """Every message of every storage channel."""
     return [
-        Post(channel.chat_id, message.id, message.text)
+        Post(-channel.chat_id - BOT_API_CHANNEL_OFFSET, message.id, message.text)
         for channel in await control.channels()
         for message in await control.channel_messages(channel.chat_id)
     ]
