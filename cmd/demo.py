@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 import click
@@ -45,6 +46,7 @@ def demo(folder: Path, keep: bool, stop: bool) -> None:
         click.echo(f"ended {stopped} processes")
         return
     console = Console()
+    logging.getLogger("telethon").setLevel(logging.ERROR)  # the viewer's client would talk into the picture
     report = run(_run(stage.build(place), console, keep=keep))
     (folder / REPORT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if not report.ok:

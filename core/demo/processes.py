@@ -16,6 +16,7 @@ from telecine.core.errors import TelecineError, UnavailableError
 
 POLL_S = 0.1
 STOP_TIMEOUT_S = 20.0
+COMMAND_TIMEOUT_S = 60.0
 
 
 class Process:
@@ -89,7 +90,7 @@ async def run_once(
 ) -> str:
     """Run a command that ends by itself; `answers` gives what is typed into it. Its stdout.
 
-    Raises TelecineError with what the command said if it fails.
+    Raises TelecineError with what the command said if it fails, UnavailableError if it takes too long.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -100,8 +101,14 @@ async def run_once(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,  # without a terminal of its own it reads even passwords from stdin
     )
-    output, errors = await process.communicate(await answers() if answers else None)
+    try:
+        async with asyncio.timeout(COMMAND_TIMEOUT_S):
+            output, errors = await process.communicate(await answers() if answers else None)
+    except TimeoutError:
+        process.kill()
+        raise UnavailableError(f"{name} did not end within {COMMAND_TIMEOUT_S:g} s") from None
     if process.returncode != 0:
         raise TelecineError(f"{name} failed with status {process.returncode}: {errors.decode(errors='replace')}")
     return output.decode()
