@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import struct
+import tempfile
 from pathlib import Path
 
 import rsa
@@ -33,17 +35,12 @@ class ServerKey:
         """The key kept in a file, which is made (0600) if it is not there. Without a path a passing key."""
         if path is None:
             return cls.generate()
-        if path.exists():
-            try:
-                return cls(rsa.PrivateKey.load_pkcs1(path.read_bytes()))
-            except (ValueError, OSError) as error:
-                raise StoreError(f"{path} is not an RSA private key in PKCS#1 PEM: {error}") from error
-        key = cls.generate()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.private_pem())
-        return key
+        if not path.exists():
+            _keep(path, cls.generate().private_pem())
+        try:
+            return cls(rsa.PrivateKey.load_pkcs1(path.read_bytes()))
+        except (ValueError, OSError) as error:
+            raise StoreError(f"{path} is not an RSA private key in PKCS#1 PEM: {error}") from error
 
     def private_pem(self) -> bytes:
         """The secret half, PKCS#1."""
@@ -53,6 +50,19 @@ class ServerKey:
         """Raw RSA, as the key exchange uses it: 256 bytes in, 256 bytes out."""
         number = pow(int.from_bytes(block, "big"), self._private.d, self._private.n)
         return number.to_bytes(KEY_BITS // 8, "big")
+
+
+def _keep(path: Path, pem: bytes) -> None:
+    """Put a new key in place whole; if another process was quicker, its key stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, scratch = tempfile.mkstemp(dir=path.parent)  # made with mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+        with contextlib.suppress(FileExistsError):
+            os.link(scratch, path)
+    finally:
+        Path(scratch).unlink()
 
 
 def _fingerprint(n: int, e: int) -> int:

@@ -165,7 +165,7 @@ def _answer(call: Call, target: Target, ids: Sequence[int], *, count: int | None
         elif isinstance(target, Channel) and number == CREATION_POST_ID:
             rendered.append(renderer.creation_note(target))
         else:
-            rendered.append(types.MessageEmpty(number))
+            rendered.append(types.MessageEmpty(number, None))
     users, chats = renderer.gathered(message for message in found.values() if message is not None)
     if isinstance(target, Channel):
         chats = chats or [renderer.channel(target)]

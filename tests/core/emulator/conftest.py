@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from telethon import TelegramClient
 from telethon.crypto import rsa as telethon_rsa
 from telethon.sessions import MemorySession
+from telethon.tl import functions, types
 
 from telecine.core.emulator.faults import Faults
 from telecine.core.emulator.keys import ServerKey
@@ -22,9 +24,11 @@ Connect = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture(scope="session")
-def server_key(tmp_path_factory: pytest.TempPathFactory) -> ServerKey:
-    """One key for all tests of a process, known to Telethon: making one takes a second or more."""
-    key = ServerKey.open(tmp_path_factory.mktemp("key") / "server.pem")
+def server_key(request: pytest.FixtureRequest) -> ServerKey:
+    """One key for all tests, known to Telethon. Making one takes seconds, so it is kept from run to run."""
+    cache = request.config.cache
+    assert cache is not None
+    key = ServerKey.open(cache.mkdir("emulator") / "server.pem")
     telethon_rsa.add_key(key.public_pem, old=False)
     return key
 
@@ -58,7 +62,7 @@ def new_client(server: MtprotoServer, session: Any = None, **options: Any) -> An
     session = session or MemorySession()
     session.set_dc(2, server.host, server.port)
     options = {
-        "request_retries": 2,
+        "request_retries": 0,
         "flood_sleep_threshold": 0,
         "retry_delay": 0,
         "raise_last_call_error": True,
@@ -92,3 +96,48 @@ async def connect(server: MtprotoServer, world: World) -> AsyncIterator[Connect]
 @pytest.fixture
 def fresh_folder(tmp_path: Path) -> Path:
     return tmp_path / "emulator"
+
+
+async def new_channel(client: Any, title: str = "CM_C000001") -> Any:
+    """A channel made by this client, as Telethon's entity."""
+    answer = await client(functions.channels.CreateChannelRequest(title, "", broadcast=True))
+    return answer.chats[0]
+
+
+async def upload_parts(client: Any, content: bytes, *, file_id: int, part_bytes: int = 512 * 1024) -> Any:
+    """Upload a big file, parts at once and the last one first, and return what a message refers to."""
+    count = -(-len(content) // part_bytes)
+    parts = [
+        functions.upload.SaveBigFilePartRequest(
+            file_id, index, count, content[index * part_bytes : (index + 1) * part_bytes]
+        )
+        for index in reversed(range(count))
+    ]
+    assert all(await asyncio.gather(*(client(part) for part in parts)))
+    return types.InputFileBig(file_id, count, "film.mp4")
+
+
+def video_of(file: Any, name: str = "film.mp4") -> Any:
+    """An uploaded file as a streamable video."""
+    return types.InputMediaUploadedDocument(
+        file,
+        "video/mp4",
+        [
+            types.DocumentAttributeVideo(12.5, 1920, 1080, supports_streaming=True),
+            types.DocumentAttributeFilename(name),
+        ],
+    )
+
+
+async def send(client: Any, peer: Any, media: Any, *, random_id: int, caption: str = "CM_M000001_1080P") -> Any:
+    """Send media under a random id and return the new message."""
+    request = functions.messages.SendMediaRequest(peer, media, caption, random_id=random_id)
+    updates = await client(request)
+    return next(u.message for u in updates.updates if hasattr(u, "message"))
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    """Give the event loop turns until the condition holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110  what is waited for happens behind a socket
+            await asyncio.sleep(0.005)
