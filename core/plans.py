@@ -1,7 +1,8 @@
 """What to do with a source: a pure function of what the probe found and what Telegram allows.
 
 direct    a streamable MP4 with `moov` in front: the HTTP body is piped into upload parts
-remux     right codecs, wrong container or `moov` at the end: stream copy into MP4, muxed straight into parts
+remux     right codecs in another container, in fragments, with `moov` at the end, or beside sound that does not play:
+          stream copy into MP4, muxed straight into parts
 document  a video that does not play without re-encoding: sent unchanged, as a document
 reject    no video, far from the declared runtime or quality, over the limit: the next source
 """
@@ -20,11 +21,15 @@ PART_BYTES = 512 * 1024  # upload.saveBigFilePart: 524288 % part_size == 0
 PARTS_MAX = 4000  # appConfig upload_max_fileparts_default
 PARTS_MAX_PREMIUM = 8000  # appConfig upload_max_fileparts_premium
 SMALL_FILE_BYTES_MAX = 10 * 1024 * 1024  # over this, saveBigFilePart is obligatory
+MOOV_BYTES_MAX = 8 * 1024 * 1024  # at about 9 MB Telegram's players stop streaming
 
 RUNTIME_RATIO_MIN = 0.8  # a file shorter than this share of the declared runtime is not the whole title
 QUALITY_HEIGHT_RATIO_MIN = 0.6  # a frame lower than this share of the declared height is mislabelled
 
-VIDEO_CODECS_PLAYABLE = frozenset({"h264", "hevc", "mpeg4"})
+# What phones decode in hardware: eight bits, and for HEVC ten as well.
+_EIGHT_BIT = frozenset({"yuv420p", "yuvj420p"})
+PIXEL_FORMATS_PLAYABLE = {"h264": _EIGHT_BIT, "hevc": _EIGHT_BIT | {"yuv420p10le"}, "mpeg4": _EIGHT_BIT}
+VIDEO_CODECS_PLAYABLE = frozenset(PIXEL_FORMATS_PLAYABLE)
 AUDIO_CODECS_PLAYABLE = frozenset({"aac", "mp3", "ac3", "eac3"})
 
 
@@ -111,17 +116,32 @@ def _rejection(probe: Probe, expected: Expectation) -> Plan | None:
 
 
 def _upload(probe: Probe) -> Plan:
-    assert probe.video is not None  # noqa: S101 - _rejection has seen to it
-    foreign = [c for c in probe.audio_codecs if c not in AUDIO_CODECS_PLAYABLE]
-    if probe.video.codec not in VIDEO_CODECS_PLAYABLE:
-        return Plan(PlanKind.DOCUMENT, f"{probe.video.codec} video does not play inside Telegram")
-    if foreign:
-        return Plan(PlanKind.DOCUMENT, f"{foreign[0]} audio does not play inside Telegram")
-    if probe.is_mp4 and probe.moov_first:
-        return Plan(PlanKind.DIRECT, "an MP4 that starts with its index")
-    if probe.is_mp4:
-        return Plan(PlanKind.REMUX, "an MP4 with its index at the end")
-    return Plan(PlanKind.REMUX, f"{probe.video.codec} video in {probe.container}")
+    unplayable = _unplayable(probe)
+    if unplayable:
+        return Plan(PlanKind.DOCUMENT, f"{unplayable} does not play inside Telegram")
+    dropped = [codec for codec in probe.audio_codecs if codec not in AUDIO_CODECS_PLAYABLE]
+    if dropped:
+        return Plan(PlanKind.REMUX, f"keeps the sound that plays, leaves {dropped[0]} behind")
+    if not probe.is_mp4:
+        codec = probe.video.codec if probe.video else "no"
+        return Plan(PlanKind.REMUX, f"{codec} video in {probe.container}")
+    if not probe.moov_first:
+        return Plan(PlanKind.REMUX, "an MP4 whose index is not in front")
+    if (probe.moov_bytes or 0) > MOOV_BYTES_MAX:
+        return Plan(PlanKind.REMUX, f"an MP4 whose index of {probe.moov_bytes} bytes keeps it from streaming")
+    return Plan(PlanKind.DIRECT, "an MP4 that starts with its index")
+
+
+def _unplayable(probe: Probe) -> str | None:
+    """What in a source no player inside Telegram can be relied on for."""
+    video = probe.video
+    if video is None or video.codec not in VIDEO_CODECS_PLAYABLE:
+        return f"{video.codec if video else 'no'} video"
+    if video.pixel_format and video.pixel_format not in PIXEL_FORMATS_PLAYABLE[video.codec]:
+        return f"{video.codec} video in {video.pixel_format}"
+    if probe.audio_codecs and AUDIO_CODECS_PLAYABLE.isdisjoint(probe.audio_codecs):
+        return f"{probe.audio_codecs[0]} audio"
+    return None
 
 
 def _reject(reason: Reason, why: str) -> Plan:

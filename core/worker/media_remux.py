@@ -13,7 +13,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from telecine.core.leases import Reason
-from telecine.core.plans import PART_BYTES
+from telecine.core.plans import MOOV_BYTES_MAX, PART_BYTES
 from telecine.core.worker.media_packets import MediaPacket, timed
 from telecine.core.worker.media_reader import (
     COPY_READ_BYTES,
@@ -32,7 +32,6 @@ from telecine.core.worker.media_sink import PartSink
 from telecine.core.worker.media_wire import Remuxed
 
 INDEX_BYTES_MIN = 64 * 1024
-INDEX_BYTES_MAX = 8 * 1024 * 1024  # Telegram's players give up streaming at about 9 MB
 INDEX_BYTES_UNKNOWN = 1024 * 1024  # for a source that does not say how long it is
 VIDEO_INDEX_BYTES = 4 + 8 + 8 + 4  # a frame in stsz, stts, ctts, stss, where no two in a row are alike
 AUDIO_INDEX_BYTES = 4 + 8  # a frame in stsz, stts
@@ -77,7 +76,7 @@ class _Copy:
         sound = sum(_frames_per_s(stream) for stream in self._sound) * length_s
         chunks = (1 + len(self._sound)) * length_s / CHUNK_S * 2
         worst = frames * VIDEO_INDEX_BYTES + sound * AUDIO_INDEX_BYTES + chunks * CHUNK_INDEX_BYTES
-        return min(INDEX_BYTES_MAX, max(INDEX_BYTES_MIN, int(worst * 1.1)))
+        return min(MOOV_BYTES_MAX, max(INDEX_BYTES_MIN, int(worst * 1.1)))
 
     def run(self, emit: Callable[[int, bytes], None], index_bytes: int) -> Remuxed:
         sink = PartSink(emit)

@@ -87,7 +87,7 @@ class Source:
         if position == self.size_bytes:
             return
         self._span_bytes = None
-        await self._go_to(position)
+        await self._go_to(position, span_bytes=None)
         if self._held:
             yield bytes(self._held)
             self._held.clear()
@@ -106,8 +106,8 @@ class Source:
             return self._blocks[index]
         if self.size_bytes is not None and index * BLOCK_BYTES >= self.size_bytes:
             return b""
-        await self._go_to(index * BLOCK_BYTES)
-        return await self._next_block()
+        await self._go_to(index * BLOCK_BYTES, span_bytes=SPAN_BYTES_MIN)
+        return await self._next_block() if self._position == index * BLOCK_BYTES else b""
 
     async def _next_block(self) -> bytes:
         """The block that the body stands at."""
@@ -126,12 +126,11 @@ class Source:
         """Where in the file the next byte to hand out is."""
         return (self._body.position if self._body else 0) - len(self._held)
 
-    async def _go_to(self, position: int) -> None:
-        """Have the body stand at `position`, by reading through or by asking anew."""
+    async def _go_to(self, position: int, *, span_bytes: int | None) -> None:
+        """Have the body stand at `position`, by reading through or by asking anew for `span_bytes`."""
         ahead = position - self._position
         if self._body is None or ahead < 0 or (ahead > READ_THROUGH_BYTES_MAX and self.supports_ranges):
-            if self._span_bytes is not None:
-                self._span_bytes = SPAN_BYTES_MIN
+            self._span_bytes = span_bytes
             await self._open_at(position)
         while self._position < position:
             skipped = min(len(self._held), position - self._position)
@@ -179,24 +178,37 @@ class Source:
     async def _open_next_span(self, position: int) -> None:
         span = self._span_bytes
         self._span_bytes = None if span is None or span >= SPAN_BYTES_MAX else span * 2
-        held = bytes(self._held)
-        await self._open_at(position)
-        self._held += held
+        try:
+            await self._go_on_at(position)
+        except SourceError as error:
+            if error.reason is not Reason.NETWORK:
+                raise
+            await self._resume(position, BrokenOffError(reset=True))
 
     async def _resume(self, position: int, error: BrokenOffError) -> None:
         """Take a lost connection up again at `position`, a bounded number of times without progress."""
-        if position - self._resumed_at >= PROGRESS_BYTES_MIN:
+        if self.bytes_read - self._resumed_at >= PROGRESS_BYTES_MIN:
             self._resumes = 0
-        self._resumes += 1
-        self._resumed_at = position
-        if not self.supports_ranges or self._resumes > self._limits.resumes_max:
-            of_size = f" of {self.size_bytes}" if self.size_bytes is not None else ""
-            reason = Reason.NETWORK if error.reset else Reason.TRUNCATED
-            raise SourceError(reason, f"{error} after {position} bytes{of_size}") from error
-        await self._clock.sleep(self._limits.resume_wait_s * 2 ** (self._resumes - 1))
+        self._resumed_at = self.bytes_read
+        while self.supports_ranges and self._resumes < self._limits.resumes_max:
+            await self._clock.sleep(self._limits.resume_wait_s * 2**self._resumes)
+            self._resumes += 1
+            try:
+                return await self._go_on_at(position)
+            except SourceError as refusal:
+                if refusal.reason is not Reason.NETWORK:
+                    raise
+        of_size = f" of {self.size_bytes}" if self.size_bytes is not None else ""
+        reason = Reason.NETWORK if error.reset else Reason.TRUNCATED
+        raise SourceError(reason, f"{error} after {position} bytes{of_size}") from error
+
+    async def _go_on_at(self, position: int) -> None:
+        """Another answer in place of one that is used up or lost, with what has been taken from that kept."""
         held = bytes(self._held)
-        await self._open_at(position)
-        self._held += held
+        try:
+            await self._open_at(position)
+        finally:
+            self._held[:] = held
 
 
 @asynccontextmanager

@@ -136,7 +136,7 @@ class Link:
     def __init__(self, session: aiohttp.ClientSession, url: str, limits: SourceLimits) -> None:
         self._session = session
         self._limits = limits
-        self._first = _checked(URL(url))
+        self._first = _checked(_parsed(url))
         self._last = self._first
 
     async def open(self, start: int, length: int | None, stamp: Stamp | None = None) -> Body:
@@ -162,7 +162,7 @@ class Link:
             location = response.headers.get(hdrs.LOCATION)
             if response.status in REDIRECTS and location:
                 response.close()
-                url = _checked(url.join(URL(location)))
+                url = _checked(url.join(_parsed(location)))
                 continue
             self._last = url
             return _body(response)
@@ -193,7 +193,15 @@ def _body(response: aiohttp.ClientResponse) -> Body:
         raise
 
 
+def _parsed(url: str) -> URL:
+    try:
+        return URL(url)
+    except ValueError as error:
+        raise SourceError(Reason.GONE, "is not a URL") from error
+
+
 def _checked(url: URL) -> URL:
+    """A URL that may be asked for, as far as the URL itself tells."""
     if url.scheme not in ("http", "https"):
         raise SourceError(Reason.FORBIDDEN, f"{url.scheme or 'no'} scheme: only http and https are asked")
     if not url.host:

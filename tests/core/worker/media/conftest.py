@@ -1,0 +1,63 @@
+"""A host of sources that can be broken, with a client for it, and clips of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from telecine.core.clock import SystemClock
+from telecine.core.emulator.media import generate
+from telecine.core.emulator.media_specs import SAMPLES, MediaSpec
+from telecine.core.emulator.source_faults import SourceFault, SourceFaultKind
+from telecine.core.emulator.sources import SourceHost, serve_sources
+from telecine.core.worker.addresses import source_session
+from telecine.core.worker.source import Source, SourceLimits, open_source
+
+QUICK = SourceLimits(
+    connect_timeout_s=1.0, stall_bytes_per_s=1_000_000, stall_window_s=0.2, resumes_max=3, resume_wait_s=0.0
+)
+
+
+class Sources:
+    """A running source host and its folder."""
+
+    def __init__(self, host: SourceHost, url: str, folder: Path, session: aiohttp.ClientSession) -> None:
+        self.host = host
+        self.url = url
+        self.folder = folder
+        self.session = session
+
+    def open(self, name: str, limits: SourceLimits = QUICK) -> AbstractAsyncContextManager[Source]:
+        return open_source(self.session, f"{self.url}/{name}", limits)
+
+    def break_link(self, name: str, kind: SourceFaultKind, **numbers: object) -> None:
+        fault = msgspec.convert({"kind": kind, **numbers}, SourceFault)
+        self.host.set_faults(name, [*self.host.faults().get(name, []), fault])
+
+    def add(self, name: str, content: bytes) -> bytes:
+        (self.folder / name).write_bytes(content)
+        return content
+
+
+@pytest.fixture
+async def sources(tmp_path: Path) -> AsyncIterator[Sources]:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    async with serve_sources(folder, SystemClock()) as (host, url), source_session(allow_private=True) as session:
+        yield Sources(host, url, folder, session)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[MediaSpec | str], Path]:
+    """Makes a clip, by its spec or by the name of a sample, once a session."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(spec: MediaSpec | str) -> Path:
+        return generate(SAMPLES[spec] if isinstance(spec, str) else spec, folder)
+
+    return make
