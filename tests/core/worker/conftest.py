@@ -154,6 +154,8 @@ class Coordinator:
     async def _claim(self, request: web.Request) -> web.Response:
         claim = msgspec.json.decode(await request.read(), type=ClaimRequest)
         self.claims.append(claim)
+        async with self._changed:
+            self._changed.notify_all()
         async with asyncio.timeout(claim.wait_s + 1):
             while not self.leases:
                 self._offered.clear()
@@ -295,6 +297,13 @@ async def session(emulator: Emulator, telegram: TelegramSettings, tmp_path: Path
     path = tmp_path / "ember.session"
     await sign_in_as(emulator, telegram, path)
     return path
+
+
+async def eventually(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Wait for something in the emulator, which tells nobody when it happens."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)
 
 
 class StoredFile(msgspec.Struct, frozen=True):

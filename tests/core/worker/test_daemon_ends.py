@@ -1,0 +1,347 @@
+"""How a worker ends, and what the next start makes of it: a channel holds each part once, come what may."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.core.worker.conftest import ACCOUNT, TOKEN, Coordinator, eventually, stored_files
+
+from telecine.core.config import TelegramSettings, WorkerSettings
+from telecine.core.emulator.faults import Line, LostReply
+from telecine.core.emulator.media import generate
+from telecine.core.emulator.media_specs import MediaSpec
+from telecine.core.emulator.server import Emulator
+from telecine.core.emulator.source_faults import SourceFault, SourceFaultKind
+from telecine.core.errors import ConfigError
+from telecine.core.protocol import SettleDone, SettleReleased
+from telecine.core.worker.daemon import Worker, journal_file
+from telecine.core.worker.journal import Journal
+
+CODE = "CM_M000321_240P"
+CLIP = MediaSpec(name="clip.mp4", width_px=426, height_px=240, seconds=1.0, seed=1)
+SLOW = Line(latency_s=0.15)
+
+
+class Daemon:
+    """A worker that runs beside the test."""
+
+    def __init__(self, settings: WorkerSettings, telegram: TelegramSettings) -> None:
+        self.stop = asyncio.Event()
+        self.task = asyncio.create_task(Worker(settings, telegram).run(self.stop))
+
+    async def end(self) -> None:
+        """The orderly way."""
+        self.stop.set()
+        async with asyncio.timeout(20):
+            await self.task
+
+    async def kill(self) -> None:
+        """The other way: nothing more is said to anybody."""
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+class Plant:
+    """Starts workers on one session, one after the other."""
+
+    def __init__(
+        self, settings: WorkerSettings, telegram: TelegramSettings, coordinator: Coordinator, emulator: Emulator
+    ) -> None:
+        self.settings = settings
+        self.telegram = telegram
+        self._coordinator = coordinator
+        self._emulator = emulator
+        self._daemons: list[Daemon] = []
+
+    def start(self) -> Daemon:
+        self._daemons.append(Daemon(self.settings, self.telegram))
+        return self._daemons[-1]
+
+    async def start_slow(self) -> Daemon:
+        """A worker that is ready, on a line that leaves the test time to do something to it."""
+        daemon = self.start()
+        await self.slow_down()
+        return daemon
+
+    async def slow_down(self) -> None:
+        """Once the worker is ready."""
+        await self._coordinator.until(lambda: self._coordinator.claims)
+        self._emulator.faults.set_line(ACCOUNT, SLOW)
+
+    async def kill(self, daemon: Daemon) -> None:
+        await daemon.kill()
+        self._emulator.faults.set_line(ACCOUNT, Line())
+
+    async def close(self) -> None:
+        for daemon in self._daemons:
+            await daemon.kill()
+
+
+@pytest.fixture
+async def plant(
+    coordinator: Coordinator, emulator: Emulator, session: Path, telegram: TelegramSettings
+) -> AsyncIterator[Plant]:
+    settings = WorkerSettings(
+        name="cm-ember",
+        coordinator_url=coordinator.url,
+        token=TOKEN,
+        session=session,
+        allow_private_sources=True,
+        shutdown_grace_s=0.3,
+    )
+    plant = Plant(settings, telegram, coordinator, emulator)
+    yield plant
+    coordinator.paused.set()
+    await plant.close()
+
+
+@pytest.fixture
+async def url(emulator: Emulator) -> str:
+    assert emulator.settings.media_dir is not None
+    await asyncio.to_thread(generate, CLIP, emulator.settings.media_dir)
+    return f"{emulator.media_url}/{CLIP.name}"
+
+
+def stall(emulator: Emulator) -> None:
+    emulator.sources.set_faults(CLIP.name, [SourceFault(kind=SourceFaultKind.STALL, after_bytes=20_000)])
+
+
+# ---- ending in order -----------------------------------------------------------------------------
+
+
+async def test_an_idle_worker_stops_at_once(plant: Plant, coordinator: Coordinator) -> None:
+    daemon = plant.start()
+    await coordinator.until(lambda: coordinator.claims)
+    await daemon.end()
+
+
+async def test_what_is_nearly_done_is_finished_before_the_end(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    plant.settings = msgspec.structs.replace(plant.settings, shutdown_grace_s=15.0)
+    daemon = await plant.start_slow()
+    lease = coordinator.put(CODE, url)
+    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    await daemon.end()
+    assert isinstance(coordinator.settled[lease.lease], SettleDone)
+
+
+async def test_what_takes_longer_than_the_grace_is_given_back(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    stall(emulator)
+    daemon = plant.start()
+    lease = coordinator.put(CODE, url)
+    await eventually(lambda: emulator.sources.count(CLIP.name).requests)
+    await daemon.end()
+    assert coordinator.settled[lease.lease] == SettleReleased()
+    assert stored_files(emulator) == []
+
+
+async def test_the_end_does_not_wait_for_a_coordinator_that_is_away(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telecine.core.worker.tenure.SETTLE_PATIENCE_S", 0.3)
+    daemon = await plant.start_slow()
+    coordinator.put(CODE, url)
+    await eventually(lambda: emulator.world.stats.requests["messages.sendMedia"])
+    coordinator.paused.clear()
+    await eventually(lambda: stored_files(emulator))
+    await daemon.end()
+    coordinator.paused.set()
+    with Journal(journal_file(plant.settings)) as journal:
+        assert len(journal.open_leases()) == 1  # for the next start to report
+
+
+async def test_a_coordinator_that_is_away_at_the_start_is_waited_for(
+    plant: Plant, coordinator: Coordinator, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    coordinator.trouble.extend([("/hello", 503)] * 3)
+    with caplog.at_level(logging.WARNING):
+        plant.start()
+        assert isinstance(await coordinator.settlement(coordinator.put(CODE, url)), SettleDone)
+    assert len([record for record in caplog.records if "trying again" in record.getMessage()]) == 1
+
+
+async def test_a_draining_worker_claims_nothing_more(plant: Plant, coordinator: Coordinator, url: str) -> None:
+    coordinator.ttl_s = 0.6
+    coordinator.drain = True
+    plant.start()
+    lease = coordinator.put(CODE, url)
+    emptied = len(coordinator.claims)
+    await coordinator.settlement(lease)
+    await coordinator.until(lambda: any(beat.leases for beat in coordinator.beats) or emptied == 0, 5)
+
+
+# ---- what only the operator can mend -------------------------------------------------------------
+
+
+async def test_a_second_worker_on_the_session_is_refused(plant: Plant, coordinator: Coordinator) -> None:
+    plant.start()
+    await coordinator.until(lambda: coordinator.claims)
+    with pytest.raises(ConfigError, match=r"ember\.session: another process"):
+        await plant.start().task
+
+
+async def test_a_token_that_does_not_hold_ends_the_worker(plant: Plant) -> None:
+    plant.settings = msgspec.structs.replace(plant.settings, token="stale")
+    with pytest.raises(ConfigError, match=r"worker\.token"):
+        await plant.start().task
+
+
+async def test_an_account_that_is_signed_out_ends_the_worker_and_gives_the_lease_back(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    from telecine.core.emulator.faults import RpcFailure
+
+    daemon = plant.start()
+    emulator.faults.plan(RpcFailure(method="upload.saveFilePart", code=401, name="AUTH_KEY_UNREGISTERED", count=50))
+    lease = coordinator.put(CODE, url)
+    with pytest.raises(ConfigError, match=r"ember\.session"):
+        await daemon.task
+    assert coordinator.settled[lease.lease] == SettleReleased()
+
+
+# ---- ending in the middle ------------------------------------------------------------------------
+
+
+async def test_killed_during_the_upload_nothing_is_left_in_the_channel(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    daemon = await plant.start_slow()
+    coordinator.put(CODE, url)
+    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    await plant.kill(daemon)
+    plant.start()
+    assert isinstance(await coordinator.settlement(coordinator.put(CODE, url)), SettleDone)
+    assert len(stored_files(emulator)) == 1
+
+
+async def test_killed_while_the_message_is_on_its_way_it_is_settled_under_its_old_lease(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    emulator.faults.plan(LostReply(method="messages.sendMedia"))
+    daemon = plant.start()
+    lease = coordinator.put(CODE, url)
+    await eventually(lambda: stored_files(emulator))
+    await daemon.kill()
+    plant.start()
+    outcome = await coordinator.settlement(lease)
+    (stored,) = stored_files(emulator)
+    assert isinstance(outcome, SettleDone)
+    assert outcome.objects[0].message_id == stored.message_id
+    assert outcome.sources[0].reason is None
+
+
+async def test_killed_between_sending_and_settling_the_next_start_settles(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    daemon = await plant.start_slow()
+    lease = coordinator.put(CODE, url)
+    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    coordinator.paused.clear()
+    await eventually(lambda: stored_files(emulator))
+    await plant.kill(daemon)
+    coordinator.paused.set()
+    plant.start()
+    assert isinstance(await coordinator.settlement(lease), SettleDone)
+    assert len(stored_files(emulator)) == 1
+
+
+async def test_a_message_whose_lease_was_lost_meanwhile_is_taken_out_of_the_channel(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    daemon = await plant.start_slow()
+    lease = coordinator.put(CODE, url)
+    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    coordinator.paused.clear()
+    await eventually(lambda: stored_files(emulator))
+    await plant.kill(daemon)
+    coordinator.lose(lease)
+    coordinator.paused.set()
+    plant.start()
+    await eventually(lambda: not stored_files(emulator))
+    again = coordinator.put(CODE, url)  # the same generation: Telegram still remembers the random id
+    outcome = await coordinator.settlement(again)
+    assert isinstance(outcome, SettleDone)
+    (stored,) = stored_files(emulator)
+    assert outcome.objects[0].message_id == stored.message_id
+    assert lease.lease not in coordinator.settled
+
+
+async def test_a_settle_that_was_heard_but_not_answered_keeps_its_message(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    daemon = plant.start()
+    lease = coordinator.put(CODE, url)
+    coordinator.lost_replies.append("/settle")
+    await coordinator.settlement(lease)
+    await daemon.kill()
+    next_one = plant.start()
+    await coordinator.until(lambda: len(coordinator.hellos) >= 2)
+    assert len(stored_files(emulator)) == 1
+    await next_one.end()
+    with Journal(journal_file(plant.settings)) as journal:
+        assert journal.open_leases() == ()
+
+
+async def test_a_lease_lost_while_settling_takes_its_message_back(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    await plant.start_slow()
+    lease = coordinator.put(CODE, url)
+    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    coordinator.lose(lease)
+    await eventually(lambda: emulator.world.stats.requests["messages.sendMedia"])
+    await coordinator.until(lambda: len(coordinator.claims) >= 2)
+    assert stored_files(emulator) == []
+
+
+@pytest.mark.parametrize("method", ["upload.saveFilePart", "messages.sendMedia", "channels.getMessages"])
+async def test_sigkill_at_any_request_leaves_one_message_in_the_end(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, method: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        _WORKER,
+        msgspec.json.encode(plant.settings, enc_hook=str).decode(),
+        msgspec.json.encode(plant.telegram, enc_hook=str).decode(),
+    )
+    await plant.slow_down()
+    before = emulator.world.stats.requests[method]
+    lease = coordinator.put(CODE, url)
+    await eventually(lambda: emulator.world.stats.requests[method] > before)
+    os.kill(process.pid, signal.SIGKILL)
+    await process.wait()
+    emulator.faults.set_line(ACCOUNT, Line())
+    plant.start()
+    await coordinator.until(lambda: len(coordinator.hellos) >= 2)
+    if lease.lease not in coordinator.settled:
+        lease = coordinator.put(CODE, url)
+    outcome = await coordinator.settlement(lease)
+    assert isinstance(outcome, SettleDone)
+    (stored,) = stored_files(emulator)
+    assert outcome.objects[0].message_id == stored.message_id
+
+
+_WORKER = """
+import asyncio, sys
+from pathlib import Path
+import msgspec
+from telecine.core.config import TelegramSettings, WorkerSettings
+from telecine.core.worker.daemon import Worker
+path = lambda kind, value: Path(value)
+worker = msgspec.json.decode(sys.argv[1], type=WorkerSettings, dec_hook=path)
+telegram = msgspec.json.decode(sys.argv[2], type=TelegramSettings, dec_hook=path)
+async def main(): await Worker(worker, telegram).run(asyncio.Event())
+asyncio.run(main())
+"""
