@@ -54,6 +54,7 @@ class TitleImport:
         self._episodes = list({episode.cm_id: episode for episode in title.episodes}.values())  # the last wins
         self._title_id = 0
         self._variants: dict[tuple[int | None, str], _Variant] = {}
+        self._variants_by_id: dict[int, _Variant] = {}
         self._counts = dict.fromkeys(ImportCounts.__struct_fields__, 0)
 
     def write(self) -> ImportCounts:
@@ -61,12 +62,7 @@ class TitleImport:
         self._title_id = self._write_title()
         placed = list(zip(self._write_episodes(), self._episodes, strict=True))
         known = {(row["episode_id"], row["cm_id"]): row for row in self._all("known_links")}
-        self._variants = {
-            (row["episode_id"], row["quality"]): _Variant(
-                row["id"], VariantState(row["state"]), row["sources"], was_empty=row["sources"] == 0
-            )
-            for row in self._all("known_variants")
-        }
+        self._read_variants()
         self._write_place(_Place(), self._title.links, self._title.variants, known)
         for place, episode in placed:
             self._write_place(place, episode.links, episode.variants, known)
@@ -163,12 +159,18 @@ class TitleImport:
             self._tx.execute("update_link", {"id": row["id"], **params})
         return _Link(row["id"], row["variant_id"], LinkFate(row["fate"] or LinkFate.UNTRIED))
 
+    def _read_variants(self) -> None:
+        for row in self._all("known_variants"):
+            variant = _Variant(row["id"], VariantState(row["state"]), row["sources"], was_empty=row["sources"] == 0)
+            self._variants[row["episode_id"], row["quality"]] = variant
+            self._variants_by_id[variant.id] = variant
+
     def _assign(self, place: _Place, quality: Quality, link: _Link) -> None:
         """Give a link to the variant of `quality`: a new one at the end, one from another variant as untried.
 
         A link that was used, or that a worker may be reading, stays where it is.
         """
-        current = next((v for v in self._variants.values() if v.id == link.variant_id), None)
+        current = None if link.variant_id is None else self._variants_by_id[link.variant_id]
         target = self._variants.get((place.episode_id, quality.value))
         if current is not None:
             if current is target or link.fate is LinkFate.USED or current.state is VariantState.LEASED:
