@@ -16,7 +16,9 @@ from telecine.core.emulator.limits import PART_BYTES_MAX, TelegramLimits
 
 _ID_BYTES = 8
 _MAC_BYTES = 16
-_PREFIXES = {MediaKind.VIDEO: bytes((4, 0, 2, 2)), MediaKind.DOCUMENT: bytes((5, 0, 2, 2))}  # BAACAg, BQACAg
+# Real ids begin with the kind and the data centre, which spells BAACAgIA and BQACAgIA.
+_PREFIXES = {MediaKind.VIDEO: bytes((4, 0, 2, 2, 2, 0)), MediaKind.DOCUMENT: bytes((5, 0, 2, 2, 2, 0))}
+_PREFIX_BYTES = 6
 
 
 class Documents:
@@ -105,7 +107,8 @@ class Documents:
             raw = base64.urlsafe_b64decode(file_id + "=" * (-len(file_id) % 4))
         except ValueError:
             return None
-        prefix, mac, body = raw[:4], raw[4:20], raw[20:]
+        prefix, rest = raw[:_PREFIX_BYTES], raw[_PREFIX_BYTES:]
+        mac, body = rest[:_MAC_BYTES], rest[_MAC_BYTES:]
         plain = _mask(body, _keyed(bot, b"pad" + mac, _ID_BYTES))
         if len(body) != _ID_BYTES or not hmac.compare_digest(mac, _keyed(bot, b"mac" + prefix + plain, _MAC_BYTES)):
             return None

@@ -113,11 +113,11 @@ class MethodTable:
 
 
 class DroppedError(Exception):
-    """The fault plan wants the connection cut; `executed` tells whether the call was carried out."""
+    """The fault plan wants the connection cut. `result` is what gets lost; None: the call was not carried out."""
 
-    def __init__(self, *, executed: bool) -> None:
+    def __init__(self, result: bytes | None) -> None:
         super().__init__()
-        self.executed = executed
+        self.result = result
 
 
 class Executor:
@@ -143,12 +143,12 @@ class Executor:
         stats.in_flight_max = max(stats.in_flight_max, stats.in_flight)
         try:
             if self._faults.take_disconnect(name, account):
-                raise DroppedError(executed=False)
+                raise DroppedError(None)
             result = await self._carry_out(call, query, name, account)
         finally:
             stats.in_flight -= 1
         if self._faults.take_lost_reply(name, account):
-            raise DroppedError(executed=True)
+            raise DroppedError(result)
         return result
 
     async def _carry_out(self, call: Call, query: Any, name: str, account: str | None) -> bytes:

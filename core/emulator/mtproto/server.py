@@ -121,8 +121,7 @@ class MtprotoServer:
             session.answer(message_id, bytes(types.RpcError(400, f"INPUT_METHOD_INVALID_{error}")))
             return
         except DroppedError as dropped:
-            if not dropped.executed:
-                session.abandon(message_id)
+            session.lose(message_id, dropped.result)
             if isinstance(wire, Connection):
                 wire.drop()
             return

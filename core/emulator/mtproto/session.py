@@ -61,16 +61,15 @@ class Session:
 
     def answer(self, request_id: int, result: bytes) -> None:
         """Send the result of a request and remember it."""
-        body = struct.pack("<Iq", RPC_RESULT, request_id) + result
-        if len(body) <= ANSWER_BYTES_REMEMBERED_MAX:
-            self._answers[request_id] = body
-        else:
-            self._answers.pop(request_id, None)
-        self.send(body, response=True)
+        self.send(self._remembered(request_id, result), response=True)
 
-    def abandon(self, request_id: int) -> None:
-        """Forget a request that was dropped before it was carried out, so that it may come again."""
-        self._answers.pop(request_id, None)
+    def lose(self, request_id: int, result: bytes | None) -> None:
+        """The answer got lost on the way: it is given when the request comes again. Without a result the request
+        itself got lost, and coming again it is carried out."""
+        if result is None:
+            self._answers.pop(request_id, None)
+        else:
+            self._remembered(request_id, result)
 
     def send(self, body: bytes, *, response: bool, content: bool = True, keep: bool = True) -> None:
         """Send a message, or keep it until the client is back."""
@@ -105,6 +104,14 @@ class Session:
         """Tell the client that the server did not know this session."""
         greeting = types.NewSessionCreated(first_request_id, self.id, salt)
         self.send(bytes(greeting), response=False, keep=False)
+
+    def _remembered(self, request_id: int, result: bytes) -> bytes:
+        body = struct.pack("<Iq", RPC_RESULT, request_id) + result
+        if len(body) <= ANSWER_BYTES_REMEMBERED_MAX:
+            self._answers[request_id] = body
+        else:
+            self._answers.pop(request_id, None)
+        return body
 
     def _numbered(self, body: bytes, *, response: bool, content: bool) -> bytes:
         sequence = self._content_count * 2 + content
