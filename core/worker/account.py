@@ -65,6 +65,7 @@ class Account:
     async def reconnect(self) -> None:
         """Connect again where Telethon has given the connection up. Raises UnavailableError."""
         if not self.client.is_connected():
+            await self.client.disconnect()  # ends what the lost connection left running
             try:
                 await self.client.connect()
             except REFUSALS as error:

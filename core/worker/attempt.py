@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from telecine.core import plans
 from telecine.core.codes import PartCode
@@ -66,7 +67,9 @@ class Attempt:
                 probe = await media.probe()
                 plan = self._planned(probe)
                 logger.info("%s, link %d: %s, %s", self._lease.code, self.link_id, plan.kind.value, plan.why)
-                await self._deliver(cargo(plan.kind, source, media, probe, media_limits), plan, before)
+                load = cargo(plan.kind, source, media, probe, media_limits)
+                jpeg = None if plan.kind is PlanKind.DOCUMENT else await media.thumbnail()
+                await self._deliver(load, plan, jpeg, before)
 
     def _planned(self, probe: Probe) -> Plan:
         limit = self._bench.account.file_bytes_max
@@ -75,49 +78,65 @@ class Attempt:
             raise SourceError(plan.reason or Reason.INTERNAL, plan.why)
         return plan
 
-    async def _deliver(self, load: Cargo, plan: Plan, before: tuple[SourceReport, ...]) -> None:
-        bench, channel_id = self._bench, self._lease.channel.telegram_id
+    async def _deliver(self, load: Cargo, plan: Plan, jpeg: bytes | None, before: tuple[SourceReport, ...]) -> None:
+        engine = self._bench.engine
+        file = await self._uploaded(load)
+        thumbnail = None if jpeg is None else await self._uploaded_thumbnail(jpeg)
+        self._gauge.enter(Stage.SENDING)
+
+        async def resend(index: int) -> None:
+            if thumbnail is not None and jpeg is not None and index == 0:  # Telegram does not say of which file
+                await engine.resend(thumbnail, Block(0, jpeg))
+            with _as_wrong_content():
+                await engine.resend(file, await load.again(index))
+
+        parcel = self._parcel(load, file, thumbnail)
+        sending = await self._sending(parcel, plan, before)
+        await self._bench.post.send(parcel, sending, generation=self._lease.generation, resend=resend)
+
+    def _parcel(self, load: Cargo, file: UploadedFile, thumbnail: UploadedFile | None) -> Parcel:
+        channel_id = self._lease.channel.telegram_id
         if channel_id is None:
             raise InputError(f"lease {self._lease.lease} names a channel that is not open", field="channel")
-        file = await self._uploaded(load)
-        self._gauge.enter(Stage.SENDING)
         extension, mime_type = load.kind
-        parcel = Parcel(
+        return Parcel(
             channel_id=channel_id,
             caption=str(self._part),
             file=file,
             file_name=f"{self._part}{extension}",
             mime_type=mime_type,
             film=load.film,
+            thumbnail=thumbnail,
         )
-        sending = Sending(
+
+    async def _sending(self, parcel: Parcel, plan: Plan, before: tuple[SourceReport, ...]) -> Sending:
+        """The journal's record of what is about to be sent; `Post` adds the random id."""
+        return Sending(
             lease=self._lease.lease,
-            boot_id=bench.boot_id,
+            boot_id=self._bench.boot_id,
             variant=self._lease.code,
-            code=str(self._part),
+            code=parcel.caption,
             random_id=0,
-            after_message_id=await bench.channels.newest_message_id(channel_id),
+            after_message_id=await self._bench.channels.newest_message_id(parcel.channel_id),
             object=self._object(parcel),
             plan=plan.kind.value,
             sources=(*before, self.report(None)),
         )
 
-        async def resend(index: int) -> None:
-            await bench.engine.resend(file, await load.again(index))
-
-        await bench.post.send(parcel, sending, generation=self._lease.generation, resend=resend)
+    async def _uploaded_thumbnail(self, jpeg: bytes) -> UploadedFile:
+        """A picture of the film; it cannot be added to a message later."""
+        return await self._bench.engine.upload(_one_block(jpeg), size_bytes=len(jpeg), name="thumbnail.jpg")
 
     async def _uploaded(self, load: Cargo) -> UploadedFile:
-        self._gauge.enter(Stage.UPLOADING, bytes_total=load.size_bytes)
-        try:
+        expected = load.size_bytes or (self._source.size_bytes if self._source else None)
+        self._gauge.enter(Stage.UPLOADING, bytes_total=expected)
+        with _as_wrong_content():
             return await self._bench.engine.upload(
                 self._within_limit(load.blocks()),
                 size_bytes=load.size_bytes,
                 name=f"{self._part}{load.kind[0]}",
                 on_bytes=self._gauge.add,
             )
-        except InputError as error:
-            raise SourceError(Reason.WRONG_CONTENT, f"the file is not what was announced: {error}") from error
 
     async def _within_limit(self, blocks: AsyncIterator[Block]) -> AsyncIterator[Block]:
         limit = self._bench.account.file_bytes_max
@@ -139,6 +158,19 @@ class Attempt:
             width_px=film.width_px if film else None,
             height_px=film.height_px if film else None,
         )
+
+
+@contextmanager
+def _as_wrong_content() -> Iterator[None]:
+    """Blocks that do not make the file that was announced are the link's fault."""
+    try:
+        yield
+    except InputError as error:
+        raise SourceError(Reason.WRONG_CONTENT, f"the file is not what was announced: {error}") from error
+
+
+async def _one_block(data: bytes) -> AsyncIterator[Block]:
+    yield Block(0, data)
 
 
 def _source_limits(settings: WorkerSettings) -> SourceLimits:

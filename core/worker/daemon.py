@@ -8,8 +8,8 @@ import random
 import secrets
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -17,7 +17,7 @@ import aiohttp
 
 from telecine.core.clock import Clock, SystemClock
 from telecine.core.config import TelegramSettings, WorkerSettings
-from telecine.core.errors import ConfigError, TelegramError, UnavailableError
+from telecine.core.errors import ConfigError, FloodWaitError, TelecineError, TelegramError, UnavailableError
 from telecine.core.protocol import (
     CLAIM_WAIT_MAX_S,
     BeatRequest,
@@ -29,6 +29,7 @@ from telecine.core.protocol import (
 from telecine.core.worker.account import VERSION, Account, open_account
 from telecine.core.worker.addresses import source_session
 from telecine.core.worker.bench import Bench
+from telecine.core.worker.calls import SIGNED_OUT
 from telecine.core.worker.channels import Channels
 from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.engine import Engine
@@ -77,8 +78,7 @@ class Worker:
         logger.info("worker %s has stopped", self._settings.name)
 
     async def _serve(self, bench: Bench, watch: _Watch) -> None:
-        welcome = await watch.unless_stopped(self._introduced(bench))
-        pause_s = PAUSE_S
+        welcome = await watch.unless_stopped(self._despite_trouble(bench.account, lambda: self._introduced(bench)))
         while welcome is not None and not watch.stopping:
             asked_at_s = self._clock.monotonic_s()
             lease = await watch.unless_stopped(bench.coordinator.claim(self._claim(bench)))
@@ -89,8 +89,7 @@ class Worker:
             if isinstance(outcome, SettleFloodWait):
                 await watch.unless_stopped(_refreshed(bench.account))
             if tenure.trouble is not None:
-                await watch.unless_stopped(self._mended(bench.account, tenure.trouble, pause_s))
-            pause_s = PAUSE_S if tenure.trouble is None else min(pause_s * 2, PAUSE_S_MAX)
+                await watch.unless_stopped(self._mended(bench, tenure.trouble))
             if tenure.draining:
                 await watch.unless_stopped(self._drained(bench, welcome.lease_ttl_s))
 
@@ -117,19 +116,33 @@ class Worker:
         logger.info("worker %s is ready, with %d channels", self._settings.name, len(opened))
         return welcome
 
-    async def _mended(self, account: Account, trouble: Exception, pause_s: float) -> None:
-        """After trouble with Telegram: wait, and connect again where the connection was given up."""
-        if isinstance(trouble, TelegramError):
-            raise ConfigError(f"{self._settings.session}: {trouble}", hint="run `telecine login` again") from trouble
-        while True:
-            await self._clock.sleep(pause_s)
+    async def _mended(self, bench: Bench, trouble: TelecineError) -> None:
+        """After trouble with Telegram: have it answer again, and report what is still open."""
+        await self._despite_trouble(bench.account, bench.recovery.resolve_all, trouble)
+
+    async def _despite_trouble(
+        self, account: Account, work: Callable[[], Awaitable[T]], trouble: TelecineError | None = None
+    ) -> T:
+        """Do `work` as soon as Telegram lets it: waits out waits, connects again, tries again.
+
+        Raises ConfigError for an account that is signed out, TelegramError for every other refusal.
+        """
+        for pause_s in _pauses():
             try:
+                if trouble is not None:
+                    await self._sat_out(trouble, pause_s)
                 await account.reconnect()
-            except UnavailableError as error:
-                logger.warning("%s", error)
-                pause_s = min(pause_s * 2, PAUSE_S_MAX)
-            else:
-                return
+                return await work()
+            except (FloodWaitError, UnavailableError) as error:
+                trouble = error
+        raise AssertionError  # the pauses never end
+
+    async def _sat_out(self, trouble: TelecineError, pause_s: float) -> None:
+        if isinstance(trouble, TelegramError) and trouble.name in SIGNED_OUT:
+            raise ConfigError(f"{self._settings.session}: {trouble}", hint="run `telecine login` again") from trouble
+        wait_s = trouble.seconds if isinstance(trouble, FloodWaitError) else pause_s
+        logger.warning("%s; trying again in %g s", trouble, wait_s)
+        await self._clock.sleep(wait_s)
 
     async def _drained(self, bench: Bench, ttl_s: float) -> None:
         """Claim nothing while the coordinator drains its workers."""
@@ -144,7 +157,7 @@ class Worker:
 
     async def _opened(self, stack: AsyncExitStack) -> Bench:
         settings, clock = self._settings, self._clock
-        account = await stack.enter_async_context(self._connected())
+        account = await self._connected(stack)
         channels = Channels(account.client, clock)
         journal = stack.enter_context(Journal(journal_file(settings)))
         web = await stack.enter_async_context(aiohttp.ClientSession())
@@ -171,25 +184,18 @@ class Worker:
             recovery=Recovery(channels, journal, coordinator),
         )
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Account]:
+    async def _connected(self, stack: AsyncExitStack) -> Account:
         """The account, however long Telegram takes to answer."""
-        pause_s = PAUSE_S
-        async with AsyncExitStack() as stack:
-            while True:
-                opening = open_account(
-                    self._telegram,
-                    self._settings.session,
-                    flood_wait_in_place_s=self._settings.flood_wait_in_place_s,
-                )
-                try:
-                    account = await stack.enter_async_context(opening)
-                    break
-                except UnavailableError as error:
-                    logger.warning("%s; trying again", error)
-                    await self._clock.sleep(pause_s)
-                    pause_s = min(pause_s * 2, PAUSE_S_MAX)
-            yield account
+        settings = self._settings
+        for pause_s in _pauses():
+            opening = open_account(
+                self._telegram, settings.session, flood_wait_in_place_s=settings.flood_wait_in_place_s
+            )
+            try:
+                return await stack.enter_async_context(opening)
+            except UnavailableError as error:
+                await self._sat_out(error, pause_s)
+        raise AssertionError  # the pauses never end
 
     def _new_id(self) -> str:
         return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
@@ -202,6 +208,14 @@ def _sources(settings: WorkerSettings) -> aiohttp.ClientSession:
 def journal_file(settings: WorkerSettings) -> Path:
     """Where the journal of a worker is."""
     return settings.journal or session_file(settings.session).with_suffix(".journal")
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between tries: growing, for ever."""
+    pause_s = PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(pause_s * 2, PAUSE_S_MAX)
 
 
 async def _refreshed(account: Account) -> None:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from telecine.core.errors import ConflictError, InputError, NotFoundError, TelegramError, UnavailableError
+from telecine.core.errors import (
+    ConflictError,
+    FloodWaitError,
+    InputError,
+    NotFoundError,
+    TelecineError,
+    TelegramError,
+    UnavailableError,
+)
 from telecine.core.leases import Reason
 from telecine.core.protocol import (
     Lease,
     Outcome,
     SettleDone,
     SettleFailed,
+    SettleFloodWait,
     SettleReleased,
     SettleRequest,
     Verdict,
@@ -39,7 +48,7 @@ class Tenure:
         self._heartbeat = Heartbeat(
             bench.coordinator, bench.clock, boot_id=bench.boot_id, lease=lease, gauge=gauge, since_s=since_s
         )
-        self.trouble: Exception | None = None
+        self.trouble: TelecineError | None = None
 
     @property
     def draining(self) -> bool:
@@ -79,6 +88,8 @@ class Tenure:
         error = working.exception()
         if error is None:
             return working.result()
+        if isinstance(error, FloodWaitError):
+            return SettleFloodWait(error.seconds, error.request, tuple(self._job.reports))
         if isinstance(error, (UnavailableError, TelegramError)):
             logger.warning("%s is given back: %s", self._lease.code, error)
             self.trouble = error
@@ -92,11 +103,8 @@ class Tenure:
     async def _settled(self, outcome: Outcome | None) -> Outcome | None:
         """Report; first what is, or may be, in the channel already, whatever the job thinks of it."""
         postings = self._bench.journal.postings(self._lease.lease)
-        if postings:
-            resolution = await self._bench.recovery.resolve(self._lease.lease)
-            if resolution is Resolution.SETTLED:
-                logger.info("%s is in its channel", self._lease.code)
-                return outcome if isinstance(outcome, SettleDone) else None
+        if postings and not await self._withdrawn():
+            return outcome if isinstance(outcome, SettleDone) else None
         if outcome is None or isinstance(outcome, SettleDone):
             return None
         try:
@@ -105,6 +113,17 @@ class Tenure:
             logger.warning("the report about %s is refused: %s", self._lease.code, refusal)
             return None
         return outcome
+
+    async def _withdrawn(self) -> bool:
+        """Whether nothing is in the channel; what is there is settled, or left to be when Telegram is back."""
+        try:
+            resolution = await self._bench.recovery.resolve(self._lease.lease)
+        except (UnavailableError, TelegramError) as error:
+            logger.warning("%s: what is in the channel is not known: %s", self._lease.code, error)
+            self.trouble = error
+            return False
+        logger.info("%s: %s", self._lease.code, resolution.value)
+        return resolution is Resolution.WITHDRAWN
 
     async def _in_time(self, settling: asyncio.Task[Outcome | None]) -> Outcome | None:
         hurried = asyncio.create_task(self._hurry.wait())

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from telecine.core.catalogue import StoredObject, VariantDetail
-from telecine.core.config import TelegramSettings
+from telecine.core.config import TelegramSettings, WorkerSettings
 from telecine.core.emulator.control_messages import NewAccount, NewBot
 from telecine.core.emulator.entities import VideoTrait
 from telecine.core.emulator.server import Emulator, EmulatorSettings
@@ -41,6 +41,7 @@ from telecine.core.protocol import (
     Welcome,
 )
 from telecine.core.quality import Quality
+from telecine.core.worker.daemon import Worker
 from telecine.core.worker.login import SignedIn, sign_in
 
 TOKEN = "worker-token"
@@ -316,6 +317,7 @@ class StoredFile(msgspec.Struct, frozen=True):
     file_name: str
     mime_type: str
     video: VideoTrait | None
+    has_thumbnail: bool
 
 
 def stored_files(emulator: Emulator) -> list[StoredFile]:
@@ -335,6 +337,40 @@ def stored_files(emulator: Emulator) -> list[StoredFile]:
                         document.file_name,
                         document.mime_type,
                         document.video,
+                        document.thumb_size_bytes > 0,
                     )
                 )
     return found
+
+
+class Daemon:
+    """A worker that runs beside the test."""
+
+    def __init__(self, settings: WorkerSettings, telegram: TelegramSettings) -> None:
+        self.stop = asyncio.Event()
+        self.task = asyncio.create_task(Worker(settings, telegram).run(self.stop))
+
+    async def end(self) -> None:
+        """The orderly way."""
+        self.stop.set()
+        async with asyncio.timeout(20):
+            await self.task
+
+    async def kill(self) -> None:
+        """The other way: nothing more is said to anybody."""
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+@pytest.fixture
+def worker_settings(coordinator: Coordinator, session: Path) -> WorkerSettings:
+    """A worker of the account that is signed in, with little patience."""
+    return WorkerSettings(
+        name="cm-ember",
+        coordinator_url=coordinator.url,
+        token=TOKEN,
+        session=session,
+        flood_wait_in_place_s=2,
+        allow_private_sources=True,
+        shutdown_grace_s=0.3,
+    )

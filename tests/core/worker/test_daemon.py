@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.core.worker.conftest import ACCOUNT, TOKEN, Coordinator, stored_files
+from tests.core.worker.conftest import ACCOUNT, Coordinator, Daemon, stored_files
 
 from telecine.core.config import TelegramSettings, WorkerSettings
 from telecine.core.emulator.faults import Flood, Line, LostReply, MissingPart, RpcFailure
@@ -29,41 +29,8 @@ from telecine.core.protocol import (
     Verdict,
 )
 from telecine.core.quality import Quality
-from telecine.core.worker.daemon import Worker
 
 CODE = "CM_M000321_240P"
-
-
-@pytest.fixture
-def worker_settings(coordinator: Coordinator, session: Path) -> WorkerSettings:
-    return WorkerSettings(
-        name="cm-ember",
-        coordinator_url=coordinator.url,
-        token=TOKEN,
-        session=session,
-        flood_wait_in_place_s=2,
-        allow_private_sources=True,
-        shutdown_grace_s=0.3,
-    )
-
-
-class Daemon:
-    """A worker that runs beside the test."""
-
-    def __init__(self, settings: WorkerSettings, telegram: TelegramSettings) -> None:
-        self.stop = asyncio.Event()
-        self.task = asyncio.create_task(Worker(settings, telegram).run(self.stop))
-
-    async def end(self) -> None:
-        """The orderly way: SIGTERM."""
-        self.stop.set()
-        async with asyncio.timeout(20):
-            await self.task
-
-    async def kill(self) -> None:
-        """The other way: nothing is settled, nothing is said."""
-        self.task.cancel()
-        await asyncio.wait([self.task])
 
 
 @pytest.fixture
@@ -161,7 +128,8 @@ async def test_links_are_tried_in_order_until_one_works(
     assert isinstance(outcome, SettleDone)
     assert _reasons(outcome) == [Reason.GONE, Reason.NOT_MEDIA, Reason.TRUNCATED, None]
     assert [report.link_id for report in outcome.sources] == [ref.link_id for ref in lease.sources[:4]]
-    assert len(stored_files(emulator)) == 1
+    (stored,) = stored_files(emulator)
+    assert stored.has_thumbnail
 
 
 async def test_a_lease_fails_with_a_report_of_every_link(

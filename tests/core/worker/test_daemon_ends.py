@@ -8,45 +8,25 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
-from tests.core.worker.conftest import ACCOUNT, TOKEN, Coordinator, eventually, stored_files
+from tests.core.worker.conftest import ACCOUNT, Coordinator, Daemon, eventually, stored_files
 
 from telecine.core.config import TelegramSettings, WorkerSettings
-from telecine.core.emulator.faults import Line, LostReply
+from telecine.core.emulator.faults import Flood, Line, LostReply, RpcFailure
 from telecine.core.emulator.media import generate
 from telecine.core.emulator.media_specs import MediaSpec
 from telecine.core.emulator.server import Emulator
 from telecine.core.emulator.source_faults import SourceFault, SourceFaultKind
 from telecine.core.errors import ConfigError
-from telecine.core.protocol import SettleDone, SettleReleased
-from telecine.core.worker.daemon import Worker, journal_file
+from telecine.core.protocol import SettleDone, SettleReleased, Verdict
+from telecine.core.worker.daemon import journal_file
 from telecine.core.worker.journal import Journal
 
 CODE = "CM_M000321_240P"
 CLIP = MediaSpec(name="clip.mp4", width_px=426, height_px=240, seconds=1.0, seed=1)
 SLOW = Line(latency_s=0.15)
-
-
-class Daemon:
-    """A worker that runs beside the test."""
-
-    def __init__(self, settings: WorkerSettings, telegram: TelegramSettings) -> None:
-        self.stop = asyncio.Event()
-        self.task = asyncio.create_task(Worker(settings, telegram).run(self.stop))
-
-    async def end(self) -> None:
-        """The orderly way."""
-        self.stop.set()
-        async with asyncio.timeout(20):
-            await self.task
-
-    async def kill(self) -> None:
-        """The other way: nothing more is said to anybody."""
-        self.task.cancel()
-        await asyncio.wait([self.task])
 
 
 class Plant:
@@ -87,17 +67,9 @@ class Plant:
 
 @pytest.fixture
 async def plant(
-    coordinator: Coordinator, emulator: Emulator, session: Path, telegram: TelegramSettings
+    coordinator: Coordinator, emulator: Emulator, worker_settings: WorkerSettings, telegram: TelegramSettings
 ) -> AsyncIterator[Plant]:
-    settings = WorkerSettings(
-        name="cm-ember",
-        coordinator_url=coordinator.url,
-        token=TOKEN,
-        session=session,
-        allow_private_sources=True,
-        shutdown_grace_s=0.3,
-    )
-    plant = Plant(settings, telegram, coordinator, emulator)
+    plant = Plant(worker_settings, telegram, coordinator, emulator)
     yield plant
     coordinator.paused.set()
     await plant.close()
@@ -171,14 +143,47 @@ async def test_a_coordinator_that_is_away_at_the_start_is_waited_for(
     assert len([record for record in caplog.records if "trying again" in record.getMessage()]) == 1
 
 
-async def test_a_draining_worker_claims_nothing_more(plant: Plant, coordinator: Coordinator, url: str) -> None:
+async def test_a_draining_worker_claims_nothing_until_told_otherwise(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
     coordinator.ttl_s = 0.6
     coordinator.drain = True
     plant.start()
+    stall(emulator)
     lease = coordinator.put(CODE, url)
-    emptied = len(coordinator.claims)
+    await coordinator.until(lambda: any(beat.leases for beat in coordinator.beats))
+    coordinator.verdicts[lease.lease] = Verdict.CANCEL
     await coordinator.settlement(lease)
-    await coordinator.until(lambda: any(beat.leases for beat in coordinator.beats) or emptied == 0, 5)
+    idle = coordinator.put("CM_M000002_240P", f"{emulator.media_url}/none.mp4")
+    await coordinator.until(lambda: sum(not beat.leases for beat in coordinator.beats) >= 2)
+    assert idle.lease not in coordinator.settled
+    coordinator.drain = False
+    await coordinator.settlement(idle)
+
+
+async def test_a_long_wait_before_the_channels_are_open_is_sat_out(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    plant.settings = msgspec.structs.replace(plant.settings, flood_wait_in_place_s=0)
+    emulator.faults.plan(Flood(method="channels.createChannel", seconds=1))
+    plant.start()
+    assert isinstance(await coordinator.settlement(coordinator.put(CODE, url)), SettleDone)
+
+
+async def test_a_telegram_that_goes_away_gives_the_lease_back_and_is_waited_for(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telecine.core.worker.account.CONNECT_RETRIES", 0)
+    monkeypatch.setattr("telecine.core.worker.senders.CONNECT_RETRIES", 0)
+    monkeypatch.setattr("telecine.core.worker.engine.PART_TRIES_MAX", 2)
+    plant.start()
+    await coordinator.until(lambda: coordinator.claims)
+    host, port = emulator.mtproto_address
+    await emulator.mtproto.stop()
+    lease = coordinator.put(CODE, url)
+    assert await coordinator.settlement(lease) == SettleReleased()
+    await emulator.mtproto.start(host, port)
+    assert isinstance(await coordinator.settlement(coordinator.put(CODE, url)), SettleDone)
 
 
 # ---- what only the operator can mend -------------------------------------------------------------
@@ -200,8 +205,6 @@ async def test_a_token_that_does_not_hold_ends_the_worker(plant: Plant) -> None:
 async def test_an_account_that_is_signed_out_ends_the_worker_and_gives_the_lease_back(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
 ) -> None:
-    from telecine.core.emulator.faults import RpcFailure
-
     daemon = plant.start()
     emulator.faults.plan(RpcFailure(method="upload.saveFilePart", code=401, name="AUTH_KEY_UNREGISTERED", count=50))
     lease = coordinator.put(CODE, url)
