@@ -53,8 +53,9 @@ def _workers(answer: Status) -> RenderableType:
 def _doing(worker: WorkerStatus) -> str:
     words = []
     for lease in worker.leases:
-        share = f" {lease.bytes_done / lease.bytes_total:.0%}" if lease.bytes_total else ""
-        words.append(f"{lease.stage.value}{share}")
+        progress = lease.progress
+        share = f" {progress.bytes_done / progress.bytes_total:.0%}" if progress.bytes_total else ""
+        words.append(f"{lease.code} {progress.stage.value}{share}")
     return ", ".join(words) or "waiting"
 
 

@@ -101,6 +101,9 @@ class Lease(Message, frozen=True):
 
     `generation` grows each time that the variant is queued anew after having been done; it goes into the
     deterministic `random_id`, so that a resend of the same upload can be told from a new one.
+
+    The lease began `waited_s` or more after the coordinator got the call, so a worker that asked at T and counts
+    `ttl_s` from T + `waited_s` on its own clock gives up in time, however long the answer took.
     """
 
     lease: str
@@ -111,6 +114,7 @@ class Lease(Message, frozen=True):
     channel: ChannelRef
     sources: tuple[SourceRef, ...]
     runtime_s: int | None = None
+    waited_s: float = 0.0
 
 
 class Stage(enum.StrEnum):
@@ -229,12 +233,19 @@ class Settled(Message, frozen=True):
 # ---- operators -----------------------------------------------------------------------------------
 
 
+class WorkerLease(Message, frozen=True):
+    """A variant that a worker holds, as of its last beat."""
+
+    code: str
+    progress: Progress
+
+
 class WorkerStatus(Message, frozen=True):
     name: str
     account: str
     boot_id: str | None
     seen_ago_s: float | None
-    leases: tuple[Progress, ...]
+    leases: tuple[WorkerLease, ...]
 
 
 class AccountStatus(Message, frozen=True):

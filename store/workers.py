@@ -7,7 +7,7 @@ from collections import defaultdict
 from telecine.core import codes
 from telecine.core.errors import ConflictError, ForbiddenError, NotFoundError
 from telecine.core.leases import AttemptOutcome, Event, LeaseToken
-from telecine.core.protocol import AccountStatus, ChannelRef, Hello, Progress, Stage, WorkerStatus
+from telecine.core.protocol import AccountStatus, ChannelRef, Hello, Progress, Stage, WorkerLease, WorkerStatus
 from telecine.store.transaction import Row, Transaction
 from telecine.store.variants import HeldLease, break_lease
 
@@ -49,9 +49,9 @@ def channel_opened(tx: Transaction, worker: str, channel_id: int, telegram_id: i
 
 
 def worker_statuses(tx: Transaction, epoch: int) -> tuple[WorkerStatus, ...]:
-    leases: defaultdict[int, list[Progress]] = defaultdict(list)
+    leases: defaultdict[int, list[WorkerLease]] = defaultdict(list)
     for row in tx.all("leases_all"):
-        leases[row["worker_id"]].append(_progress(row, epoch))
+        leases[row["worker_id"]].append(WorkerLease(row["code"], _progress(row, epoch)))
     return tuple(
         WorkerStatus(
             name=row["name"],

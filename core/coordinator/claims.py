@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections import Counter
 
+import msgspec
+
 from telecine.core.clock import Clock
 from telecine.core.errors import TelecineError
 from telecine.core.protocol import CLAIM_WAIT_MAX_S, ClaimRequest, Lease, SettleReleased
@@ -54,7 +56,8 @@ class Claims:
             await asyncio.wait(self._returning, timeout=GIVE_BACK_WAIT_S)
 
     async def _poll(self, worker: str, request: ClaimRequest) -> Lease | None:
-        deadline_s = self._clock.monotonic_s() + min(request.wait_s, CLAIM_WAIT_MAX_S)
+        asked_at_s = self._clock.monotonic_s()
+        deadline_s = asked_at_s + min(request.wait_s, CLAIM_WAIT_MAX_S)
         lease = None if self._closing.is_set() else await self._attempt(worker, request)
         while lease is None and not self._closing.is_set():
             left_s = deadline_s - self._clock.monotonic_s()
@@ -62,10 +65,13 @@ class Claims:
                 break
             # The wait begins before the next attempt, so that work that comes in between is not slept through.
             woken = asyncio.create_task(self._wait_for_work(left_s))
+            waited_s = self._clock.monotonic_s() - asked_at_s
             try:
                 lease = await self._attempt(worker, request)
                 if lease is None:
                     await woken
+                else:
+                    lease = msgspec.structs.replace(lease, waited_s=waited_s)
             finally:
                 woken.cancel()
         return lease

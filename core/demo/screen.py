@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from telecine.core.demo.report import Report
-from telecine.core.protocol import Progress, Status
+from telecine.core.protocol import Status, WorkerLease
 
 REFRESH_PER_S = 8
 EVENTS_SHOWN = 8
@@ -97,10 +97,11 @@ def _workers(status: Status) -> RenderableType:
     return table
 
 
-def _lease(progress: Progress) -> tuple[RenderableType, str]:
+def _lease(held: WorkerLease) -> tuple[RenderableType, str]:
+    progress = held.progress
     total = progress.bytes_total or max(progress.bytes_done, 1)
     bar = ProgressBar(total=total, completed=progress.bytes_done, width=BAR_WIDTH)
-    return bar, f"{progress.stage.value} {progress.bytes_done / 1e6:.1f} MB"
+    return bar, f"{progress.bytes_done / 1e6:5.1f} MB  {held.code}, {progress.stage.value}"
 
 
 def _summary(report: Report) -> Table:

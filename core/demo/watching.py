@@ -63,8 +63,9 @@ class Watch:
             return
         self._cast[victim.name].kill()
         self.killed.append(victim.name)
-        done = victim.leases[0].bytes_done / 1e6
-        self._screen.say(f"{victim.name} killed with SIGKILL after {done:.1f} MB of an upload", "red")
+        held = victim.leases[0]
+        done = held.progress.bytes_done / 1e6
+        self._screen.say(f"{victim.name} killed with SIGKILL after {done:.1f} MB of {held.code}", "red")
         await self._clock.sleep(KILLED_FOR_S)
         self._cast.start_worker(victim.name)
         self._screen.say(f"{victim.name} started again")
@@ -75,8 +76,8 @@ def _is_settled(status: Status) -> bool:
 
 
 def _in_mid_upload(worker: WorkerStatus) -> bool:
-    for lease in worker.leases:
-        total = lease.bytes_total or 0
-        if lease.stage is Stage.UPLOADING and total > KILL_ABOVE_BYTES:
-            return KILL_FROM_SHARE < lease.bytes_done / total < KILL_TO_SHARE
+    for progress in (lease.progress for lease in worker.leases):
+        total = progress.bytes_total or 0
+        if progress.stage is Stage.UPLOADING and total > KILL_ABOVE_BYTES:
+            return KILL_FROM_SHARE < progress.bytes_done / total < KILL_TO_SHARE
     return False

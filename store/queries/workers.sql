@@ -65,7 +65,7 @@ FROM workers w JOIN accounts a ON a.id = w.account_id
 ORDER BY w.name;
 
 -- name: leases_all
-SELECT id, fence, worker_id, stage, progress_link_id, bytes_done, bytes_total
+SELECT id, code, fence, worker_id, stage, progress_link_id, bytes_done, bytes_total
 FROM upload_variants INDEXED BY upload_variants_held WHERE state = 'leased'
 ORDER BY worker_id, leased_at_ms, id;
 

@@ -58,8 +58,46 @@ async def test_work_that_comes_between_attempt_and_wait_is_not_slept_through() -
     queue = QueueOfMoments()
     async with asyncio.timeout(5):
         lease = await Claims(queue, SystemClock()).claim("cm-ember", ClaimRequest("b1", "r1", wait_s=20))
-    assert lease == LEASE
+    assert lease is not None
+    assert lease.code == LEASE.code
     assert queue.attempts == 3
+
+
+class QueueOfAges(QueueOfTests):
+    """Has nothing until somebody has waited seven seconds; claiming itself takes two."""
+
+    def __init__(self, clock: JumpingClock) -> None:
+        self.clock = clock
+
+    async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
+        ready = self.clock.seconds >= 7
+        self.clock.seconds += 2
+        return LEASE if ready else None
+
+    async def wait_for_work(self, timeout_s: float) -> None:
+        self.clock.seconds = max(self.clock.seconds, 7)
+
+
+class JumpingClock(SystemClock):
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.seconds
+
+
+async def test_a_lease_tells_how_long_it_was_waited_for_and_never_too_much() -> None:
+    clock = JumpingClock()
+    lease = await Claims(QueueOfAges(clock), clock).claim("cm-ember", ClaimRequest("b1", "r1", wait_s=20))
+    assert lease is not None
+    began_s = clock.seconds - 2
+    assert 7 <= lease.waited_s <= began_s
+
+
+async def test_a_lease_that_was_there_was_not_waited_for() -> None:
+    clock = JumpingClock()
+    clock.seconds = 7
+    assert await Claims(QueueOfAges(clock), clock).claim("cm-ember", ClaimRequest("b1", "r1", wait_s=20)) == LEASE
 
 
 async def test_no_claim_waits_longer_than_the_protocol_allows() -> None:
