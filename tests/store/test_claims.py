@@ -213,7 +213,7 @@ async def test_progress_about_a_foreign_link_keeps_the_lease_alive(scene: Scene)
         progress = Progress(lease.lease, Stage.PROBING, link_id)
         answer = await scene.store.queue.beat("w", BeatRequest("boot-1", (progress,)))
         assert answer.leases[0].verdict is Verdict.GO_ON
-    assert (await scene.store.queue.workers())[0].leases[0].link_id is None
+    assert (await scene.store.queue.workers())[0].leases[0].progress.link_id is None
 
 
 async def test_leases_from_before_a_restore_are_lost(path: Path, clock: HandClock) -> None:
