@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -51,6 +51,13 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
+class Claimed(msgspec.Struct, frozen=True):
+    """A lease, and a moment of our monotonic clock at which it had not begun yet: it holds until `ttl_s` after that."""
+
+    lease: Lease
+    since_s: float
+
+
 class CoordinatorClient:
     """Calls that survive a coordinator that is away: tried again with growing pauses until it answers.
 
@@ -76,10 +83,19 @@ class CoordinatorClient:
         """Report a storage channel."""
         await self._persist("POST", f"/v1/channels/{channel_id}/opened", ChannelOpened(telegram_id))
 
-    async def claim(self, request: ClaimRequest) -> Lease | None:
+    async def claim(self, request: ClaimRequest) -> Claimed | None:
         """Ask for work; None where none came up within `request.wait_s`."""
-        answer = await self._persist("POST", "/v1/leases", request, wait_s=request.wait_s)
-        return _decoded(answer, Lease) if answer else None
+        asked_at_s = 0.0
+
+        def note_asking() -> None:
+            nonlocal asked_at_s
+            asked_at_s = self._clock.monotonic_s()
+
+        answer = await self._persist("POST", "/v1/leases", request, wait_s=request.wait_s, before_try=note_asking)
+        if not answer:
+            return None
+        lease = _decoded(answer, Lease)
+        return Claimed(lease, since_s=asked_at_s + lease.waited_s)
 
     async def beat(self, request: BeatRequest) -> BeatAnswer:
         """Prolong leases. One try; UnavailableError where it fails, for the next beat is due soon."""
@@ -101,9 +117,12 @@ class CoordinatorClient:
         body: msgspec.Struct | None = None,
         *,
         wait_s: float = 0.0,
+        before_try: Callable[[], None] | None = None,
     ) -> bytes:
         pause_s = BACKOFF_S
         while True:
+            if before_try is not None:
+                before_try()
             try:
                 answer = await self._call(method, path, body, timeout_s=wait_s + ANSWER_TIMEOUT_S)
             except UnavailableError as error:

@@ -80,11 +80,10 @@ class Worker:
     async def _serve(self, bench: Bench, watch: _Watch) -> None:
         welcome = await watch.unless_stopped(self._despite_trouble(bench.account, lambda: self._introduced(bench)))
         while welcome is not None and not watch.stopping:
-            asked_at_s = self._clock.monotonic_s()
-            lease = await watch.unless_stopped(bench.coordinator.claim(self._claim(bench)))
-            if lease is None:
+            claimed = await watch.unless_stopped(bench.coordinator.claim(self._claim(bench)))
+            if claimed is None:
                 continue
-            tenure = Tenure(bench, lease, since_s=asked_at_s, hurry=watch.hurry)
+            tenure = Tenure(bench, claimed.lease, since_s=claimed.since_s, hurry=watch.hurry)
             outcome = await tenure.run()
             if isinstance(outcome, SettleFloodWait):
                 await watch.unless_stopped(_refreshed(bench.account))

@@ -59,7 +59,7 @@ class Heartbeat:
     def __init__(
         self, coordinator: CoordinatorClient, clock: Clock, *, boot_id: str, lease: Lease, gauge: Gauge, since_s: float
     ) -> None:
-        """`since_s`: the monotonic time at which the lease was asked for."""
+        """`since_s`: a monotonic time at which the lease had not begun yet."""
         self._coordinator = coordinator
         self._clock = clock
         self._boot_id = boot_id

@@ -39,7 +39,7 @@ class Tenure:
     """Holds a lease. `hurry` is set when the worker may not go on any longer."""
 
     def __init__(self, bench: Bench, lease: Lease, *, since_s: float, hurry: asyncio.Event) -> None:
-        """`since_s`: the monotonic time at which the lease was asked for."""
+        """`since_s`: a monotonic time at which the lease had not begun yet."""
         gauge = Gauge(lease.lease)
         self._bench = bench
         self._lease = lease

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
@@ -75,7 +77,14 @@ class Coordinator:
 
     # ---- for tests ---------------------------------------------------------------------------------
 
-    def put(self, code: str, *urls: str, quality: Quality = Quality.AUTO, runtime_s: int | None = None) -> Lease:
+    def put(
+        self,
+        code: str,
+        *urls: str,
+        quality: Quality = Quality.AUTO,
+        runtime_s: int | None = None,
+        waited_s: float = 0.0,
+    ) -> Lease:
         """Have the next claim answered with a lease of `code`."""
         fence = next(self._fences)
         lease = Lease(
@@ -87,6 +96,7 @@ class Coordinator:
             channel=self.channels[0],
             sources=tuple(SourceRef(fence * 100 + i, url, i) for i, url in enumerate(urls)),
             runtime_s=runtime_s,
+            waited_s=waited_s,
         )
         self.leases.append(lease)
         self._offered.set()
@@ -251,33 +261,52 @@ PASSWORD = "open sesame"
 
 
 @pytest.fixture(scope="session")
-def key_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Making an RSA key takes a second: once is enough."""
-    return tmp_path_factory.mktemp("keys") / "server.pem"
+def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an emulator's state and a session that is signed in to it.
+
+    Keys and sign-in cost as much as a test; each test starts from a copy.
+    """
+    folder = tmp_path_factory.mktemp("signed-in")
+    with ThreadPoolExecutor(1) as thread:  # a loop of its own
+        thread.submit(asyncio.run, _sign_in_once(folder)).result()
+    return folder
 
 
-@pytest.fixture
-async def emulator(tmp_path: Path, key_path: Path) -> AsyncIterator[Emulator]:
-    (tmp_path / "media").mkdir()
-    settings = EmulatorSettings(
-        key_path=key_path,
-        media_dir=tmp_path / "media",
+async def _sign_in_once(folder: Path) -> None:
+    async with Emulator(_emulator_settings(folder)) as emulator:
+        await sign_in_as(emulator, _telegram_settings(emulator, folder), folder / "ember.session")
+
+
+def _emulator_settings(folder: Path) -> EmulatorSettings:
+    (folder / "media").mkdir(exist_ok=True)
+    return EmulatorSettings(
+        data_dir=folder / "world",
+        media_dir=folder / "media",
         accounts=(
             NewAccount(phone=PHONE, name=ACCOUNT, first_name="Ember"),
             NewAccount(phone=SECOND_PHONE, name="lukas", premium=True, password=PASSWORD),
         ),
         bots=(NewBot(token="4242:AAtesttokenAAtesttokenAAtesttokenA1", username=BOT_USERNAME),),
     )
-    async with Emulator(settings) as running:
+
+
+def _telegram_settings(emulator: Emulator, folder: Path) -> TelegramSettings:
+    public_key = folder / "server-public.pem"
+    public_key.write_text(emulator.public_key_pem)
+    host, port = emulator.mtproto_address
+    return TelegramSettings(api_id=1, api_hash="a" * 32, server=f"{host}:{port}", public_key=public_key)
+
+
+@pytest.fixture
+async def emulator(tmp_path: Path, signed_in: Path) -> AsyncIterator[Emulator]:
+    shutil.copytree(signed_in, tmp_path, dirs_exist_ok=True)
+    async with Emulator(_emulator_settings(tmp_path)) as running:
         yield running
 
 
 @pytest.fixture
 def telegram(emulator: Emulator, tmp_path: Path) -> TelegramSettings:
-    public_key = tmp_path / "server-public.pem"
-    public_key.write_text(emulator.public_key_pem)
-    host, port = emulator.mtproto_address
-    return TelegramSettings(api_id=1, api_hash="a" * 32, server=f"{host}:{port}", public_key=public_key)
+    return _telegram_settings(emulator, tmp_path)
 
 
 async def sign_in_as(emulator: Emulator, telegram: TelegramSettings, session: Path, phone: str = PHONE) -> SignedIn:
@@ -293,11 +322,9 @@ async def sign_in_as(emulator: Emulator, telegram: TelegramSettings, session: Pa
 
 
 @pytest.fixture
-async def session(emulator: Emulator, telegram: TelegramSettings, tmp_path: Path) -> Path:
+def session(telegram: TelegramSettings, tmp_path: Path) -> Path:
     """The session file of a signed-in account."""
-    path = tmp_path / "ember.session"
-    await sign_in_as(emulator, telegram, path)
-    return path
+    return tmp_path / "ember.session"
 
 
 async def eventually(condition: Callable[[], object], timeout_s: float = 20.0) -> None:

@@ -48,10 +48,21 @@ async def test_a_lost_reply_to_a_claim_is_asked_for_again_under_the_same_request
     coordinator.put("CM_M000001_720P")
     coordinator.lost_replies.append("/leases")
     second = coordinator.put("CM_M000001_720P")  # what the fake hands out on the repetition
-    lease = await client.claim(CLAIM)
-    assert lease is not None
+    claimed = await client.claim(CLAIM)
+    assert claimed is not None
+    lease = claimed.lease
     assert lease.lease == second.lease
     assert [claim.request_id for claim in coordinator.claims] == ["r1", "r1"]
+
+
+async def test_a_lease_is_counted_from_a_moment_before_it_began(
+    client: CoordinatorClient, coordinator: Coordinator
+) -> None:
+    coordinator.put("CM_M000001_720P", waited_s=1000.0)
+    before_s = SystemClock().monotonic_s()
+    claimed = await client.claim(CLAIM)
+    assert claimed is not None
+    assert 0 <= claimed.since_s - before_s - 1000 <= SystemClock().monotonic_s() - before_s
 
 
 async def test_trouble_of_the_coordinator_is_waited_out(client: CoordinatorClient, coordinator: Coordinator) -> None:
@@ -73,8 +84,9 @@ async def test_a_coordinator_that_is_away_is_told_of_once(
 
 async def test_a_settle_whose_reply_was_lost_is_repeated(client: CoordinatorClient, coordinator: Coordinator) -> None:
     coordinator.put("CM_M000001_720P")
-    lease = await client.claim(CLAIM)
-    assert lease is not None
+    claimed = await client.claim(CLAIM)
+    assert claimed is not None
+    lease = claimed.lease
     coordinator.lost_replies.append("/settle")
     settled = await client.settle(lease.lease, RELEASED)
     assert settled.repeated
@@ -121,8 +133,9 @@ async def test_a_beat_that_fails_is_not_repeated_by_itself(client: CoordinatorCl
 async def heartbeat(client: CoordinatorClient, coordinator: Coordinator) -> Heartbeat:
     coordinator.ttl_s = 0.6
     coordinator.put("CM_M000001_720P")
-    lease = await client.claim(CLAIM)
-    assert lease is not None
+    claimed = await client.claim(CLAIM)
+    assert claimed is not None
+    lease = claimed.lease
     clock = SystemClock()
     gauge = Gauge(lease.lease)
     gauge.turn_to(5)
