@@ -296,7 +296,6 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     thumb_size_bytes: int = 0
     thumb_width_px: int = 0
     thumb_height_px: int = 0
-    no_sound: bool = False
 
     @property
     def kind(self) -> MediaKind:

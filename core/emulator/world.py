@@ -30,6 +30,7 @@ from telecine.core.emulator.presses import Presses
 from telecine.core.emulator.uploads import Uploads
 
 SAVE_DELAY_S = 0.1  # changes within this long of each other are written together
+SAVE_SHARE_MAX = 0.05  # of the time may go into writing: a large world is written less often
 
 
 class WorldStats:
@@ -61,6 +62,7 @@ class World:
         self._folder = folder
         self._save_handle: asyncio.TimerHandle | None = None
         self._dirty = False
+        self._save_cost_s = 0.0
         self.clock = clock or SystemClock()
         self.rng = rng or random.SystemRandom()
         self.limits = limits or TelegramLimits()
@@ -138,7 +140,8 @@ class World:
                 loop = asyncio.get_running_loop()
             except RuntimeError:  # seeded before the loop runs: `close` or the next change writes it
                 return
-            self._save_handle = loop.call_later(SAVE_DELAY_S, self.save)
+            delay_s = max(SAVE_DELAY_S, self._save_cost_s / SAVE_SHARE_MAX)
+            self._save_handle = loop.call_later(delay_s, self.save)
 
     def save(self) -> None:
         """Write the state now, if it lives in a folder and has changed."""
@@ -146,7 +149,9 @@ class World:
             self._save_handle.cancel()
             self._save_handle = None
         if self._dirty and self._folder is not None:
+            started_s = self.clock.monotonic_s()
             persistence.save(self._folder, self._state)
+            self._save_cost_s = self.clock.monotonic_s() - started_s
         self._dirty = False
 
     def close(self) -> None:

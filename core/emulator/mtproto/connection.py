@@ -32,6 +32,7 @@ from telecine.core.emulator.world import World
 logger = logging.getLogger(__name__)
 
 _KEY_UNKNOWN = struct.pack("<i", -404)  # the transport error that makes a client drop its key
+_BREACHES = (FramingError, HandshakeError, SealBrokenError, UnknownConstructorError)
 _BAD_ID_TOO_LOW, _BAD_ID_TOO_HIGH, _BAD_ID_BITS = 16, 17, 18
 _BAD_SALT = 48
 _ID_AGE_S_MAX, _ID_AHEAD_S_MAX = 300, 30
@@ -74,7 +75,7 @@ class Connection:
                 await self._writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             return  # the peer left
-        except (FramingError, HandshakeError, SealBrokenError, UnknownConstructorError) as error:
+        except (*_BREACHES, struct.error) as error:
             logger.info("connection cut off: %s", error)
         finally:
             self.drop()

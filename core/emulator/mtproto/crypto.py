@@ -56,6 +56,9 @@ def ige_encrypt(plain: bytes, key: bytes, iv: bytes) -> bytes:
 
 
 def ige_decrypt(cipher: bytes, key: bytes, iv: bytes) -> bytes:
+    """Raises SealBrokenError for what is not whole blocks."""
+    if not cipher or len(cipher) % 16:
+        raise SealBrokenError("cipher text is not whole blocks")
     return bytes(cryptg.decrypt_ige(cipher, key, iv))
 
 

@@ -56,6 +56,8 @@ class KeyExchange:
         raise HandshakeError(f"unexpected {type(question).__name__}")
 
     def _offer(self, question: Any) -> Any:
+        if len(question.encrypted_data) != DH_BYTES:
+            raise HandshakeError("encrypted_data is not one RSA block")
         inner = self._open_inner(self._server_key.decrypt(question.encrypted_data))
         if inner.server_nonce != self._server_nonce or inner.nonce != question.nonce:
             raise HandshakeError("nonces do not match")
@@ -93,6 +95,8 @@ class KeyExchange:
     def _agree(self, question: Any) -> Any:
         plain = ige_decrypt(question.encrypted_data, self._key, self._iv)
         inner = read_object(plain[20:])
+        if not isinstance(inner, types.ClientDHInnerData) or inner.nonce != question.nonce:
+            raise HandshakeError("client_DH_inner_data does not open")
         g_b = int.from_bytes(inner.g_b, "big")
         if not 1 < g_b < DH_PRIME - 1:
             raise HandshakeError("g_b is out of range")

@@ -96,7 +96,6 @@ class Renderer:
                     w=document.video.width_px,
                     h=document.video.height_px,
                     supports_streaming=document.video.supports_streaming,
-                    nosound=document.no_sound,
                 )
             )
         attributes.append(types.DocumentAttributeFilename(document.file_name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Callable
@@ -42,10 +41,6 @@ class Gate(Protocol):
 
     @property
     def host(self) -> str: ...
-
-    def signed_in(self, session: Session) -> None:
-        """A session's key now belongs to a user, or to nobody any more."""
-        ...
 
 
 class Call:
@@ -169,8 +164,6 @@ class Executor:
         except TelecineError as error:
             logger.warning("%s: %s", name, error)
             return bytes(types.RpcError(400, error.code.upper()))
-        except asyncio.CancelledError:
-            raise
         except Exception:
             logger.exception("%s failed", name)
             return bytes(types.RpcError(500, "INTERNAL_SERVER_ERROR"))

@@ -32,7 +32,7 @@ _WRAPPERS = (
 
 
 class MtprotoServer:
-    """Serves one world to user clients. `start` and `stop`, or `async with` after `start`'s arguments are set."""
+    """Serves one world to user clients, between `start` and `stop`."""
 
     def __init__(self, world: World, faults: Faults, key: ServerKey) -> None:
         self._world = world
@@ -43,7 +43,6 @@ class MtprotoServer:
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self._without_updates: set[int] = set()
         self._server: asyncio.Server | None = None
         self.host = ""
         self.port = 0
@@ -115,7 +114,7 @@ class MtprotoServer:
         wire = session.wire
         call = Call(self._world, self._faults, self, session)
         try:
-            query = await self._unwrapped(session, parse_query(body))
+            query, quiet = await self._unwrapped(session, parse_query(body))
             result = await self._executor.execute(call, query)
         except UnknownConstructorError as error:
             session.answer(message_id, bytes(types.RpcError(400, f"INPUT_METHOD_INVALID_{error}")))
@@ -125,20 +124,21 @@ class MtprotoServer:
             if isinstance(wire, Connection):
                 wire.drop()
             return
-        self.signed_in(session)
+        self._subscribe(session, quiet=quiet)
         session.answer(message_id, result)
 
-    async def _unwrapped(self, session: Session, query: Any) -> Any:
+    async def _unwrapped(self, session: Session, query: Any) -> tuple[Any, bool]:
+        """The request inside its wrappers, and whether its sender wants no pushes on this session."""
+        quiet = isinstance(query, (memoryview, functions.upload.SaveFilePartRequest, functions.upload.GetFileRequest))
         while isinstance(query, (*_WRAPPERS, functions.InvokeAfterMsgRequest, functions.InvokeAfterMsgsRequest)):
             if isinstance(query, functions.InvokeWithoutUpdatesRequest):
-                self._without_updates.add(session.key.id)
-                session.quiet()
+                quiet = True
             elif isinstance(query, functions.InvokeAfterMsgRequest):
                 await self._finished(session, [query.msg_id])
             elif isinstance(query, functions.InvokeAfterMsgsRequest):
                 await self._finished(session, query.msg_ids)
             query = query.query
-        return query
+        return query, quiet
 
     async def _finished(self, session: Session, message_ids: list[int]) -> None:
         tasks = [self._running.get((id(session), message_id)) for message_id in message_ids]
@@ -148,14 +148,14 @@ class MtprotoServer:
 
     # -- pushes
 
-    def signed_in(self, session: Session) -> None:
+    def _subscribe(self, session: Session, *, quiet: bool) -> None:
         """Push changes to a session from its first call on behalf of a user, until it signs out."""
         user_id = session.key.user_id
-        if session.subscribed_user_id == user_id or session.wire is None:
+        if user_id is None:
+            self._sessions.quiet(session.key)
+        if quiet or user_id is None or session.wire is None or session.subscribed_user_id == user_id:
             return
         session.quiet()
-        if user_id is None or session.key.id in self._without_updates:
-            return
         renderer = Renderer.of(self._world, user_id)
 
         def push(notice: Notice) -> None:

@@ -153,8 +153,11 @@ class Sessions:
         session.quiet()
         return True
 
-    def of_key(self, key: AuthKey) -> list[Session]:
-        return [session for (key_id, _), session in self._sessions.items() if key_id == key.id]
+    def quiet(self, key: AuthKey) -> None:
+        """Stop pushes to all sessions of a key, because nobody is signed in with it any more."""
+        for (key_id, _), session in self._sessions.items():
+            if key_id == key.id:
+                session.quiet()
 
     def _trim(self) -> None:
         excess = len(self._sessions) - self._idle_max
