@@ -45,19 +45,33 @@ async def deliver_all(viewer: Viewer, targets: Sequence[Target], media: Path, sc
     """Ask for one target after the other; compare what arrived while the next one is under way."""
     comparing: list[asyncio.Task[Delivery]] = []
     for number, target in enumerate(targets):
-        screen.progress("received", number, len(targets))
-        try:
-            received = await viewer.fetch(target.wish)
-        except UnavailableError as error:
-            comparing.append(asyncio.create_task(_missed(target, error)))
-            continue
-        comparing.append(asyncio.create_task(asyncio.to_thread(_compare, target, received, media)))
-    screen.progress("received", len(targets), len(targets))
+        screen.progress(f"asking for {target.variant.code}", number, len(targets))
+        comparing.append(await _ask(viewer, target, media, screen))
     return [await task for task in comparing]
 
 
-async def _missed(target: Target, error: UnavailableError) -> Delivery:
-    return Delivery(target.variant.code, arrived=False, why=str(error))
+async def _ask(viewer: Viewer, target: Target, media: Path, screen: Screen) -> asyncio.Task[Delivery]:
+    """Receive one target; the comparison goes on by itself."""
+    try:
+        received = await viewer.fetch(target.wish)
+    except UnavailableError as error:
+        missed = Delivery(target.variant.code, arrived=False, why=str(error))
+        return asyncio.create_task(_told(missed, target, screen))
+
+    async def compare() -> Delivery:
+        delivery = await asyncio.to_thread(_compare, target, received, media)
+        return await _told(delivery, target, screen)
+
+    return asyncio.create_task(compare())
+
+
+async def _told(delivery: Delivery, target: Target, screen: Screen) -> Delivery:
+    way = " / ".join(target.wish.labels)
+    if delivery.why is None:
+        screen.say(f"{way}: {delivery.frames} pictures, identical")
+    else:
+        screen.say(f"{way}: {delivery.why}", "red")
+    return delivery
 
 
 def _compare(target: Target, received: Received, media: Path) -> Delivery:

@@ -19,7 +19,7 @@ from telecine.core.demo.files import make_files
 from telecine.core.demo.report import Delivery, Mismatch, Report, Viewing, compose
 from telecine.core.demo.screen import Screen
 from telecine.core.demo.stage import BOT_USERNAME, VIEWER, WORKERS, Stage
-from telecine.core.demo.titles import TITLES
+from telecine.core.demo.titles import TITLES, Title
 from telecine.core.demo.viewer import signed_in
 from telecine.core.demo.watching import Watch
 from telecine.core.emulator.control_client import EmulatorControl
@@ -37,11 +37,12 @@ BOT_API_CHANNEL_OFFSET = 10**12  # the Bot API writes channel 5 as -100000000000
 class Demonstration:
     """One run over a cleared stage."""
 
-    def __init__(self, place: Stage, screen: Screen, clock: Clock) -> None:
+    def __init__(self, place: Stage, screen: Screen, clock: Clock, titles: Sequence[Title] = TITLES) -> None:
         self._stage = place
+        self._titles = titles
         self._screen = screen
         self._clock = clock
-        self._content = content.content(TITLES)
+        self._content = content.content(titles)
         self._seconds: dict[str, float] = {}
         self.cast = Cast(place, clock)
 
@@ -111,7 +112,7 @@ class Demonstration:
     async def _deliver(
         self, control: EmulatorControl, api: Api, variants: Sequence[VariantDetail]
     ) -> tuple[list[Delivery], list[Mismatch]]:
-        ways = delivering.wishes(await catalogue.titles(api), TITLES)
+        ways = delivering.wishes(await catalogue.titles(api), self._titles)
         targets, missing = delivering.targets(variants, ways, self._content.links)
         telegram = (stage.EMULATOR_HOST, self._stage.mtproto_port)
 

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from telecine.core.demo.report import Report
+from telecine.core.leases import VariantState
 from telecine.core.protocol import Status, WorkerLease
 
 REFRESH_PER_S = 8
-EVENTS_SHOWN = 8
+PLAIN_STEP = 5  # variants settled between two lines
 BAR_WIDTH = 28
 
 
@@ -27,6 +28,7 @@ class Screen:
         self._live: Live | None = None
         self._phase = ""
         self._passing: RenderableType = Text("")
+        self._told = 0
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -59,9 +61,13 @@ class Screen:
         self._draw()
 
     def status(self, status: Status) -> None:
-        """Queue and workers at this moment."""
+        """Queue and workers at this moment; without a terminal, the queue as often as it has moved a step."""
         self._passing = Group(_queue(status), _workers(status))
         self._draw()
+        settled = _settled(status)
+        if self._live is None and settled >= self._told + PLAIN_STEP:
+            self._told = settled
+            self.say(_states(status))
 
     def summary(self, report: Report) -> None:
         """The table at the end."""
@@ -75,12 +81,18 @@ class Screen:
 
 
 def _queue(status: Status) -> RenderableType:
-    counts = status.counts
-    done = sum(counts.variants_by_state.get(state, 0) for state in ("done", "dead"))
     row = Table.grid(padding=(0, 1))
-    states = "  ".join(f"{state} {count}" for state, count in counts.variants_by_state.items() if count)
-    row.add_row("  queue", ProgressBar(total=max(counts.variants, 1), completed=done, width=BAR_WIDTH), states)
+    bar = ProgressBar(total=max(status.counts.variants, 1), completed=_settled(status), width=BAR_WIDTH)
+    row.add_row("  queue", bar, _states(status))
     return row
+
+
+def _settled(status: Status) -> int:
+    return sum(status.counts.variants_by_state.get(state, 0) for state in (VariantState.DONE, VariantState.DEAD))
+
+
+def _states(status: Status) -> str:
+    return "  ".join(f"{count} {state}" for state, count in status.counts.variants_by_state.items() if count)
 
 
 def _workers(status: Status) -> RenderableType:
