@@ -10,25 +10,12 @@ import aiohttp
 import msgspec
 
 from telecine.core.config import OperatorSettings
-from telecine.core.errors import (
-    ConfigError,
-    ConflictError,
-    ForbiddenError,
-    InputError,
-    NotFoundError,
-    TelecineError,
-    UnauthorizedError,
-    UnavailableError,
-)
-from telecine.core.protocol import Problem
+from telecine.core.errors import ConfigError, UnavailableError
+from telecine.core.problems import error_of
 
 T = TypeVar("T")
 
 TIMEOUT_S = 60.0
-_ERRORS: dict[int, type[TelecineError]] = {
-    error.http_status: error
-    for error in (InputError, UnauthorizedError, ForbiddenError, NotFoundError, ConflictError, UnavailableError)
-}
 
 
 class Api:
@@ -71,16 +58,8 @@ class Api:
                 hint="is `telecine serve` running, and is operator.coordinator_url right?",
             ) from error
         if reply.status >= 400:
-            raise _refusal(reply.status, body)
+            raise error_of(reply.status, body)
         try:
             return msgspec.json.decode(body, type=kind)
         except msgspec.DecodeError as error:
             raise UnavailableError(f"{self._base} does not answer like a coordinator: {error}") from error
-
-
-def _refusal(status: int, body: bytes) -> TelecineError:
-    try:
-        problem = msgspec.json.decode(body, type=Problem)
-    except msgspec.DecodeError:
-        return UnavailableError(f"the coordinator answers with status {status}")
-    return _ERRORS.get(status, TelecineError)(problem.detail, hint=problem.hint, field=problem.field)

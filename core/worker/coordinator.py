@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import TypeVar
 
 import aiohttp
@@ -16,21 +15,21 @@ from telecine.core.clock import Clock
 from telecine.core.errors import (
     ConfigError,
     ConflictError,
+    ForbiddenError,
     InputError,
-    LeaseLostError,
     NotFoundError,
     TelecineError,
+    UnauthorizedError,
     UnavailableError,
 )
+from telecine.core.problems import error_of
 from telecine.core.protocol import (
-    PROBLEM_TYPE,
     BeatAnswer,
     BeatRequest,
     ChannelOpened,
     ClaimRequest,
     Hello,
     Lease,
-    Problem,
     Settled,
     SettleRequest,
     Welcome,
@@ -41,10 +40,6 @@ BEAT_TIMEOUT_S = 5.0
 BACKOFF_S = 0.25
 BACKOFF_S_MAX = 10.0
 RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-_ERRORS: Mapping[str, type[TelecineError]] = MappingProxyType(
-    {kind.code: kind for kind in (InputError, NotFoundError, ConflictError, LeaseLostError)}
-)
 
 T = TypeVar("T")
 
@@ -148,7 +143,7 @@ class CoordinatorClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"the coordinator does not answer: {error or type(error).__name__}") from error
         if response.status >= 300:
-            raise _problem(response.status, answer)
+            raise _refusal(response.status, answer)
         return answer
 
     def _note_away(self, error: UnavailableError) -> None:
@@ -172,15 +167,13 @@ def _decoded(answer: bytes, kind: type[T]) -> T:
         ) from error
 
 
-def _problem(status: int, body: bytes) -> TelecineError:
-    """The error that an answer stands for."""
-    try:
-        problem = msgspec.json.decode(body, type=Problem)
-    except msgspec.MsgspecError:
-        problem = Problem(type="about:blank", title=str(status), status=status, detail=f"HTTP status {status}")
+def _refusal(status: int, body: bytes) -> TelecineError:
+    """What an answer with an error means to a worker: try again, ask the operator, or mind the lease."""
+    error = error_of(status, body)
     if status in RETRYABLE:
-        return UnavailableError(f"the coordinator has trouble of its own: {problem.detail}")
-    if status in (401, 403):
-        return ConfigError(f"the coordinator refuses worker.token: {problem.detail}", hint=problem.hint)
-    kind = _ERRORS.get(problem.type.removeprefix(PROBLEM_TYPE), ConfigError)
-    return kind(f"the coordinator says: {problem.detail}", hint=problem.hint, field=problem.field)
+        return UnavailableError(f"the coordinator has trouble of its own: {error}")
+    if isinstance(error, UnauthorizedError | ForbiddenError):
+        return ConfigError(f"the coordinator refuses worker.token: {error}", hint=error.hint)
+    if isinstance(error, InputError | NotFoundError | ConflictError):
+        return error
+    return ConfigError(f"the coordinator says: {error}", hint=error.hint, field=error.field)

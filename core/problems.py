@@ -1,0 +1,58 @@
+"""Problem documents read back into errors: what the coordinator raised is raised again where it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from telecine.core.errors import (
+    CmAuthError,
+    CmError,
+    ConfigError,
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    LeaseLostError,
+    NotFoundError,
+    StoreError,
+    TelecineError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from telecine.core.protocol import PROBLEM_TYPE, Problem
+
+_KINDS: Mapping[str, type[TelecineError]] = MappingProxyType(
+    {
+        kind.code: kind
+        for kind in (
+            CmAuthError,
+            CmError,
+            ConfigError,
+            ConflictError,
+            ForbiddenError,
+            InputError,
+            LeaseLostError,
+            NotFoundError,
+            StoreError,
+            UnauthorizedError,
+            UnavailableError,
+        )
+    }
+)
+
+
+def error_of(status: int, body: bytes) -> TelecineError:
+    """The error that an answer with a status of 400 or more stands for.
+
+    A body that is no problem document is somebody else's, such as a proxy's: UnavailableError for 5xx, else the plain
+    TelecineError.
+    """
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except msgspec.MsgspecError:
+        kind = UnavailableError if status >= 500 else TelecineError
+        return kind(f"HTTP status {status}")
+    kind = _KINDS.get(problem.type.removeprefix(PROBLEM_TYPE), TelecineError)
+    return kind(problem.detail, hint=problem.hint, field=problem.field)
