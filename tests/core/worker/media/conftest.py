@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -15,8 +16,12 @@ from telecine.core.emulator.media import generate
 from telecine.core.emulator.media_specs import SAMPLES, MediaSpec
 from telecine.core.emulator.source_faults import SourceFault, SourceFaultKind
 from telecine.core.emulator.sources import SourceHost, serve_sources
+from telecine.core.plans import PART_BYTES
 from telecine.core.worker.addresses import source_session
-from telecine.core.worker.source import Source, SourceLimits, open_source
+from telecine.core.worker.media import MediaChild, MediaLimits
+from telecine.core.worker.source import Source, SourceError, SourceLimits, open_source
+
+Clip = Callable[[MediaSpec | str], Path]
 
 QUICK = SourceLimits(
     connect_timeout_s=1.0, stall_bytes_per_s=1_000_000, stall_window_s=0.2, resumes_max=3, resume_wait_s=0.0
@@ -53,7 +58,7 @@ async def sources(tmp_path: Path) -> AsyncIterator[Sources]:
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[MediaSpec | str], Path]:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     """Makes a clip, by its spec or by the name of a sample, once a session."""
     folder = tmp_path_factory.mktemp("clips")
 
@@ -61,3 +66,31 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[MediaSpec | str]
         return generate(SAMPLES[spec] if isinstance(spec, str) else spec, folder)
 
     return make
+
+
+@asynccontextmanager
+async def child(
+    sources: Sources, file: Path, limits: MediaLimits | None = None
+) -> AsyncIterator[tuple[MediaChild, Source]]:
+    """A media child at work on a file."""
+    link = sources.folder / file.name
+    if not link.exists():
+        link.hardlink_to(file)
+    async with sources.open(file.name) as source, MediaChild.start(source, limits) as media:
+        yield media, source
+
+
+async def remuxed(media: MediaChild, target: Path) -> list[int]:
+    """Writes what the child makes, and returns its parts in the order in which they came."""
+    blocks = {block.index: block.data async for block in media.remux()}
+    assert sorted(blocks) == list(range(len(blocks)))
+    assert all(len(blocks[index]) == PART_BYTES for index in range(len(blocks) - 1))
+    await asyncio.to_thread(target.write_bytes, b"".join(blocks[index] for index in sorted(blocks)))
+    return list(blocks)
+
+
+async def probe_failure(sources: Sources, file: Path, limits: MediaLimits | None = None) -> SourceError:
+    with pytest.raises(SourceError) as raised:
+        async with child(sources, file, limits) as (media, _):
+            await media.probe()
+    return raised.value

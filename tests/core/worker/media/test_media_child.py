@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from telecine.core.emulator.media_pictures import pictures
+from telecine.core.leases import Reason
+from telecine.core.worker.media import MediaLimits
+from telecine.core.worker.source import SourceError
+
+from .conftest import Clip, Sources, child, probe_failure, remuxed
+
+
+async def test_one_child_probes_pictures_and_remuxes(clip: Clip, sources: Sources, tmp_path: Path) -> None:
+    async with child(sources, clip("mkv")) as (media, _):
+        probe = await media.probe()
+        assert await media.probe() == probe
+        assert await media.thumbnail()
+        await remuxed(media, tmp_path / "out.mp4")
+        assert await media.probe() == probe
+    assert pictures(tmp_path / "out.mp4") == pictures(clip("mkv"))
+
+
+def acting(code: str) -> MediaLimits:
+    """A child that does something else."""
+    return MediaLimits(silence_s=0.5, command=(sys.executable, "-I", "-c", code))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import time; time.sleep(60)", Reason.NOT_MEDIA),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", Reason.NOT_MEDIA),
+        ("raise SystemExit(3)", Reason.INTERNAL),
+        ("import os, time; os.write(1, b'\\xff' * 8); time.sleep(60)", Reason.NOT_MEDIA),
+        ("import os, time; os.write(1, b'\\x02\\x00\\x00\\x00zz'); time.sleep(60)", Reason.NOT_MEDIA),
+    ],
+    ids=["hangs", "crashes", "exits", "says too much", "says nonsense"],
+)
+async def test_child_that_misbehaves_fails_the_source_and_is_gone(
+    code: str, reason: Reason, clip: Clip, sources: Sources
+) -> None:
+    async with child(sources, clip("mkv"), acting(code)) as (media, _):
+        process = media._process
+        with pytest.raises(SourceError) as raised:
+            await media.probe()
+    assert raised.value.reason is reason
+    assert process.returncode is not None
+
+
+async def test_child_that_takes_too_much_memory_fails_the_source(clip: Clip, sources: Sources) -> None:
+    limits = MediaLimits(memory_bytes_max=64 * 1024 * 1024)
+    assert (await probe_failure(sources, clip("big"), limits)).reason in (Reason.NOT_MEDIA, Reason.INTERNAL)
+
+
+async def test_cancelled_remux_leaves_no_process(clip: Clip, sources: Sources) -> None:
+    started = asyncio.Event()
+    processes = []
+
+    async def run() -> None:
+        async with child(sources, clip("big")) as (media, _):
+            processes.append(media._process)
+            async for _ in media.remux():
+                started.set()
+                await asyncio.Event().wait()
+
+    task = asyncio.create_task(run())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert processes[0].returncode is not None
+
+
+async def test_child_can_open_neither_file_nor_socket(clip: Clip, sources: Sources) -> None:
+    code = (
+        "from telecine.core.worker import media_child, media_probe\n"
+        "import os, socket\n"
+        "def attempt(act):\n"
+        "    try: act()\n"
+        "    except OSError: return\n"
+        "    os._exit(9)\n"
+        "def probe(file):\n"
+        "    attempt(lambda: open('/etc/hostname'))\n"
+        "    attempt(lambda: open('/tmp/x', 'w'))\n"
+        "    attempt(socket.socket)\n"
+        "    assert set(os.environ) <= {'LC_ALL', 'LC_CTYPE'}\n"
+        "    return original(file)\n"
+        "original, media_probe.probe = media_probe.probe, probe\n"
+        "media_child.main()\n"
+    )
+    limits = MediaLimits(command=(sys.executable, "-I", "-c", code))
+    async with child(sources, clip("mkv"), limits) as (media, _):
+        assert (await media.probe()).video is not None
+
+
+async def test_child_stays_small_whatever_the_size_of_the_film(clip: Clip, sources: Sources) -> None:
+    async with child(sources, clip("big")) as (media, _):
+        async for _ in media.remux():
+            pass
+        peak_bytes = await asyncio.to_thread(memory_peak_bytes, media._process.pid)
+    assert peak_bytes < 120_000_000
+
+
+def memory_peak_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        pytest.skip("needs /proc")
+    return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
