@@ -15,7 +15,17 @@ from telethon.tl import functions
 from telecine.core.errors import FloodWaitError, TelecineError, TelegramError, UnavailableError
 
 RANDOM_ID_DUPLICATE = "RANDOM_ID_DUPLICATE"
-SIGNED_OUT = frozenset({"AUTH_KEY_UNREGISTERED", "AUTH_KEY_INVALID", "SESSION_REVOKED", "SESSION_EXPIRED"})
+SIGNED_OUT = frozenset(
+    {
+        "AUTH_KEY_UNREGISTERED",
+        "AUTH_KEY_INVALID",
+        "AUTH_KEY_DUPLICATED",  # used from two addresses at once: Telegram has destroyed the session
+        "SESSION_REVOKED",
+        "SESSION_EXPIRED",
+        "USER_DEACTIVATED",
+        "USER_DEACTIVATED_BAN",
+    }
+)
 
 _NAMES: dict[type, str] = {kind: name for name, kind in rpc_errors_dict.items()}
 _WAITS = (

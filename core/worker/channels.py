@@ -17,7 +17,7 @@ from telecine.core.worker.calls import REFUSALS, ask, translated
 
 ABOUT = "Storage. Posts are made and read by machines."
 LOOKUP_MESSAGES_MAX = 100  # newest messages looked through for a code
-LOOKUP_TRIES = 3
+LOOKUP_TRIES = 6
 LOOKUP_PAUSE_S = 0.5  # a request whose connection died may still be running
 
 logger = logging.getLogger(__name__)

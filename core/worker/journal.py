@@ -18,6 +18,8 @@ from telecine.core.errors import ConfigError
 from telecine.core.protocol import ObjectReport, SourceReport
 from telecine.core.worker.sessions import make_secret
 
+IDLE_BYTES_MAX = 1024 * 1024  # a file larger than this is emptied as soon as nothing in it is open
+
 
 class Sending(msgspec.Struct, frozen=True, tag="sending"):
     """A message is about to be sent. `object` is what will be reported of it, with message id 0.
@@ -97,6 +99,8 @@ class Journal:
         """Write one record down; it is on the disk when this returns."""
         _write(self._descriptor, (record,))
         self._apply(record)
+        if not self._open and os.fstat(self._descriptor).st_size > IDLE_BYTES_MAX:
+            os.ftruncate(self._descriptor, 0)
 
     def _apply(self, record: Record) -> None:
         match record:

@@ -56,18 +56,20 @@ class Recovery:
         return resolution
 
     async def withdraw(self, lease: str) -> None:
-        """Take the messages of a lease out of the channel, before another source is tried."""
-        await self._delete(await self._located(lease), keep=frozenset())
+        """Take the messages of a lease out of the channel after a refusal, before another source is tried."""
+        await self._delete(await self._located(lease, refused=True), keep=frozenset())
         self._journal.append(Closed(lease))
 
-    async def _located(self, lease: str) -> list[Posting]:
-        return [await self._locate(posting) for posting in self._journal.postings(lease)]
+    async def _located(self, lease: str, *, refused: bool = False) -> list[Posting]:
+        return [await self._locate(posting, refused=refused) for posting in self._journal.postings(lease)]
 
-    async def _locate(self, posting: Posting) -> Posting:
+    async def _locate(self, posting: Posting, *, refused: bool) -> Posting:
+        """`refused`: Telegram has answered the sending, so that nothing is under way any more."""
         sending, channel_id = posting.sending, posting.sending.object.channel_id
         if posting.message_id is not None:
             return posting
-        found = await self._channels.find_settled(channel_id, sending.code, after=sending.after_message_id)
+        find = self._channels.find if refused else self._channels.find_settled
+        found = await find(channel_id, sending.code, after=sending.after_message_id)
         return Posting(sending, None if found is None else found.message_id)
 
     async def _accepted(self, lease: str, postings: list[Posting]) -> bool:

@@ -17,7 +17,7 @@ from telethon.network.mtprotostate import MTProtoState
 from telethon.tl import functions
 from telethon.tl.alltlobjects import LAYER
 
-from telecine.core.errors import UnavailableError
+from telecine.core.errors import TelegramError, UnavailableError
 from telecine.core.worker.calls import answer
 
 REQUEST_TIMEOUT_S = 300.0  # an upload part that is not answered for so long sits on a dead connection
@@ -25,6 +25,8 @@ CONNECT_TIMEOUT_S = 15.0
 CONNECT_RETRIES = 3
 LINES_AT_START = 2  # more are opened as parts get through, for Telegram closes connections that come all at once
 PARTS_PER_STEP = 8  # parts that must get through before one more line is opened
+
+NOT_GREETED = frozenset({"CONNECTION_NOT_INITED", "CONNECTION_LAYER_INVALID"})  # mended by connecting anew
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +101,11 @@ class _Line:
         except TimeoutError:
             await self.close()
             raise UnavailableError("Telegram left an upload part unanswered") from None
+        except TelegramError as error:
+            if error.name not in NOT_GREETED:
+                raise
+            await self.close()
+            raise UnavailableError("Telegram has forgotten a connection") from error
         finally:
             self.busy -= 1
 

@@ -48,6 +48,7 @@ from telecine.core.worker.login import SignedIn, sign_in
 
 TOKEN = "worker-token"
 BOT_USERNAME = "telecine_bot"
+BOT_TOKEN = "4242:AAtesttokenAAtesttokenAAtesttokenA1"
 
 
 class Coordinator:
@@ -286,7 +287,7 @@ def _emulator_settings(folder: Path) -> EmulatorSettings:
             NewAccount(phone=PHONE, name=ACCOUNT, first_name="Ember"),
             NewAccount(phone=SECOND_PHONE, name="lukas", premium=True, password=PASSWORD),
         ),
-        bots=(NewBot(token="4242:AAtesttokenAAtesttokenAAtesttokenA1", username=BOT_USERNAME),),
+        bots=(NewBot(token=BOT_TOKEN, username=BOT_USERNAME),),
     )
 
 

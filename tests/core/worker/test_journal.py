@@ -53,6 +53,18 @@ def test_a_closed_lease_is_gone_and_its_lines_with_it(tmp_path: Path) -> None:
     assert (tmp_path / "w.journal").read_bytes() == b""
 
 
+def test_a_long_life_does_not_make_a_long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telecine.core.worker.journal.IDLE_BYTES_MAX", 2000)
+    with Journal(tmp_path / "w.journal") as journal:
+        for number in range(100):
+            journal.append(sending(f"1.{number}.1"))
+            journal.append(Closed(f"1.{number}.1"))
+            assert journal.path.stat().st_size < 3000
+        journal.append(sending())
+    with Journal(tmp_path / "w.journal") as journal:
+        assert journal.open_leases() == ("1.7.3",)
+
+
 def test_a_second_try_replaces_the_random_id_of_the_first(tmp_path: Path) -> None:
     with Journal(tmp_path / "w.journal") as journal:
         journal.append(sending(random_id=1))
