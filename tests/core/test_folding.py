@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telecine.core.folding import fold, words
@@ -38,17 +38,20 @@ def test_names_fold_as_people_type_them(text: str, folded: str) -> None:
     assert fold(text) == folded
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_folded_text_is_words_parted_by_single_spaces(text: str) -> None:
     assert " ".join(words(text)) == fold(text)
     assert all(words(text))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(max_codepoint=0x24F)))
 def test_folding_does_not_see_case(text: str) -> None:
     assert fold(text.upper()) == fold(text.upper().lower())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests.store.conftest import HandClock, Scene, film, link
@@ -263,5 +263,7 @@ class LeaseMachine(RuleBasedStateMachine):
         ]
 
 
-LeaseMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+LeaseMachine.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TestLeaseMachine = LeaseMachine.TestCase

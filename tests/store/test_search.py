@@ -108,6 +108,7 @@ async def test_no_text_breaks_the_search(shelves: Scene, text: str) -> None:
     await shelves.store.catalogue.search(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_a_word_is_never_taken_for_syntax(text: str) -> None:
     assert all(term.count('"') == 2 for term in match_expression(folding.words(text)).split())
