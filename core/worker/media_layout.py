@@ -34,7 +34,9 @@ class Layout(msgspec.Struct, frozen=True):
         """Whether playing can begin before the end is there. None where the question makes no sense."""
         if not self.is_mp4:
             return None
-        return self.moov_at is not None and not self.is_fragmented and self.moov_at < (self.mdat_at or self.moov_at + 1)
+        if self.moov_at is None or self.is_fragmented:
+            return False
+        return self.mdat_at is None or self.moov_at < self.mdat_at
 
     def falls_short(self, size_bytes: int | None) -> bool:
         """Whether a file of `size_bytes` lacks its end."""

@@ -33,10 +33,11 @@ def test_index_in_front_is_seen_with_its_length() -> None:
     assert not layout.falls_short(layout.declared_bytes)
 
 
-def test_index_at_the_end_is_seen() -> None:
-    layout = surveyed(FTYP + MDAT + MOOV)
+@pytest.mark.parametrize("start", [b"", FTYP])
+def test_index_at_the_end_is_seen(start: bytes) -> None:
+    layout = surveyed(start + MDAT + MOOV)
     assert layout.moov_first is False
-    assert layout.declared_bytes == len(FTYP + MDAT + MOOV)
+    assert layout.declared_bytes == len(start + MDAT + MOOV)
 
 
 @pytest.mark.parametrize("order", [FTYP + MDAT + MOOV, FTYP + MOOV + MDAT])
