@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from telethon import errors
 from telethon.tl import functions, types
-from tests.core.emulator.conftest import BOT_TOKEN, Connect, new_channel, send, upload_parts, video_of
+from tests.core.emulator.conftest import BOT_TOKEN, Connect, call, new_channel, send, upload_parts, video_of
 
 from telecine.core.emulator.entities import MediaKind, UpdateKind
 from telecine.core.emulator.world import World
@@ -129,7 +129,7 @@ async def test_album_shares_one_group_and_is_all_or_nothing(connect: Connect, wo
     assert first.grouped_id == second.grouped_id is not None
     singles[0].random_id = 3
     with pytest.raises(errors.RandomIdDuplicateError):
-        await client(functions.messages.SendMultiMediaRequest(channel, singles))
+        await call(client, functions.messages.SendMultiMediaRequest(channel, singles))
     assert len(world.messages.in_channel(world.channels.all()[0])) == 2
 
 

@@ -181,12 +181,13 @@ async def test_second_session_of_an_account_sees_what_the_first_sent(connect: Co
 
 
 async def test_client_that_wants_no_updates_gets_none(connect: Connect, world: World, bot: Bot) -> None:
-    quiet = await connect("viewer", receive_updates=False)
+    quiet, listening = await connect("viewer", receive_updates=False), await connect("viewer")
+    unheard, heard = Inbox(quiet), Inbox(listening)
     await quiet.send_message("film_bot", "/start")
-    before = world.stats.requests.total()
-    world.messages.send(bot.id, world.directory.user_named("viewer").id, Content("unheard"))
-    await quiet.get_me()
-    assert world.stats.requests.total() == before + 1
+    world.messages.send(bot.id, world.directory.user_named("viewer").id, Content("news"))
+    assert (await heard.next()).message == "news"
+    await quiet.get_me()  # a push would have come before this answer
+    assert unheard.new.empty()
 
 
 async def test_two_accounts_are_isolated(connect: Connect) -> None:

@@ -131,8 +131,8 @@ async def test_latency_delays_requests_side_by_side(connect: Connect, faults: Fa
     client = await connect()
     faults.set_line("cm-ember", Line(latency_s=0.1))
     started_s = world.clock.monotonic_s()
-    await asyncio.gather(*(client.get_me() for _ in range(10)))
-    assert 0.1 <= world.clock.monotonic_s() - started_s < 0.9
+    await asyncio.gather(*(client.get_me() for _ in range(40)))
+    assert 0.1 <= world.clock.monotonic_s() - started_s < 3
     assert world.stats.in_flight_max >= 5
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import random
+from collections import defaultdict
+from typing import Any
 
 import msgspec
 import pytest
 from telethon import errors
+from telethon.network import ConnectionTcpFull, MTProtoSender
 from telethon.tl import functions, types
 from tests.core.emulator.conftest import (
     Connect,
@@ -60,6 +65,24 @@ async def test_parts_may_come_all_at_once_in_any_order(connect: Connect, part_by
     file = await upload_parts(client, content, file_id=7, part_bytes=part_bytes)
     message = await send(client, await new_channel(client), video_of(file), random_id=11)
     assert await client.download_media(message, bytes) == content
+
+
+async def test_parts_may_come_over_several_connections_of_one_key(
+    connect: Connect, server: MtprotoServer, world: World
+) -> None:
+    client = await connect()
+    content = some_bytes(PART_BYTES * 8 + 5)
+    parts = [content[i : i + PART_BYTES] for i in range(0, len(content), PART_BYTES)]
+    senders = [await _further_sender(client, server) for _ in range(4)]
+    await asyncio.gather(*(senders[i % 4].send(SaveBigPart(7, i, len(parts), part)) for i, part in enumerate(parts)))
+    for sender in senders:
+        await sender.disconnect()
+    file = types.InputFileBig(7, len(parts), "x.mp4")
+    message = await send(client, await new_channel(client), video_of(file), random_id=1)
+    assert await client.download_media(message, bytes) == content
+    assert world.stats.events["connections"] == 5
+    assert world.stats.part_bytes == len(content)
+    assert world.stats.part_duplicates == 0
 
 
 async def test_stored_video_keeps_what_its_sender_declared(connect: Connect) -> None:
@@ -235,6 +258,16 @@ async def test_bandwidth_of_an_account_holds_its_parts_together(connect: Connect
     started_s = world.clock.monotonic_s()
     await upload_parts(client, bytes(200_000), file_id=7, part_bytes=64 * KIB)
     assert 0.19 <= world.clock.monotonic_s() - started_s < 2
+
+
+async def _further_sender(client: Any, server: MtprotoServer) -> Any:
+    """Another connection with the same key, as a client opens it to upload faster."""
+    sender = MTProtoSender(client.session.auth_key, loggers=defaultdict(lambda: logging.getLogger("sender")))
+    connection = ConnectionTcpFull(
+        server.host, server.port, 2, loggers=defaultdict(lambda: logging.getLogger("sender"))
+    )
+    await sender.connect(connection)
+    return sender
 
 
 async def _parts_accepted(server: MtprotoServer, world: World, phone: str) -> int:
