@@ -108,6 +108,8 @@ class Worker:
         welcome = await bench.coordinator.hello(
             Hello(bench.boot_id, VERSION, bench.account.user_id, bench.account.premium)
         )
+        if welcome.bot_username is None:
+            logger.warning("the coordinator names no bot: the channels stay without one until the next start")
         opened = await bench.channels.open(welcome.channels, welcome.bot_username)
         for ref in welcome.channels:
             if ref.telegram_id != opened[ref.id]:
@@ -133,6 +135,10 @@ class Worker:
                 await account.reconnect()
                 return await work()
             except (FloodWaitError, UnavailableError) as error:
+                trouble = error
+            except TelegramError as error:
+                if error.name not in SIGNED_OUT:
+                    raise
                 trouble = error
         raise AssertionError  # the pauses never end
 

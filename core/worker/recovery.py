@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from telecine.core.errors import ConflictError, InputError, NotFoundError
+from telecine.core.errors import ConflictError, FloodWaitError, InputError, NotFoundError, TelegramError
 from telecine.core.protocol import ObjectReport, SettleDone, SettleRequest
+from telecine.core.worker.calls import SIGNED_OUT
 from telecine.core.worker.channels import Channels
 from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.journal import Closed, Journal, Posting
@@ -36,10 +37,22 @@ class Recovery:
         self._coordinator = coordinator
 
     async def resolve_all(self) -> None:
-        """Close everything that an earlier run left open, oldest first."""
+        """Close everything that is open, oldest first.
+
+        Raises FloodWaitError and UnavailableError, and TelegramError for an account that is signed out. What
+        Telegram refuses otherwise stays open, and is in nobody's way.
+        """
         for lease in self._journal.open_leases():
-            resolution = await self.resolve(lease)
-            logger.info("lease %s of an earlier run: %s", lease, resolution.value)
+            try:
+                resolution = await self.resolve(lease)
+            except FloodWaitError:
+                raise
+            except TelegramError as error:
+                if error.name in SIGNED_OUT:
+                    raise
+                logger.exception("lease %s of an earlier run cannot be closed", lease)
+            else:
+                logger.info("lease %s of an earlier run: %s", lease, resolution.value)
 
     async def resolve(self, lease: str) -> Resolution:
         """Settle a lease with the messages that are in the channel, or take them out of it.

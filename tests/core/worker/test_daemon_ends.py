@@ -280,6 +280,33 @@ async def test_a_message_whose_lease_was_lost_meanwhile_is_taken_out_of_the_chan
     assert lease.lease not in coordinator.settled
 
 
+async def test_a_message_that_telegram_does_not_let_go_of_keeps_no_worker_from_its_work(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon = await plant.start_slow()
+    lease = coordinator.put(CODE, url)
+    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    coordinator.paused.clear()
+    await eventually(lambda: stored_files(emulator))
+    await plant.kill(daemon)
+    coordinator.lose(lease)
+    coordinator.paused.set()
+    emulator.faults.plan(RpcFailure(method="channels.deleteMessages", code=403, name="MESSAGE_DELETE_FORBIDDEN"))
+    plant.start()
+    other = coordinator.put("CM_M000002_240P", url)
+    assert isinstance(await coordinator.settlement(other), SettleDone)
+    assert "MESSAGE_DELETE_FORBIDDEN" in caplog.text
+
+
+async def test_an_account_signed_out_between_two_runs_is_told_how_to_get_back(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator
+) -> None:
+    emulator.faults.plan(RpcFailure(method="messages.getDialogs", code=401, name="SESSION_REVOKED", count=20))
+    with pytest.raises(ConfigError, match=r"ember\.session") as caught:
+        await plant.start().task
+    assert "telecine login" in (caught.value.hint or "")
+
+
 async def test_a_settle_that_was_heard_but_not_answered_keeps_its_message(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
 ) -> None:

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telecine.core.errors import ConfigError
@@ -107,6 +107,7 @@ records = st.one_of(
 )
 
 
+@settings(max_examples=30, deadline=None)
 @given(history=st.lists(records, max_size=20), cut=st.integers(0, 20))
 def test_reopening_anywhere_changes_nothing_that_is_open(
     tmp_path_factory: pytest.TempPathFactory, history: list[Record], cut: int
