@@ -366,12 +366,12 @@ async def test_sigkill_at_any_request_leaves_one_message_in_the_end(
 _WORKER = """
 import asyncio, sys
 from pathlib import Path
-import msgspec
+import msgspec, uvloop
 from telecine.core.config import TelegramSettings, WorkerSettings
 from telecine.core.worker.daemon import Worker
 path = lambda kind, value: Path(value)
 worker = msgspec.json.decode(sys.argv[1], type=WorkerSettings, dec_hook=path)
 telegram = msgspec.json.decode(sys.argv[2], type=TelegramSettings, dec_hook=path)
 async def main(): await Worker(worker, telegram).run(asyncio.Event())
-asyncio.run(main())
+uvloop.run(main())
 """
