@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from telecine.cmd.running import log_as_daemon, run, stop_requested
-from telecine.core.emulator.control_messages import NewAccount, NewBot
+from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.server import Emulator, EmulatorSettings
 from telecine.core.errors import InputError
 

@@ -8,7 +8,7 @@ import click
 
 from telecine.cmd import settings
 from telecine.cmd.running import run
-from telecine.core.worker.login import SignedIn, sign_in
+from telecine.core.worker.telegram.login import SignedIn, sign_in
 
 
 @click.command()

@@ -11,7 +11,7 @@ import msgspec
 from telecine.core import codes
 from telecine.core.catalogue import VariantDetail
 from telecine.core.demo.titles import Link
-from telecine.core.emulator.media_pictures import pictures
+from telecine.core.emulator.media.pictures import pictures
 from telecine.core.leases import LinkFate, VariantState
 
 

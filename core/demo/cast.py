@@ -11,7 +11,7 @@ from telecine.core.config import OperatorSettings
 from telecine.core.demo import stage
 from telecine.core.demo.processes import Process, run_once, write_pids
 from telecine.core.demo.stage import BOT_USERNAME, VIEWER, WORKERS, Actor, Stage
-from telecine.core.emulator.control_client import EmulatorControl
+from telecine.core.emulator.control.client import EmulatorControl
 from telecine.core.errors import TelecineError, UnavailableError
 
 START_TIMEOUT_S = 30.0

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from telecine.core.demo.titles import Link, Packing, Title, Trouble
-from telecine.core.emulator.cm_content import CmContent, CmEpisode, CmKind, CmLink, CmTitle
-from telecine.core.emulator.source_faults import SourceFault, SourceFaultKind
+from telecine.core.emulator.cm.content import CmContent, CmEpisode, CmKind, CmLink, CmTitle
+from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
 
 TRICKLE_BYTES_PER_S = 2_000
 SLOW_BYTES_PER_S = 400_000

@@ -22,7 +22,7 @@ from telecine.core.demo.stage import BOT_USERNAME, VIEWER, WORKERS, Stage
 from telecine.core.demo.titles import TITLES, Title
 from telecine.core.demo.viewer import signed_in
 from telecine.core.demo.watching import Watch
-from telecine.core.emulator.control_client import EmulatorControl
+from telecine.core.emulator.control.client import EmulatorControl
 from telecine.core.emulator.faults import Flood, Line, LostReply
 from telecine.core.protocol import Status
 

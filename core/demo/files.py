@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from telecine.core.demo.titles import Clip, Codec, Link, Packing, Trouble
-from telecine.core.emulator.media import generate, remux_copy, truncate_copy
-from telecine.core.emulator.media_specs import AudioCodec, Container, MediaSpec, VideoCodec
+from telecine.core.emulator.media.files import generate, remux_copy, truncate_copy
+from telecine.core.emulator.media.specs import AudioCodec, Container, MediaSpec, VideoCodec
 
 CUT_SHORT_SHARE = 0.4
 NOISE_OF_LARGE_CLIPS = 20  # a picture that compresses well would not reach its size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from telecine.core.demo.audit import ChannelAudit
-from telecine.core.emulator.control_messages import Stats
+from telecine.core.emulator.control.messages import Stats
 from telecine.core.protocol import Status
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from telecine.core.emulator.cm_auth import CmCredentials
+from telecine.core.emulator.cm.auth import CmCredentials
 
 EMULATOR_HOST = "127.0.0.1"
 BOT_USERNAME = "telecine_demo_bot"

@@ -6,13 +6,13 @@ from aiohttp import web
 
 from telecine.core.clock import Clock
 from telecine.core.emulator.botapi import REQUEST_BYTES_MAX, BotApi
-from telecine.core.emulator.cm import CM_PREFIX, Cm
-from telecine.core.emulator.control import Control
-from telecine.core.emulator.control_messages import Addresses
-from telecine.core.emulator.control_telegram import Connections
+from telecine.core.emulator.cm.service import CM_PREFIX, Cm
+from telecine.core.emulator.control.app import Control
+from telecine.core.emulator.control.messages import Addresses
+from telecine.core.emulator.control.telegram import Connections
 from telecine.core.emulator.faults import Faults
-from telecine.core.emulator.sources import SourceHost
-from telecine.core.emulator.world import World
+from telecine.core.emulator.sources.host import SourceHost
+from telecine.core.emulator.telegram.world import World
 
 CONTROL_PREFIX = "/_emulator"
 SHUTDOWN_TIMEOUT_S = 1.0

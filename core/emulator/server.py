@@ -12,16 +12,16 @@ from typing import Annotated, Self
 import msgspec
 
 from telecine.core.clock import Clock, SystemClock
-from telecine.core.emulator.cm import Cm
-from telecine.core.emulator.cm_auth import CmCredentials
-from telecine.core.emulator.cm_content import CmContent
-from telecine.core.emulator.control_messages import Addresses, NewAccount, NewBot
+from telecine.core.emulator.cm.auth import CmCredentials
+from telecine.core.emulator.cm.content import CmContent
+from telecine.core.emulator.cm.service import Cm
+from telecine.core.emulator.control.messages import Addresses, NewAccount, NewBot
 from telecine.core.emulator.faults import Faults
 from telecine.core.emulator.http_half import HttpHalf
-from telecine.core.emulator.keys import ServerKey
 from telecine.core.emulator.mtproto.server import MtprotoServer
-from telecine.core.emulator.sources import SourceHost
-from telecine.core.emulator.world import World
+from telecine.core.emulator.sources.host import SourceHost
+from telecine.core.emulator.telegram.keys import ServerKey
+from telecine.core.emulator.telegram.world import World
 from telecine.core.errors import ConfigError, InputError
 
 KEY_FILE = "server-key.pem"

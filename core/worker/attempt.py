@@ -15,14 +15,14 @@ from telecine.core.plans import PART_BYTES, Expectation, Plan, PlanKind, Probe
 from telecine.core.protocol import Lease, ObjectReport, SourceRef, SourceReport, Stage
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.cargo import Cargo, cargo
-from telecine.core.worker.engine import UploadedFile
 from telecine.core.worker.heartbeat import Gauge
 from telecine.core.worker.journal import Sending
-from telecine.core.worker.media import MediaChild, MediaLimits
+from telecine.core.worker.media.process import MediaChild, MediaLimits
 from telecine.core.worker.parts import Block
-from telecine.core.worker.sending import Parcel
-from telecine.core.worker.source import Source, SourceLimits, open_source
-from telecine.core.worker.source_errors import SourceError
+from telecine.core.worker.sources.errors import SourceError
+from telecine.core.worker.sources.source import Source, SourceLimits, open_source
+from telecine.core.worker.telegram.engine import UploadedFile
+from telecine.core.worker.telegram.sending import Parcel
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ import aiohttp
 
 from telecine.core.clock import Clock
 from telecine.core.config import WorkerSettings
-from telecine.core.worker.account import Account
-from telecine.core.worker.channels import Channels
 from telecine.core.worker.coordinator import CoordinatorClient
-from telecine.core.worker.engine import Engine
 from telecine.core.worker.journal import Journal
 from telecine.core.worker.recovery import Recovery
-from telecine.core.worker.sending import Post
+from telecine.core.worker.telegram.account import Account
+from telecine.core.worker.telegram.channels import Channels
+from telecine.core.worker.telegram.engine import Engine
+from telecine.core.worker.telegram.sending import Post
 
 
 @dataclass(frozen=True)

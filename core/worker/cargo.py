@@ -7,11 +7,11 @@ from typing import Protocol
 
 from telecine.core.leases import Reason
 from telecine.core.plans import PART_BYTES, PlanKind, Probe
-from telecine.core.worker.media import MediaChild, MediaLimits
+from telecine.core.worker.media.process import MediaChild, MediaLimits
 from telecine.core.worker.parts import Block, blocks_of
-from telecine.core.worker.sending import Film
-from telecine.core.worker.source import Source
-from telecine.core.worker.source_errors import SourceError
+from telecine.core.worker.sources.errors import SourceError
+from telecine.core.worker.sources.source import Source
+from telecine.core.worker.telegram.sending import Film
 
 MP4 = (".mp4", "video/mp4")
 # FFmpeg's demuxer name -> file name extension and MIME type of what is sent as it is.

@@ -26,19 +26,19 @@ from telecine.core.protocol import (
     SettleFloodWait,
     Welcome,
 )
-from telecine.core.worker.account import VERSION, Account, open_account
-from telecine.core.worker.addresses import source_session
 from telecine.core.worker.bench import Bench
-from telecine.core.worker.calls import SIGNED_OUT
-from telecine.core.worker.channels import Channels
 from telecine.core.worker.coordinator import CoordinatorClient
-from telecine.core.worker.engine import Engine
 from telecine.core.worker.heartbeat import BEATS_PER_TTL
 from telecine.core.worker.journal import Journal
 from telecine.core.worker.recovery import Recovery
-from telecine.core.worker.senders import Lines
-from telecine.core.worker.sending import Post
-from telecine.core.worker.sessions import session_file
+from telecine.core.worker.sources.addresses import source_session
+from telecine.core.worker.telegram.account import VERSION, Account, open_account
+from telecine.core.worker.telegram.calls import SIGNED_OUT
+from telecine.core.worker.telegram.channels import Channels
+from telecine.core.worker.telegram.engine import Engine
+from telecine.core.worker.telegram.senders import Lines
+from telecine.core.worker.telegram.sending import Post
+from telecine.core.worker.telegram.sessions import session_file
 from telecine.core.worker.tenure import Tenure, ended
 
 PAUSE_S = 1.0  # after trouble that is not a link's fault; doubled each time

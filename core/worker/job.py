@@ -17,10 +17,10 @@ from telecine.core.protocol import (
 )
 from telecine.core.worker.attempt import Attempt
 from telecine.core.worker.bench import Bench
-from telecine.core.worker.calls import SIGNED_OUT
 from telecine.core.worker.heartbeat import Gauge
 from telecine.core.worker.recovery import settlement
-from telecine.core.worker.source_errors import SourceError
+from telecine.core.worker.sources.errors import SourceError
+from telecine.core.worker.telegram.calls import SIGNED_OUT
 
 logger = logging.getLogger(__name__)
 

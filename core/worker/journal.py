@@ -16,7 +16,7 @@ import msgspec
 
 from telecine.core.errors import ConfigError
 from telecine.core.protocol import ObjectReport, SourceReport
-from telecine.core.worker.sessions import make_secret
+from telecine.core.worker.telegram.sessions import make_secret
 
 IDLE_BYTES_MAX = 1024 * 1024  # a file larger than this is emptied as soon as nothing in it is open
 

@@ -13,10 +13,10 @@ import msgspec
 
 from telecine.core.errors import ConflictError, FloodWaitError, InputError, NotFoundError, TelegramError
 from telecine.core.protocol import ObjectReport, SettleDone, SettleRequest
-from telecine.core.worker.calls import SIGNED_OUT
-from telecine.core.worker.channels import Channels
 from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.journal import Closed, Journal, Posting
+from telecine.core.worker.telegram.calls import SIGNED_OUT
+from telecine.core.worker.telegram.channels import Channels
 
 Kept = frozenset[tuple[int, int | None]]  # channel and message ids that the coordinator has written down
 

@@ -17,14 +17,14 @@ from telecine.core import codes
 from telecine.core.clock import SystemClock
 from telecine.core.config import BotSettings, TelegramSettings
 from telecine.core.delivery import Deliverable, DeliveryOutcome, MediaKind, Resolved
-from telecine.core.emulator.cm import Cm
-from telecine.core.emulator.cm_auth import CmCredentials
-from telecine.core.emulator.entities import AdminRights, Content, Document, InlineKeyboard, Message, VideoTrait
+from telecine.core.emulator.cm.auth import CmCredentials
+from telecine.core.emulator.cm.service import Cm
 from telecine.core.emulator.faults import BotLimits, Faults
 from telecine.core.emulator.http_half import HttpHalf
-from telecine.core.emulator.presses import PressAnswer
-from telecine.core.emulator.sources import SourceHost
-from telecine.core.emulator.world import World
+from telecine.core.emulator.sources.host import SourceHost
+from telecine.core.emulator.telegram.entities import AdminRights, Content, Document, InlineKeyboard, Message, VideoTrait
+from telecine.core.emulator.telegram.presses import PressAnswer
+from telecine.core.emulator.telegram.world import World
 from telecine.core.leases import VariantState
 
 

@@ -19,9 +19,9 @@ from telecine.bot.service import TelecineBot
 from telecine.core.clock import SystemClock
 from telecine.core.config import BotSettings, TelegramSettings
 from telecine.core.delivery import Deliverable, Resolved
-from telecine.core.emulator.control_messages import NewAccount, NewBot
-from telecine.core.emulator.entities import AdminRights, Content, VideoTrait
+from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.server import Emulator, EmulatorSettings
+from telecine.core.emulator.telegram.entities import AdminRights, Content, VideoTrait
 from telecine.core.leases import VariantState
 from telecine.core.quality import Quality
 

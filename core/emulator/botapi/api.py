@@ -16,10 +16,10 @@ from telecine.core.emulator.botapi.polling import Polls
 from telecine.core.emulator.botapi.rates import SendRates
 from telecine.core.emulator.botapi.registry import Call, Methods
 from telecine.core.emulator.botapi.webhooks import Webhooks
-from telecine.core.emulator.entities import Bot
 from telecine.core.emulator.faults import Faults
-from telecine.core.emulator.refusals import RefusalError
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.entities import Bot
+from telecine.core.emulator.telegram.refusals import RefusalError
+from telecine.core.emulator.telegram.world import World
 
 REQUEST_BYTES_MAX = UPLOAD_BYTES_MAX + 1024 * 1024
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")

@@ -10,8 +10,8 @@ import msgspec
 from telecine.core.emulator.botapi.errors import WRONG_FILE_ID, BotApiError, bad_request
 from telecine.core.emulator.botapi.faces import user_face
 from telecine.core.emulator.botapi.registry import Call, ChatId, Methods, NoParameters
-from telecine.core.emulator.entities import Channel, Document
-from telecine.core.emulator.presses import PressAnswer
+from telecine.core.emulator.telegram.entities import Channel, Document
+from telecine.core.emulator.telegram.presses import PressAnswer
 
 METHODS = Methods()
 

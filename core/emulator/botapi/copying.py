@@ -12,8 +12,8 @@ from telecine.core.emulator.botapi.parameters import Entity
 from telecine.core.emulator.botapi.registry import Call, ChatId, Methods
 from telecine.core.emulator.botapi.sending import Outgoing, chat_key, deliver, find, send
 from telecine.core.emulator.botapi.texts import styled
-from telecine.core.emulator.entities import Content, Forward, InlineKeyboard, Message
-from telecine.core.emulator.messages import Sending
+from telecine.core.emulator.telegram.entities import Content, Forward, InlineKeyboard, Message
+from telecine.core.emulator.telegram.messages import Sending
 
 METHODS = Methods()
 

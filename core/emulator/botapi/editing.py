@@ -10,7 +10,7 @@ from telecine.core.emulator.botapi.parameters import Entity, MarkupParameters
 from telecine.core.emulator.botapi.registry import Call, ChatId, Methods
 from telecine.core.emulator.botapi.sending import chat_key, find
 from telecine.core.emulator.botapi.texts import styled
-from telecine.core.emulator.entities import Content, Message
+from telecine.core.emulator.telegram.entities import Content, Message
 
 METHODS = Methods()
 

@@ -5,7 +5,7 @@ The texts are those of the telegram-bot-api server and of TDLib, because clients
 
 from __future__ import annotations
 
-from telecine.core.emulator.refusals import RefusalError
+from telecine.core.emulator.telegram.refusals import RefusalError
 from telecine.core.errors import TelecineError
 
 _TITLES = {

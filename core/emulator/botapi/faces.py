@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from telecine.core.emulator.entities import (
+from telecine.core.emulator.telegram.entities import (
     AdminRights,
     Bot,
     BotUpdate,
@@ -21,7 +21,7 @@ from telecine.core.emulator.entities import (
     TextEntity,
     User,
 )
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.world import World
 
 Json = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from telecine.core.emulator.botapi.errors import bad_request
 from telecine.core.emulator.botapi.parameters import ButtonParameters, KeyParameters, MarkupParameters
-from telecine.core.emulator.entities import (
+from telecine.core.emulator.telegram.entities import (
     ForceReply,
     InlineButton,
     InlineKeyboard,

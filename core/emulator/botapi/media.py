@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from telecine.core.emulator.botapi.errors import WRONG_FILE_ID, bad_request
 from telecine.core.emulator.botapi.registry import Call
-from telecine.core.emulator.entities import Document, MediaKind, VideoTrait
+from telecine.core.emulator.telegram.entities import Document, MediaKind, VideoTrait
 
 MIME_TYPES = {
     ".avi": "video/x-msvideo",

@@ -7,8 +7,8 @@ from typing import Any
 
 from telecine.core.emulator.botapi.errors import BotApiError
 from telecine.core.emulator.botapi.faces import Faces, Json
-from telecine.core.emulator.entities import Bot
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.entities import Bot
+from telecine.core.emulator.telegram.world import World
 
 UPDATES_MAX = 100
 TIMEOUT_S_MAX = 50

@@ -13,8 +13,8 @@ from telecine.core.emulator.botapi.parameters import Arguments, ParametersT, Upl
 from telecine.core.emulator.botapi.polling import Polls
 from telecine.core.emulator.botapi.rates import SendRates
 from telecine.core.emulator.botapi.webhooks import Webhooks
-from telecine.core.emulator.entities import Bot, Channel, User, channel_id_of
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.entities import Bot, Channel, User, channel_id_of
+from telecine.core.emulator.telegram.world import World
 
 ChatId = int | str
 

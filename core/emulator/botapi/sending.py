@@ -10,8 +10,8 @@ from telecine.core.emulator.botapi.markups import markup
 from telecine.core.emulator.botapi.parameters import Entity, MarkupParameters, ReplyParameters
 from telecine.core.emulator.botapi.registry import Call, ChatId, Methods
 from telecine.core.emulator.botapi.texts import styled
-from telecine.core.emulator.entities import Channel, Content, MediaKind, Message, User, VideoTrait
-from telecine.core.emulator.messages import Sending
+from telecine.core.emulator.telegram.entities import Channel, Content, MediaKind, Message, User, VideoTrait
+from telecine.core.emulator.telegram.messages import Sending
 
 METHODS = Methods()
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from telecine.core.emulator.botapi.errors import bad_request
 from telecine.core.emulator.botapi.parameters import Entity
-from telecine.core.emulator.entities import TextEntity
+from telecine.core.emulator.telegram.entities import TextEntity
 
 _TAGS = {
     "b": "bold",

@@ -14,8 +14,8 @@ import msgspec
 from telecine.core.clock import Clock
 from telecine.core.emulator.botapi.faces import Faces, Json
 from telecine.core.emulator.botapi.parameters import structured
-from telecine.core.emulator.entities import Bot, BotUpdate
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.entities import Bot, BotUpdate
+from telecine.core.emulator.telegram.world import World
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,6 @@ from typing import Protocol
 from telethon.tl import types
 
 from telecine.core.clock import Clock
-from telecine.core.emulator.entities import AuthKey
-from telecine.core.emulator.keys import ServerKey
 from telecine.core.emulator.mtproto.crypto import SealBrokenError, seal, unseal
 from telecine.core.emulator.mtproto.handshake import HandshakeError, KeyExchange
 from telecine.core.emulator.mtproto.service import SERVICE, ServiceContext
@@ -27,7 +25,9 @@ from telecine.core.emulator.mtproto.wire import (
     read_bytes,
     read_object,
 )
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.entities import AuthKey
+from telecine.core.emulator.telegram.keys import ServerKey
+from telecine.core.emulator.telegram.world import World
 
 logger = logging.getLogger(__name__)
 

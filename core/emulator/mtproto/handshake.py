@@ -8,8 +8,6 @@ from typing import Any
 from telethon.tl import functions, types
 
 from telecine.core.clock import Clock
-from telecine.core.emulator.entities import AuthKey
-from telecine.core.emulator.keys import ServerKey
 from telecine.core.emulator.mtproto.crypto import (
     DH_BYTES,
     DH_GENERATOR,
@@ -19,6 +17,8 @@ from telecine.core.emulator.mtproto.crypto import (
     sha1,
 )
 from telecine.core.emulator.mtproto.wire import read_object, read_object_and_length
+from telecine.core.emulator.telegram.entities import AuthKey
+from telecine.core.emulator.telegram.keys import ServerKey
 
 # Any product of two primes will do: the client proves that it spent the effort, and the server knows nothing new.
 _P, _Q = 0x494C553B, 0x53911073

@@ -6,7 +6,7 @@ from typing import Any
 
 from telethon.tl import types
 
-from telecine.core.emulator.entities import (
+from telecine.core.emulator.telegram.entities import (
     ForceReply,
     InlineButton,
     InlineKeyboard,

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from telethon.tl import types
 
-from telecine.core.emulator.entities import Document, VideoTrait
 from telecine.core.emulator.mtproto.rpc import Call
-from telecine.core.emulator.refusals import bad_request
-from telecine.core.emulator.uploads import FinishedUpload
+from telecine.core.emulator.telegram.entities import Document, VideoTrait
+from telecine.core.emulator.telegram.refusals import bad_request
+from telecine.core.emulator.telegram.uploads import FinishedUpload
 
 THUMB_SIDE_PX_MAX = 320
 

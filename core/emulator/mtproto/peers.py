@@ -12,9 +12,9 @@ from typing import Any
 
 from telethon.tl import types
 
-from telecine.core.emulator.entities import Bot, Channel, Document, User
-from telecine.core.emulator.refusals import bad_request
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.entities import Bot, Channel, Document, User
+from telecine.core.emulator.telegram.refusals import bad_request
+from telecine.core.emulator.telegram.world import World
 
 _CHANNEL_INPUTS = (types.InputPeerChannel, types.InputChannel)
 _USER_INPUTS = (types.InputPeerUser, types.InputUser)

@@ -7,7 +7,10 @@ from typing import Any
 
 from telethon.tl import types
 
-from telecine.core.emulator.entities import (
+from telecine.core.emulator.mtproto.markup import render_entity, render_markup
+from telecine.core.emulator.mtproto.peers import Viewer, file_reference
+from telecine.core.emulator.mtproto.wire import moment
+from telecine.core.emulator.telegram.entities import (
     AdminRights,
     Bot,
     Channel,
@@ -18,11 +21,8 @@ from telecine.core.emulator.entities import (
     User,
     channel_id_of,
 )
-from telecine.core.emulator.feeds import Notice
-from telecine.core.emulator.mtproto.markup import render_entity, render_markup
-from telecine.core.emulator.mtproto.peers import Viewer, file_reference
-from telecine.core.emulator.mtproto.wire import moment
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.feeds import Notice
+from telecine.core.emulator.telegram.world import World
 
 HOME_DC = 2  # where Telethon looks first
 THUMB_TYPE = "m"

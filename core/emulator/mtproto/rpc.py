@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from telethon.tl import functions, types
 
-from telecine.core.emulator.entities import AuthKey, User
 from telecine.core.emulator.faults import Faults
 from telecine.core.emulator.mtproto.peers import Viewer
 from telecine.core.emulator.mtproto.session import Session
@@ -23,8 +22,9 @@ from telecine.core.emulator.mtproto.wire import (
     read_object,
     write_value,
 )
-from telecine.core.emulator.refusals import RefusalError, bad_request
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.entities import AuthKey, User
+from telecine.core.emulator.telegram.refusals import RefusalError, bad_request
+from telecine.core.emulator.telegram.world import World
 from telecine.core.errors import TelecineError
 
 logger = logging.getLogger(__name__)

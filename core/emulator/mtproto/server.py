@@ -9,16 +9,16 @@ from typing import Any
 from telethon.tl import functions, types
 
 from telecine.core.emulator.faults import Faults
-from telecine.core.emulator.feeds import Notice
-from telecine.core.emulator.keys import ServerKey
 from telecine.core.emulator.mtproto.connection import Connection
-from telecine.core.emulator.mtproto.methods import all_methods
+from telecine.core.emulator.mtproto.methods.table import all_methods
 from telecine.core.emulator.mtproto.render import Renderer
 from telecine.core.emulator.mtproto.rpc import Call, DroppedError, Executor, parse_query
 from telecine.core.emulator.mtproto.session import Session, Sessions
 from telecine.core.emulator.mtproto.transport import PACKET_BYTES_MAX
 from telecine.core.emulator.mtproto.wire import UnknownConstructorError
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.feeds import Notice
+from telecine.core.emulator.telegram.keys import ServerKey
+from telecine.core.emulator.telegram.world import World
 
 logger = logging.getLogger(__name__)
 

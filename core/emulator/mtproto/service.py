@@ -9,7 +9,7 @@ import msgspec
 from telethon.tl import functions, types
 
 from telecine.core.emulator.mtproto.session import Session, Sessions
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.world import World
 
 _RECEIVED = b"\x04"
 SALT_LIFE_S = 3600

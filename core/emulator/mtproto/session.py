@@ -14,9 +14,9 @@ from typing import Protocol
 from telethon.tl import types
 
 from telecine.core.clock import Clock
-from telecine.core.emulator.entities import AuthKey
-from telecine.core.emulator.feeds import Listener
 from telecine.core.emulator.mtproto.wire import RPC_RESULT
+from telecine.core.emulator.telegram.entities import AuthKey
+from telecine.core.emulator.telegram.feeds import Listener
 
 ANSWERS_REMEMBERED_MAX = 512
 ANSWER_BYTES_REMEMBERED_MAX = 64 * 1024  # a larger one is file content: reading it again does no harm

@@ -13,8 +13,8 @@ from typing import Any
 
 from telethon.tl import types
 
-from telecine.core.emulator.entities import AuthKey, User
 from telecine.core.emulator.mtproto.crypto import DH_BYTES, DH_GENERATOR, DH_PRIME
+from telecine.core.emulator.telegram.entities import AuthKey, User
 
 _ROUNDS = 100_000
 _PRIME = DH_PRIME.to_bytes(DH_BYTES, "big")

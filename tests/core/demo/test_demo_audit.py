@@ -12,7 +12,7 @@ from telecine.core.demo.audit import ChannelAudit, Post
 from telecine.core.demo.files import make_files
 from telecine.core.demo.report import Delivery, Mismatch, Viewing, compose
 from telecine.core.demo.titles import Clip, Link, Packing, Trouble
-from telecine.core.emulator.control_messages import Stats
+from telecine.core.emulator.control.messages import Stats
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.protocol import Status
 from telecine.core.quality import Quality

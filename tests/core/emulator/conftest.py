@@ -14,9 +14,9 @@ from telethon.sessions import MemorySession
 from telethon.tl import functions, types
 
 from telecine.core.emulator.faults import Faults
-from telecine.core.emulator.keys import ServerKey
 from telecine.core.emulator.mtproto.server import MtprotoServer
-from telecine.core.emulator.world import World
+from telecine.core.emulator.telegram.keys import ServerKey
+from telecine.core.emulator.telegram.world import World
 
 API_ID, API_HASH = 12345, "0123456789abcdef0123456789abcdef"
 BOT_TOKEN = "7000001:AAEmulatorFilmBot"

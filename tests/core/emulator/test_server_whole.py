@@ -18,12 +18,12 @@ from telethon.errors import FloodWaitError
 from telethon.sessions import StringSession
 from telethon.tl import functions, types
 
-from telecine.core.emulator.cm_content import Table
-from telecine.core.emulator.control_client import EmulatorControl
-from telecine.core.emulator.control_messages import NewAccount, NewBot
+from telecine.core.emulator.cm.content import Table
+from telecine.core.emulator.control.client import EmulatorControl
+from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.faults import Flood
-from telecine.core.emulator.keys import ServerKey
 from telecine.core.emulator.server import Emulator, EmulatorSettings
+from telecine.core.emulator.telegram.keys import ServerKey
 from telecine.core.errors import ConfigError
 
 TOKEN = "700001:AAbot"

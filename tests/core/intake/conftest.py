@@ -15,9 +15,9 @@ from aiohttp.test_utils import TestServer
 
 from telecine.core.catalogue import ImportCounts, ImportedEpisode, ImportedTitle, ImportRun, ImportState
 from telecine.core.config import CmSettings
-from telecine.core.emulator.cm import CM_PREFIX, Cm
-from telecine.core.emulator.cm_auth import CmCredentials
-from telecine.core.emulator.cm_content import CmContent, CmEpisode, CmKind, CmLink, CmTitle
+from telecine.core.emulator.cm.auth import CmCredentials
+from telecine.core.emulator.cm.content import CmContent, CmEpisode, CmKind, CmLink, CmTitle
+from telecine.core.emulator.cm.service import CM_PREFIX, Cm
 from telecine.core.emulator.faults import Faults
 from telecine.core.errors import InputError, NotFoundError
 from telecine.core.intake.auth import Authentication, authentication

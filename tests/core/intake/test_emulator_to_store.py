@@ -10,8 +10,8 @@ from tests.core.intake.conftest import EMAIL, PASSWORD, cm_settings, film, jwt_r
 
 from telecine.core.catalogue import CatalogueCounts, ImportState
 from telecine.core.clock import SystemClock
-from telecine.core.emulator.cm_auth import CmCredentials
-from telecine.core.emulator.cm_content import CmContent, Table
+from telecine.core.emulator.cm.auth import CmCredentials
+from telecine.core.emulator.cm.content import CmContent, Table
 from telecine.core.emulator.server import Emulator, EmulatorSettings
 from telecine.core.intake.importer import Importer
 from telecine.store.database import Store

@@ -22,7 +22,7 @@ from tests.core.intake.conftest import (
 )
 
 from telecine.core.catalogue import ImportCounts, ImportRun, ImportState, TitleKind
-from telecine.core.emulator.cm_content import CmContent, Table
+from telecine.core.emulator.cm.content import CmContent, Table
 from telecine.core.emulator.faults import CmFailure
 from telecine.core.errors import ConfigError, ConflictError, StoreError
 from telecine.core.intake.importer import BATCH_TITLES_MAX, Importer

@@ -11,7 +11,7 @@ from tests.core.intake.conftest import CmServer, connect, film
 from yarl import URL
 
 from telecine.core.config import CmPaging, CmResource
-from telecine.core.emulator.cm_content import CmContent, Table
+from telecine.core.emulator.cm.content import CmContent, Table
 from telecine.core.errors import CmError, ConfigError
 from telecine.core.intake import paging as paging_module
 from telecine.core.intake.client import Answer

@@ -17,9 +17,9 @@ from aiohttp import web
 
 from telecine.core.catalogue import StoredObject, VariantDetail
 from telecine.core.config import TelegramSettings, WorkerSettings
-from telecine.core.emulator.control_messages import NewAccount, NewBot
-from telecine.core.emulator.entities import VideoTrait
+from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.server import Emulator, EmulatorSettings
+from telecine.core.emulator.telegram.entities import VideoTrait
 from telecine.core.errors import ConflictError, LeaseLostError, NotFoundError, TelecineError
 from telecine.core.leases import VariantState
 from telecine.core.protocol import (
@@ -44,7 +44,7 @@ from telecine.core.protocol import (
 )
 from telecine.core.quality import Quality
 from telecine.core.worker.daemon import Worker
-from telecine.core.worker.login import SignedIn, sign_in
+from telecine.core.worker.telegram.login import SignedIn, sign_in
 
 TOKEN = "worker-token"
 BOT_USERNAME = "telecine_bot"

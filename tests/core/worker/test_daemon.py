@@ -13,11 +13,11 @@ from tests.core.worker.conftest import ACCOUNT, Coordinator, Daemon, stored_file
 
 from telecine.core.config import TelegramSettings, WorkerSettings
 from telecine.core.emulator.faults import Flood, Line, LostReply, MissingPart, RpcFailure
-from telecine.core.emulator.media import generate, truncate_copy
-from telecine.core.emulator.media_pictures import pictures
-from telecine.core.emulator.media_specs import AudioCodec, Container, MediaSpec, VideoCodec
+from telecine.core.emulator.media.files import generate, truncate_copy
+from telecine.core.emulator.media.pictures import pictures
+from telecine.core.emulator.media.specs import AudioCodec, Container, MediaSpec, VideoCodec
 from telecine.core.emulator.server import Emulator
-from telecine.core.emulator.source_faults import SourceFault, SourceFaultKind
+from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
 from telecine.core.leases import Reason
 from telecine.core.plans import file_bytes_max
 from telecine.core.protocol import (

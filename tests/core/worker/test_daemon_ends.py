@@ -15,10 +15,10 @@ from tests.core.worker.conftest import ACCOUNT, Coordinator, Daemon, eventually,
 
 from telecine.core.config import TelegramSettings, WorkerSettings
 from telecine.core.emulator.faults import Flood, Line, LostReply, RpcFailure
-from telecine.core.emulator.media import generate
-from telecine.core.emulator.media_specs import MediaSpec
+from telecine.core.emulator.media.files import generate
+from telecine.core.emulator.media.specs import MediaSpec
 from telecine.core.emulator.server import Emulator
-from telecine.core.emulator.source_faults import SourceFault, SourceFaultKind
+from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
 from telecine.core.errors import ConfigError
 from telecine.core.protocol import SettleDone, SettleReleased, Verdict
 from telecine.core.worker.daemon import journal_file
@@ -173,9 +173,9 @@ async def test_a_long_wait_before_the_channels_are_open_is_sat_out(
 async def test_a_telegram_that_goes_away_gives_the_lease_back_and_is_waited_for(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("telecine.core.worker.account.CONNECT_RETRIES", 0)
-    monkeypatch.setattr("telecine.core.worker.senders.CONNECT_RETRIES", 0)
-    monkeypatch.setattr("telecine.core.worker.engine.PART_TRIES_MAX", 2)
+    monkeypatch.setattr("telecine.core.worker.telegram.account.CONNECT_RETRIES", 0)
+    monkeypatch.setattr("telecine.core.worker.telegram.senders.CONNECT_RETRIES", 0)
+    monkeypatch.setattr("telecine.core.worker.telegram.engine.PART_TRIES_MAX", 2)
     plant.start()
     await coordinator.until(lambda: coordinator.claims)
     host, port = emulator.mtproto_address

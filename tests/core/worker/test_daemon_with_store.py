@@ -28,8 +28,8 @@ from telecine.core.coordinator.server import CoordinatorServer
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Scope, Tokens
 from telecine.core.emulator.faults import Line
-from telecine.core.emulator.media import generate
-from telecine.core.emulator.media_specs import MediaSpec
+from telecine.core.emulator.media.files import generate
+from telecine.core.emulator.media.specs import MediaSpec
 from telecine.core.emulator.server import Emulator
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.quality import Quality

@@ -19,14 +19,14 @@ from telecine.core.emulator.server import Emulator
 from telecine.core.errors import FloodWaitError, TelegramError
 from telecine.core.plans import PART_BYTES
 from telecine.core.protocol import ChannelRef, ObjectReport
-from telecine.core.worker.account import Account, open_account
-from telecine.core.worker.calls import RANDOM_ID_DUPLICATE
-from telecine.core.worker.channels import Channels, StoredMessage
-from telecine.core.worker.engine import Engine, UploadedFile
 from telecine.core.worker.journal import Journal, Sending
 from telecine.core.worker.parts import Block
-from telecine.core.worker.senders import Lines
-from telecine.core.worker.sending import Film, Parcel, Post, random_id
+from telecine.core.worker.telegram.account import Account, open_account
+from telecine.core.worker.telegram.calls import RANDOM_ID_DUPLICATE
+from telecine.core.worker.telegram.channels import Channels, StoredMessage
+from telecine.core.worker.telegram.engine import Engine, UploadedFile
+from telecine.core.worker.telegram.senders import Lines
+from telecine.core.worker.telegram.sending import Film, Parcel, Post, random_id
 
 CODE = "CM_M000321_1080P"
 IN_PLACE_S = 2

@@ -10,15 +10,15 @@ from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 
 from telecine.core.clock import SystemClock
-from telecine.core.emulator import entities
-from telecine.core.emulator.cm import Cm
-from telecine.core.emulator.cm_auth import CmCredentials
-from telecine.core.emulator.entities import AdminRights, Content, VideoTrait
+from telecine.core.emulator.cm.auth import CmCredentials
+from telecine.core.emulator.cm.service import Cm
 from telecine.core.emulator.faults import Faults
 from telecine.core.emulator.http_half import HttpHalf
-from telecine.core.emulator.messages import Sending
-from telecine.core.emulator.sources import SourceHost
-from telecine.core.emulator.world import World
+from telecine.core.emulator.sources.host import SourceHost
+from telecine.core.emulator.telegram import entities
+from telecine.core.emulator.telegram.entities import AdminRights, Content, VideoTrait
+from telecine.core.emulator.telegram.messages import Sending
+from telecine.core.emulator.telegram.world import World
 
 TOKEN = "700001:AAbot"
 OTHER_TOKEN = "700002:AAother"

@@ -8,7 +8,7 @@ from aiogram import Bot
 from aiogram.exceptions import TelegramBadRequest
 from aiogram.types import BotCommand, ChatMemberAdministrator, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
-from telecine.core.emulator.presses import PressAnswer
+from telecine.core.emulator.telegram.presses import PressAnswer
 
 if TYPE_CHECKING:
     from tests.core.emulator.botapi.conftest import Telegram

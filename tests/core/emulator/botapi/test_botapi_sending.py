@@ -16,7 +16,7 @@ from aiogram.types import (
     ReplyKeyboardMarkup,
 )
 
-from telecine.core.emulator import entities
+from telecine.core.emulator.telegram import entities
 
 if TYPE_CHECKING:
     from tests.core.emulator.botapi.conftest import Telegram

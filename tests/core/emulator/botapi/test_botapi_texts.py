@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from telecine.core.emulator.botapi.errors import BotApiError
 from telecine.core.emulator.botapi.parameters import Entity
 from telecine.core.emulator.botapi.texts import styled, utf16_length
-from telecine.core.emulator.entities import TextEntity
+from telecine.core.emulator.telegram.entities import TextEntity
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from aiogram.types import Message, Update
 from aiogram.webhook.aiohttp_server import SimpleRequestHandler
 from aiohttp import web
 
-from telecine.core.emulator.entities import AdminRights
+from telecine.core.emulator.telegram.entities import AdminRights
 
 if TYPE_CHECKING:
     from tests.core.emulator.botapi.conftest import Telegram

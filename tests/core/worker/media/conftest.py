@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from telecine.core.clock import SystemClock
-from telecine.core.emulator.media import generate
-from telecine.core.emulator.media_specs import SAMPLES, MediaSpec
-from telecine.core.emulator.source_faults import SourceFault, SourceFaultKind
-from telecine.core.emulator.sources import SourceHost, serve_sources
+from telecine.core.emulator.media.files import generate
+from telecine.core.emulator.media.specs import SAMPLES, MediaSpec
+from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
+from telecine.core.emulator.sources.host import SourceHost, serve_sources
 from telecine.core.plans import PART_BYTES
-from telecine.core.worker.addresses import source_session
-from telecine.core.worker.media import MediaChild, MediaLimits
-from telecine.core.worker.source import Source, SourceError, SourceLimits, open_source
+from telecine.core.worker.media.process import MediaChild, MediaLimits
+from telecine.core.worker.sources.addresses import source_session
+from telecine.core.worker.sources.source import Source, SourceError, SourceLimits, open_source
 
 Clip = Callable[[MediaSpec | str], Path]
 

@@ -7,8 +7,8 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from telecine.core.leases import Reason
-from telecine.core.worker.addresses import AddressForbiddenError, is_public, public_socket, source_session
-from telecine.core.worker.source import SourceError, open_source
+from telecine.core.worker.sources.addresses import AddressForbiddenError, is_public, public_socket, source_session
+from telecine.core.worker.sources.source import SourceError, open_source
 
 from .conftest import QUICK, Sources
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from telecine.core.emulator.media_pictures import pictures
+from telecine.core.emulator.media.pictures import pictures
 from telecine.core.leases import Reason
-from telecine.core.worker.media import MediaLimits
-from telecine.core.worker.source import SourceError
+from telecine.core.worker.media.process import MediaLimits
+from telecine.core.worker.sources.source import SourceError
 
 from .conftest import Clip, Sources, child, probe_failure, remuxed
 
@@ -77,7 +77,7 @@ async def test_cancelled_remux_leaves_no_process(clip: Clip, sources: Sources) -
 
 async def test_child_can_open_neither_file_nor_socket(clip: Clip, sources: Sources) -> None:
     code = (
-        "from telecine.core.worker import media_child, media_probe\n"
+        "from telecine.core.worker.media import child as media_child, probe as media_probe\n"
         "import os, socket\n"
         "def attempt(act):\n"
         "    try: act()\n"

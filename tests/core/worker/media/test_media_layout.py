@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telecine.core.worker.media_layout import BOXES_MAX, Layout, survey
+from telecine.core.worker.media.layout import BOXES_MAX, Layout, survey
 
 
 def box(kind: bytes, content: bytes = b"") -> bytes:

@@ -9,8 +9,8 @@ from av.packet import Packet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telecine.core.emulator.media_specs import SAMPLES, Container, MediaSpec
-from telecine.core.worker.media_packets import HELD_PACKETS_MAX, MediaPacket, timed
+from telecine.core.emulator.media.specs import SAMPLES, Container, MediaSpec
+from telecine.core.worker.media.packets import HELD_PACKETS_MAX, MediaPacket, timed
 
 from .conftest import Clip
 

@@ -7,12 +7,12 @@ import av
 import msgspec
 import pytest
 
-from telecine.core.emulator.media import html_page, truncate_copy
-from telecine.core.emulator.media_pictures import pictures
-from telecine.core.emulator.media_specs import SAMPLES, Container
+from telecine.core.emulator.media.files import html_page, truncate_copy
+from telecine.core.emulator.media.pictures import pictures
+from telecine.core.emulator.media.specs import SAMPLES, Container
 from telecine.core.leases import Reason
 from telecine.core.plans import Probe
-from telecine.core.worker.source import SourceError
+from telecine.core.worker.sources.source import SourceError
 
 from .conftest import Clip, Sources, child, probe_failure, remuxed
 

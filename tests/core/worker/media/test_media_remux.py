@@ -5,15 +5,15 @@ from pathlib import Path
 import av
 import pytest
 
-from telecine.core.emulator.media_pictures import pictures
-from telecine.core.emulator.media_specs import SAMPLES, AudioCodec, Container, MediaSpec, VideoCodec
-from telecine.core.emulator.source_faults import SourceFaultKind as Fault
+from telecine.core.emulator.media.pictures import pictures
+from telecine.core.emulator.media.specs import SAMPLES, AudioCodec, Container, MediaSpec, VideoCodec
+from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.leases import Reason
-from telecine.core.worker.media_layout import survey
-from telecine.core.worker.media_reader import SourceFile
-from telecine.core.worker.media_remux import remux
-from telecine.core.worker.media_wire import Remuxed
-from telecine.core.worker.source import SourceError
+from telecine.core.worker.media.layout import survey
+from telecine.core.worker.media.reader import SourceFile
+from telecine.core.worker.media.remux import remux
+from telecine.core.worker.media.wire import Remuxed
+from telecine.core.worker.sources.source import SourceError
 
 from .conftest import Clip, Sources, child, remuxed
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telecine.core.plans import PART_BYTES
-from telecine.core.worker.media_sink import PartSink
+from telecine.core.worker.media.sink import PartSink
 from telecine.core.worker.parts import Block, blocks_of
 
 

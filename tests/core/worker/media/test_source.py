@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from telecine.core.emulator.source_faults import SourceFaultKind as Fault
+from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.leases import Reason
-from telecine.core.worker import source as source_module
-from telecine.core.worker.source import BLOCK_BYTES, Source, SourceError, SourceLimits, open_source
-from telecine.core.worker.source_body import Stamp
-from telecine.core.worker.source_errors import refusal
+from telecine.core.worker.sources import source as source_module
+from telecine.core.worker.sources.body import Stamp
+from telecine.core.worker.sources.errors import refusal
+from telecine.core.worker.sources.source import BLOCK_BYTES, Source, SourceError, SourceLimits, open_source
 
 from .conftest import QUICK, Sources
 

@@ -1,0 +1,1 @@
+"""The emulated content API, in the shapes of Directus."""

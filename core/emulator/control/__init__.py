@@ -1,0 +1,1 @@
+"""The control API: what a test or a demonstration asks of the emulator itself."""

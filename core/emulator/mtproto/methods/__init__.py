@@ -1,0 +1,1 @@
+"""The calls that the emulated Telegram answers, a group a file."""

@@ -1,0 +1,1 @@
+"""Looking into media and packing it anew, in a child process with limits."""

@@ -1,0 +1,1 @@
+"""Reading source links that are not to be trusted."""

@@ -1,0 +1,1 @@
+"""The worker's account: signing in, channels, uploading parts, sending."""

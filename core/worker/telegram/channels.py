@@ -1,0 +1,193 @@
+"""An account's storage channels: opening them once, and finding, checking and deleting the messages in them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from telethon import errors
+from telethon.tl import functions, types
+
+from telecine.core.clock import Clock
+from telecine.core.errors import TelegramError
+from telecine.core.protocol import ChannelRef
+from telecine.core.worker.telegram.calls import REFUSALS, ask, translated
+
+ABOUT = "Storage. Posts are made and read by machines."
+LOOKUP_MESSAGES_MAX = 100  # newest messages looked through for a code
+LOOKUP_TRIES = 6
+LOOKUP_PAUSE_S = 0.5  # a request whose connection died may still be running
+
+logger = logging.getLogger(__name__)
+
+
+class StoredMessage(msgspec.Struct, frozen=True):
+    """A message of a storage channel. `duration_s` and the frame are None for what is stored as a document."""
+
+    message_id: int
+    caption: str
+    size_bytes: int
+    file_name: str | None
+    mime_type: str
+    is_video: bool
+    duration_s: float | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+
+
+class Channels:
+    """The account's channels, by Telegram id. Every call raises as `calls.ask` does."""
+
+    def __init__(self, client: Any, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._known: dict[int, Any] = {}
+
+    async def open(self, refs: Iterable[ChannelRef], bot_username: str | None) -> dict[int, int]:
+        """Make sure that every channel exists, once, with the bot as its administrator; Telegram ids by `ref.id`.
+
+        A channel that a crash left unreported is found by its coded title. Idempotent.
+        """
+        await self.refresh()
+        opened: dict[int, int] = {}
+        for ref in refs:
+            channel = self._find(ref) or await self._create(ref.title)
+            if bot_username is not None:
+                await self._appoint(channel, bot_username)
+            opened[ref.id] = int(channel.id)
+        return opened
+
+    async def refresh(self) -> None:
+        """Read anew which channels the account owns."""
+        try:
+            self._known = {
+                int(dialog.entity.id): dialog.entity
+                async for dialog in self._client.iter_dialogs()
+                if isinstance(dialog.entity, types.Channel) and dialog.entity.creator and dialog.entity.broadcast
+            }
+        except REFUSALS as error:
+            raise translated(error, "messages.getDialogs") from error
+
+    async def peer(self, channel_id: int) -> Any:
+        """How a channel is named in a request. Raises TelegramError for one that is not the account's."""
+        if channel_id not in self._known:
+            await self.refresh()
+        if channel_id not in self._known:
+            raise TelegramError(f"channel {channel_id} is not among the account's own", name="CHANNEL_PRIVATE")
+        return types.InputPeerChannel(channel_id, self._known[channel_id].access_hash)
+
+    async def newest_message_id(self, channel_id: int) -> int:
+        """The id of the newest message; 0 in an empty channel."""
+        messages = await self._history(channel_id, after=0, limit=1)
+        return int(messages[0].id) if messages else 0
+
+    async def message(self, channel_id: int, message_id: int) -> StoredMessage | None:
+        """One message with a file; None where it is not, or no longer, there."""
+        request = functions.channels.GetMessagesRequest(
+            await self._input(channel_id), [types.InputMessageID(message_id)]
+        )
+        answer = await ask(self._client, request)
+        return next(filter(None, map(_stored, answer.messages)), None)
+
+    async def find(self, channel_id: int, caption: str, *, after: int) -> StoredMessage | None:
+        """The newest message behind `after` whose caption is exactly `caption`."""
+        for message in await self._history(channel_id, after=after, limit=LOOKUP_MESSAGES_MAX):
+            stored = _stored(message)
+            if stored is not None and stored.caption == caption and stored.message_id > after:
+                return stored
+        return None
+
+    async def find_settled(self, channel_id: int, caption: str, *, after: int) -> StoredMessage | None:
+        """`find`, given some time: for a message whose sending was cut off and may still be under way."""
+        for left in reversed(range(LOOKUP_TRIES)):
+            found = await self.find(channel_id, caption, after=after)
+            if found is not None or not left:
+                return found
+            await self._clock.sleep(LOOKUP_PAUSE_S)
+        return None
+
+    async def delete(self, channel_id: int, message_id: int) -> None:
+        """Take a message out of a channel; one that is gone already is no error."""
+        await ask(self._client, functions.channels.DeleteMessagesRequest(await self._input(channel_id), [message_id]))
+
+    async def _history(self, channel_id: int, *, after: int, limit: int) -> list[Any]:
+        request = functions.messages.GetHistoryRequest(
+            peer=await self.peer(channel_id),
+            offset_id=0,
+            offset_date=None,
+            add_offset=0,
+            limit=limit,
+            max_id=0,
+            min_id=after,
+            hash=0,
+        )
+        answer = await ask(self._client, request)
+        return [message for message in answer.messages if isinstance(message, types.Message)]
+
+    async def _input(self, channel_id: int) -> Any:
+        peer = await self.peer(channel_id)
+        return types.InputChannel(peer.channel_id, peer.access_hash)
+
+    def _find(self, ref: ChannelRef) -> Any | None:
+        if ref.telegram_id is not None and ref.telegram_id in self._known:
+            return self._known[ref.telegram_id]
+        return min((c for c in self._known.values() if c.title == ref.title), key=lambda c: c.id, default=None)
+
+    async def _create(self, title: str) -> Any:
+        before = set(self._known)
+        await ask(self._client, functions.channels.CreateChannelRequest(title=title, about=ABOUT, broadcast=True))
+        await self.refresh()
+        made = sorted(i for i, channel in self._known.items() if channel.title == title and i not in before)
+        if not made:
+            raise TelegramError(f"the new channel {title} does not show up", name="CHANNEL_INVALID")
+        for extra in made[1:]:  # the answer was lost and the request repeated: it has no random id to tell
+            await ask(self._client, functions.channels.DeleteChannelRequest(await self._input(extra)))
+            del self._known[extra]
+        logger.info("opened storage channel %s", title)
+        return self._known[made[0]]
+
+    async def _appoint(self, channel: Any, bot_username: str) -> None:
+        bot = await self._resolve(bot_username)
+        target = types.InputChannel(channel.id, channel.access_hash)
+        if await self._is_admin(target, bot):
+            return
+        rights = types.ChatAdminRights(post_messages=True)
+        await ask(self._client, functions.channels.EditAdminRequest(target, bot, rights, rank=""))
+        logger.info("made @%s an administrator of %s", bot_username, channel.title)
+
+    async def _is_admin(self, target: Any, bot: Any) -> bool:
+        try:
+            answer = await self._client(functions.channels.GetParticipantRequest(target, bot))
+        except errors.UserNotParticipantError:
+            return False
+        except REFUSALS as error:
+            raise translated(error, "channels.getParticipant") from error
+        return isinstance(answer.participant, types.ChannelParticipantAdmin)
+
+    async def _resolve(self, username: str) -> Any:
+        answer = await ask(self._client, functions.contacts.ResolveUsernameRequest(username.removeprefix("@")))
+        for user in answer.users:
+            return types.InputUser(user.id, user.access_hash)
+        raise TelegramError(f"there is no bot @{username}", name="USERNAME_NOT_OCCUPIED")
+
+
+def _stored(message: Any) -> StoredMessage | None:
+    media = getattr(message, "media", None)
+    document = getattr(media, "document", None)
+    if document is None:
+        return None
+    video = next((a for a in document.attributes if isinstance(a, types.DocumentAttributeVideo)), None)
+    name = next((a for a in document.attributes if isinstance(a, types.DocumentAttributeFilename)), None)
+    return StoredMessage(
+        message_id=message.id,
+        caption=message.message or "",
+        size_bytes=document.size,
+        file_name=name.file_name if name else None,
+        mime_type=document.mime_type,
+        is_video=video is not None,
+        duration_s=video.duration if video else None,
+        width_px=video.w if video else None,
+        height_px=video.h if video else None,
+    )
