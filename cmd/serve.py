@@ -21,7 +21,7 @@ from telecine.core.coordinator.metrics import Metrics
 from telecine.core.coordinator.server import CoordinatorServer
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Tokens
-from telecine.core.errors import ConfigError
+from telecine.core.errors import ConfigError, UnavailableError
 from telecine.core.intake.background import BackgroundImports
 from telecine.core.intake.importer import Importer
 from telecine.store.database import Store
@@ -70,7 +70,7 @@ async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
             imports=imports,
             events=events,
             metrics=Metrics(),
-            bot_username=lambda: bot.username if bot else None,
+            bot_username=lambda: _username(bot),
         )
         server = CoordinatorServer(services)
         await server.start(coordinator.host, coordinator.port)
@@ -99,6 +99,15 @@ def _store(coordinator: CoordinatorSettings, clock: Clock) -> AbstractAsyncConte
         retry_backoff_s=coordinator.retry_backoff_s,
         replicated=coordinator.replicated,
     )
+
+
+def _username(bot: TelecineBot | None) -> str | None:
+    """Whom workers make an administrator of their channels; they ask again until the bot knows its name."""
+    if bot is None:
+        return None
+    if bot.username is None:
+        raise UnavailableError("the bot has not heard from Telegram yet", hint="the coordinator's log says why")
+    return bot.username
 
 
 def _running(bot: TelecineBot | None) -> list[Coroutine[Any, Any, None]]:

@@ -9,6 +9,7 @@ file drops the other's POSIX locks (https://sqlite.org/howtocorrupt.html, 2.2.1)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,10 +57,13 @@ def require_sqlite(version: tuple[int, ...] = dbapi2.sqlite_version_info) -> Non
 
 
 async def open_writer(path: Path, *, replicated: bool) -> Connection:
-    """The one connection that writes; creates the file. `replicated`: Litestream checkpoints, so SQLite must not.
+    """The one connection that writes; creates the file, for its owner alone: links may carry credentials.
 
+    `replicated`: Litestream checkpoints, so SQLite must not.
     A reply to a caller means that its data survive a power cut: `synchronous` is FULL.
     """
+    with contextlib.suppress(OSError):  # what is wrong with the path is told by SQLite, in its own words
+        await asyncio.to_thread(path.touch, mode=0o600)  # SQLite gives the same mode to the files beside it
     pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
     if replicated:
         pragmas.append("wal_autocheckpoint=0")

@@ -46,3 +46,4 @@ class Services:
     events: Events
     metrics: Metrics
     bot_username: Callable[[], str | None]
+    """None where no bot runs; raises UnavailableError while the bot does not know its name."""

@@ -305,3 +305,11 @@ def test_the_other_sqlite_is_not_loaded_on_the_file() -> None:
     assert sqlite3.sqlite_version_info != dbapi2.sqlite_version_info or dbapi2.sqlite_version_info >= (3, 51, 3)
     sources = [file.read_text() for file in Path(sql.__file__).parent.glob("*.py")]
     assert not any("import sqlite3" in source or "aiosqlite.connect" in source for source in sources)
+
+
+async def test_nobody_else_can_read_a_database_or_what_stands_beside_it(path: Path, clock: HandClock) -> None:
+    async with Store.open(path, clock=clock) as store:
+        await store.intake.begin_import()
+        modes = {file.name: file.stat().st_mode & 0o077 for file in path.parent.iterdir() if ".epoch" not in file.name}
+        assert {name: mode for name, mode in modes.items() if mode} == {}
+        assert len(modes) >= 3
