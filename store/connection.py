@@ -62,8 +62,6 @@ async def open_writer(path: Path, *, replicated: bool) -> Connection:
     `replicated`: Litestream checkpoints, so SQLite must not.
     A reply to a caller means that its data survive a power cut: `synchronous` is FULL.
     """
-    with contextlib.suppress(OSError):  # what is wrong with the path is told by SQLite, in its own words
-        await asyncio.to_thread(path.touch, mode=0o600)  # SQLite gives the same mode to the files beside it
     pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
     if replicated:
         pragmas.append("wal_autocheckpoint=0")
@@ -77,6 +75,9 @@ async def open_reader(path: Path) -> Connection:
 
 async def _open(path: Path, *, mode: str, pragmas: list[str]) -> Connection:
     def connect() -> Any:
+        if mode == "rwc":
+            with contextlib.suppress(OSError):  # what is wrong with the path is told by SQLite, in its own words
+                path.touch(mode=0o600)  # SQLite gives the same mode to the files beside it
         raw = dbapi2.connect(
             f"file:{quote(str(path.absolute()))}?mode={mode}",
             uri=True,
