@@ -39,11 +39,11 @@ class Readers:
 
     async def run(self, operation: Operation[T]) -> T:
         """The operation's result. Keep it short: a read that lasts keeps the WAL from being reset."""
-        if self._closed:
-            raise StoreError("the database is closed")
         connection = await self._idle.get()
         now_ms = self._clock.now_ms()
         try:
+            if self._closed:
+                raise StoreError("the database is closed")
             return await connection.run(lambda raw: _read(raw, now_ms, operation))
         except DatabaseError as error:
             raise StoreError(f"the database cannot be read: {error}") from error

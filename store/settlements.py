@@ -71,12 +71,17 @@ def settle(tx: Transaction, policy: RetryPolicy, worker: str, token: LeaseToken,
 
 def _settle_again(tx: Transaction, worker: str, token: LeaseToken, outcome: Outcome) -> Settled:
     """Answer for a lease that has ended. A repeated report is fine; so is giving up what was cancelled. A worker that
-    says it has uploaded must be believed or told that it was not."""
+    says it has uploaded must be believed or told that it was not. That Telegram makes an account wait is true whatever
+    became of the lease: the account is parked, once."""
     ended = outcomes_of(tx, token, worker)
-    if isinstance(outcome, SettleDone):
-        known = AttemptOutcome.DONE in ended
-    else:
-        known = bool(ended & (_REPORTED | {AttemptOutcome.CANCELLED}))
+    match outcome:
+        case SettleDone():
+            known = AttemptOutcome.DONE in ended
+        case SettleFloodWait() if ended and not ended & _REPORTED:
+            _park_late(tx, token, worker, outcome)
+            known = True
+        case _:
+            known = bool(ended & (_REPORTED | {AttemptOutcome.CANCELLED}))
     if not known:
         raise LeaseLostError(f"the lease {token} is no longer held by {worker}")
     return msgspec.structs.replace(_settled(tx, token.variant_id), repeated=True)
@@ -153,6 +158,25 @@ def _park(tx: Transaction, account_id: int, outcome: SettleFloodWait) -> None:
             "reason": f"Telegram asks to wait {outcome.wait_s:g} s before {outcome.request}",
         },
     )
+
+
+def _park_late(tx: Transaction, token: LeaseToken, worker: str, outcome: SettleFloodWait) -> None:
+    """Park the account for a lease that had ended before the report came. The history keeps the report, so that a
+    repeat of it does not park the account for longer."""
+    lease = {"variant_id": token.variant_id, "fence": token.fence, "worker": worker}
+    held_by = tx.get("account_of_ended_lease", lease)
+    _park(tx, held_by["account_id"], outcome)
+    late = Attempt(
+        variant_id=token.variant_id,
+        fence=token.fence,
+        worker_id=held_by["worker_id"],
+        account_id=held_by["account_id"],
+        outcome=AttemptOutcome.FLOOD_WAIT,
+        detail=_shortened(_detail(outcome)),
+        started_at_ms=tx.now_ms,
+        finished_at_ms=tx.now_ms,
+    )
+    record_attempts(tx, [late])
 
 
 # ---- objects -------------------------------------------------------------------------------------

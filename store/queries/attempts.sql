@@ -10,3 +10,10 @@ VALUES (:variant_id, :fence, :worker_id, :account_id, :link_id, :outcome, :reaso
 SELECT DISTINCT a.outcome
 FROM upload_attempts a JOIN workers w ON w.id = a.worker_id
 WHERE a.variant_id = :variant_id AND a.fence = :fence AND w.name = :worker;
+
+-- name: account_of_ended_lease
+-- The account that the lease uploaded with, whichever the worker speaks for now.
+SELECT a.worker_id, a.account_id
+FROM upload_attempts a JOIN workers w ON w.id = a.worker_id
+WHERE a.variant_id = :variant_id AND a.fence = :fence AND w.name = :worker
+LIMIT 1;

@@ -249,6 +249,34 @@ async def test_a_parked_account_does_not_hold_up_another(queued: Scene) -> None:
     assert (await queued.lease("x")).code == CODE
 
 
+@pytest.mark.parametrize("end", ["cancelled", "expired", "restarted"])
+async def test_a_flood_wait_reported_too_late_parks_the_account_once(queued: Scene, end: str) -> None:
+    lease = await queued.lease("w")
+    match end:
+        case "cancelled":
+            await queued.store.queue.cancel(CODE)
+        case "expired":
+            queued.clock.advance(60)
+            await queued.store.sweeper.sweep()
+        case _:
+            await queued.hello("w", boot="boot-2")
+    state = (await queued.store.catalogue.variant(CODE)).state
+    for _ in range(2):  # the repeat comes ten seconds later and does not make the wait longer
+        settled = await queued.store.queue.settle("w", lease.lease, SettleFloodWait(40.0, "messages.sendMedia"))
+        assert (settled.state, settled.repeated) == (state, True)
+        queued.clock.advance(10)
+    assert (await queued.store.queue.accounts())[0].parked_s == 20.0
+    assert [row[2] for row in history(queued)] == [end, "flood_wait"]
+
+
+async def test_a_flood_wait_of_a_lease_that_was_never_the_workers_parks_nobody(queued: Scene) -> None:
+    await queued.enrol("x")
+    lease = await queued.lease("w")
+    with pytest.raises(LeaseLostError):
+        await queued.store.queue.settle("x", lease.lease, SettleFloodWait(40.0, "messages.sendMedia"))
+    assert {status.parked_s for status in await queued.store.queue.accounts()} == {0.0}
+
+
 async def test_a_shorter_flood_wait_does_not_shorten_a_longer_one(queued: Scene) -> None:
     await queued.imports(film("2", link("z")))
     first, second = await queued.lease("w"), await queued.lease("w")

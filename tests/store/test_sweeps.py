@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from tests.store.conftest import Scene, film, link
 
 from telecine.core.leases import Reason, Swept, VariantState
@@ -39,8 +40,9 @@ async def test_a_delay_ends_when_it_is_due(scene: Scene) -> None:
     assert (await scene.lease("w")).code == lease.code
 
 
-async def test_a_sweep_takes_back_any_number(scene: Scene) -> None:
-    count = sweeps.ROWS_MAX + 1
+async def test_a_sweep_takes_back_any_number(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "ROWS_MAX", 5)
+    count = 2 * sweeps.ROWS_MAX + 1
     await scene.enrol("w")
     await scene.imports(*(film(str(n), link(str(n))) for n in range(count)))
     for _ in range(count):
