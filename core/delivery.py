@@ -183,7 +183,7 @@ class DeliveryDesk:
             outcome = await self._send_all(resolved, user_id)
         except PostRefusedError:
             outcome = DeliveryOutcome.MISSING
-            await self._queue_again(resolved.code)
+            await self._queue_again(resolved)
         await self._shelf.record_delivery(resolved.code, user_id, outcome)
         return outcome
 
@@ -211,9 +211,13 @@ class DeliveryDesk:
     async def _forget(self, file: BotFile) -> None:
         await self._shelf.forget_bot_file(file.bot_id, file.channel_id, file.message_id)
 
-    async def _queue_again(self, code: str) -> None:
+    async def _queue_again(self, resolved: Resolved) -> None:
+        """Queue a target whose post is lost, unless another upload has taken that post's place meanwhile, or will."""
+        now = await self.resolve(resolved.code)
+        if _posts(now) != _posts(resolved):
+            return
         try:
-            await self._requeue.requeue(code)
+            await self._requeue.requeue(resolved.code)
         except ConflictError:  # somebody else has queued it, and a worker is at it already
             return
 
@@ -235,6 +239,10 @@ def albums(parts: Sequence[Deliverable]) -> Iterator[tuple[Deliverable, ...]]:
         step = 1 if kind is None else ALBUM_PARTS_MAX
         for start in range(0, len(neighbours), step):
             yield neighbours[start : start + step]
+
+
+def _posts(resolved: Resolved) -> list[tuple[int, int]]:
+    return [(part.channel_id, part.message_id) for part in resolved.parts]
 
 
 def _together(outcomes: Sequence[DeliveryOutcome]) -> DeliveryOutcome:
