@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 from telethon.tl import functions
@@ -71,6 +72,15 @@ def test_cipher_text_of_odd_length_does_not_open(cipher: bytes) -> None:
         unseal(bytes(256), bytes(16), cipher)
     with pytest.raises(SealBrokenError):
         ige_decrypt(cipher, bytes(32), bytes(32))
+
+
+def test_new_server_key_opens_what_is_sealed_for_it() -> None:
+    key = ServerKey.generate()
+    public = rsa.PublicKey.load_pkcs1(key.public_pem.encode())
+    assert public.n.bit_length() == 2048
+    block = bytes(range(255))
+    sealed = pow(int.from_bytes(block, "big"), public.e, public.n).to_bytes(256, "big")
+    assert key.decrypt(sealed) == b"\0" + block
 
 
 def test_server_key_file_is_private_and_read_back(
