@@ -58,14 +58,19 @@ class HttpHalf:
     @property
     def url(self) -> str:
         """The base of every URL below."""
-        return f"http://{self._address[0]}:{self._address[1]}"
+        return f"http://{authority(*self._address)}"
 
     def addresses(self) -> Addresses:
         """How to reach everything."""
         return Addresses(
-            mtproto=f"{self.mtproto_address[0]}:{self.mtproto_address[1]}",
+            mtproto=authority(*self.mtproto_address),
             bot_api_url=self.url,
             cm_url=f"{self.url}{CM_PREFIX}",
             media_url=f"{self.url}/media",
             control_url=f"{self.url}{CONTROL_PREFIX}",
         )
+
+
+def authority(host: str, port: int) -> str:
+    """Host and port as a URL has them: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,6 +5,10 @@ With `data_dir` the world, CM and the server's key survive a restart; without, t
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Self
@@ -17,6 +21,7 @@ from telecine.core.emulator.cm.content import CmContent
 from telecine.core.emulator.cm.service import Cm
 from telecine.core.emulator.control.messages import Addresses, NewAccount, NewBot
 from telecine.core.emulator.faults import Faults
+from telecine.core.emulator.folder import held
 from telecine.core.emulator.http_half import HttpHalf
 from telecine.core.emulator.mtproto.server import MtprotoServer
 from telecine.core.emulator.sources.host import SourceHost
@@ -49,17 +54,23 @@ class EmulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class Emulator:
-    """A Telegram, a CM and a source host in one process. Raises ConfigError for files that do not fit.
+    """A Telegram, a CM and a source host in one process. Raises ConfigError for files that do not fit, a folder that
+    another emulator uses and an address that cannot be had; StoreError for a state that cannot be read.
 
-    A `key` at hand goes before that of the settings: making one takes seconds.
+    A `key` at hand goes before that of the settings. Whoever makes an emulator stops it, started or not.
     """
 
     def __init__(self, settings: EmulatorSettings, clock: Clock | None = None, key: ServerKey | None = None) -> None:
         self.settings = settings
-        clock = clock or SystemClock()
-        if settings.data_dir is not None:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.faults = Faults()
+        with ExitStack() as holding:
+            if settings.data_dir is not None:
+                holding.enter_context(held(settings.data_dir))
+            self._open(clock or SystemClock(), key)
+            self._holding = holding.pop_all()
+
+    def _open(self, clock: Clock, key: ServerKey | None) -> None:
+        settings = self.settings
         self.world = World.open(settings.data_dir, clock=clock)
         self._key = key or ServerKey.open(settings.key_path or _in_folder(settings.data_dir))
         self.mtproto = MtprotoServer(self.world, self.faults, self._key)
@@ -76,16 +87,20 @@ class Emulator:
 
     async def start(self) -> None:
         """Listen on both ports."""
-        await self.mtproto.start(self.settings.host, self.settings.mtproto_port)
+        host = self.settings.host
+        with _bound(host, self.settings.mtproto_port):
+            await self.mtproto.start(host, self.settings.mtproto_port)
         self._http.mtproto_address = self.mtproto_address
-        await self._http.start(self.settings.host, self.settings.http_port)
+        with _bound(host, self.settings.http_port):
+            await self._http.start(host, self.settings.http_port)
 
     async def stop(self) -> None:
         """Stop listening and write what is not written yet."""
-        await self._http.stop()
-        await self.mtproto.stop()
-        self.cm.save()
-        self.world.close()
+        with self._holding:
+            await self._http.stop()
+            await self.mtproto.stop()
+            self.cm.save()
+            self.world.close()
 
     async def __aenter__(self) -> Self:
         try:
@@ -176,6 +191,18 @@ def load_cm_content(path: Path) -> CmContent:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise ConfigError(f"{path} is not a CM content document: {error}") from error
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[None]:
+    """Say plainly that an address cannot be had."""
+    try:
+        yield
+    except OSError as error:
+        known = error.errno is not None and error.errno > 0  # a name that does not resolve has a number of its own
+        reason = os.strerror(error.errno or 0) if known else error.strerror or str(error)
+        hint = "port 0 takes a free one" if error.errno == errno.EADDRINUSE else None
+        raise ConfigError(f"cannot listen on {host}:{port}: {reason}", hint=hint) from error
 
 
 def _in_folder(data_dir: Path | None) -> Path | None:

@@ -26,6 +26,7 @@ from telecine.core.emulator.cm.refusals import (
     planned_refusal,
 )
 from telecine.core.emulator.faults import Faults
+from telecine.core.errors import StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -103,7 +104,10 @@ class Cm:
     def _load(self) -> CmState | None:
         if self._file is None or not self._file.exists():
             return None
-        return msgspec.json.decode(self._file.read_bytes(), type=CmState)
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=CmState)
+        except (msgspec.DecodeError, OSError) as error:
+            raise StoreError(f"{self._file} is not a state of CM: {error}") from error
 
     @web.middleware
     async def _answer_refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:

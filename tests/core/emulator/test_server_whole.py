@@ -24,7 +24,7 @@ from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.faults import Flood
 from telecine.core.emulator.server import Emulator, EmulatorSettings
 from telecine.core.emulator.telegram.keys import ServerKey
-from telecine.core.errors import ConfigError
+from telecine.core.errors import ConfigError, StoreError
 
 TOKEN = "700001:AAbot"
 ACCOUNTS = (
@@ -209,6 +209,38 @@ async def test_everything_survives_a_restart(tmp_path: Path, server_key: ServerK
         assert await file_id_of_post(after) == first
         assert [title.name for title in after.cm.catalogue.content().titles] == ["Kept"]
         assert len(after.world.directory.users()) == 2
+
+
+async def test_folder_in_use_is_refused_until_it_is_free(tmp_path: Path, server_key: ServerKey) -> None:
+    settings = EmulatorSettings(data_dir=tmp_path)
+    async with Emulator(settings, key=server_key):
+        with pytest.raises(ConfigError, match="another emulator keeps its state there"):
+            Emulator(settings, key=server_key)
+    async with Emulator(settings, key=server_key):
+        pass
+
+
+async def test_port_in_use_is_named_and_leaves_nothing_behind(tmp_path: Path, server_key: ServerKey) -> None:
+    async with Emulator(EmulatorSettings(), key=server_key) as first:
+        taken = int(first.http_url.rpartition(":")[2])
+        settings = EmulatorSettings(data_dir=tmp_path, http_port=taken)
+        with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{taken}: Address already in use"):
+            await Emulator(settings, key=server_key).__aenter__()
+    async with Emulator(settings, key=server_key) as second:
+        assert second.http_url == f"http://127.0.0.1:{taken}"
+
+
+async def test_address_of_another_machine_is_named(server_key: ServerKey) -> None:
+    with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1:0: Cannot assign requested address"):
+        await Emulator(EmulatorSettings(host="192.0.2.1"), key=server_key).__aenter__()
+
+
+@pytest.mark.parametrize("name", ["world.msgpack", "cm.json", "server-key.pem"])
+def test_damaged_state_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("damaged")
+    for _ in range(2):  # the folder is not held by the one that failed
+        with pytest.raises(StoreError, match=name):
+            Emulator(EmulatorSettings(data_dir=tmp_path))
 
 
 async def file_id_of_post(emulator: Emulator) -> str:
