@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -21,6 +22,9 @@ from telecine.core.emulator.telegram.entities import Bot
 from telecine.core.emulator.telegram.refusals import RefusalError
 from telecine.core.emulator.telegram.world import World
 
+logger = logging.getLogger(__name__)
+
+METHOD_CHARS_LOGGED_MAX = 64
 REQUEST_BYTES_MAX = UPLOAD_BYTES_MAX + 1024 * 1024
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
 
@@ -93,6 +97,7 @@ class BotApi:
     def _name(self, name: str) -> str:
         spelled = self._methods.names.get(name.lower())
         if spelled is None:
+            logger.info("the Bot API's %s is not emulated", name[:METHOD_CHARS_LOGGED_MAX])
             raise BotApiError(404)
         return spelled
 

@@ -14,15 +14,15 @@
     POST   /salt                           make MTProto salts stale
     POST   /parts/expire                   forget the parts of unfinished uploads
     GET    /faults    POST    DELETE       planned faults, a list of those in `faults`
-    PUT    /lines                          latency and bandwidth: account, line
-    PUT    /bot-limits                     messages a second of a bot: limits
+    GET    /lines            PUT           latency and bandwidth: account, line
+    GET    /bot-limits       PUT           messages a second of a bot: limits
     GET    /sources/faults   PUT   DELETE  faults of source files: a list of path and faults
     GET    /cm/content       PUT           all that CM holds
     POST   /cm/{table}                     add a row to titles, episodes or links
     PATCH  /cm/{table}/{id}  DELETE        edit or remove one
     POST   /cm/tokens/expire               end CM's tokens: access, refresh
 
-Bodies and answers are those of `control_messages`. A wrong body is refused with 400 and
+Bodies and answers are those of `control.messages`. A wrong body is refused with 400 and
 `{"code", "message", "field"}`, where `field` names the culprit.
 """
 

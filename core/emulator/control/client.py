@@ -115,9 +115,17 @@ class EmulatorControl:
         """Give an account its latency and bandwidth; None for all without their own."""
         await self._send("PUT", "/lines", messages.AccountLine(account=account, line=line))
 
+    async def lines(self) -> list[messages.AccountLine]:
+        """The networks in force; the account None stands for everybody else."""
+        return await self._call("GET", "/lines", list[messages.AccountLine])
+
     async def set_bot_limits(self, limits: BotLimits | None) -> None:
         """Enforce limits on what bots send, or none."""
         await self._send("PUT", "/bot-limits", messages.BotLimitsSwitch(limits=limits))
+
+    async def bot_limits(self) -> BotLimits | None:
+        """The limits in force on what bots send."""
+        return (await self._call("GET", "/bot-limits", messages.BotLimitsSwitch)).limits
 
     async def drop_connections(self, account: str | None = None) -> int:
         """Drop MTProto connections; how many."""

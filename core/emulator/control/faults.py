@@ -25,7 +25,9 @@ class FaultControl:
             web.get("/faults", self._get_faults),
             web.post("/faults", self._plan_faults),
             web.delete("/faults", self._clear_faults),
+            web.get("/lines", self._get_lines),
             web.put("/lines", self._set_line),
+            web.get("/bot-limits", self._get_bot_limits),
             web.put("/bot-limits", self._set_bot_limits),
             web.get("/sources/faults", self._get_source_faults),
             web.put("/sources/faults", self._set_source_faults),
@@ -45,10 +47,17 @@ class FaultControl:
         self._faults.clear()
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
+    async def _get_lines(self, request: web.Request) -> web.Response:
+        lines = self._faults.lines().items()
+        return json_response([messages.AccountLine(account=account, line=line) for account, line in lines])
+
     async def _set_line(self, request: web.Request) -> web.Response:
         change = await read_body(request, messages.AccountLine)
         self._faults.set_line(change.account, change.line)
         return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _get_bot_limits(self, request: web.Request) -> web.Response:
+        return json_response(messages.BotLimitsSwitch(limits=self._faults.bot_limits))
 
     async def _set_bot_limits(self, request: web.Request) -> web.Response:
         self._faults.bot_limits = (await read_body(request, messages.BotLimitsSwitch)).limits

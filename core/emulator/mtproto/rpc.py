@@ -101,8 +101,10 @@ class MethodTable:
         self._methods.update(other._methods)
 
     def find(self, query: Any) -> Method:
+        """INPUT_METHOD_INVALID, and a line in the log for who wonders why, if it is not part of this Telegram."""
         method = self._methods.get(query.CONSTRUCTOR_ID)
         if method is None:
+            logger.info("%s is not emulated", method_name(query))
             raise bad_request("INPUT_METHOD_INVALID")
         return method
 

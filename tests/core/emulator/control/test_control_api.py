@@ -122,8 +122,9 @@ async def test_lines_and_bot_limits_are_set(control: EmulatorControl, emulated: 
     await control.set_line(None, Line(latency_s=0.1))
     assert emulated.faults.latency_s("cm-ember") == 0.2
     assert emulated.faults.latency_s("cm-rora") == 0.1
+    assert {one.account: one.line.latency_s for one in await control.lines()} == {"cm-ember": 0.2, None: 0.1}
     await control.set_bot_limits(BotLimits(overall_per_s=5))
-    assert emulated.faults.bot_limits == BotLimits(overall_per_s=5)
+    assert emulated.faults.bot_limits == await control.bot_limits() == BotLimits(overall_per_s=5)
     await control.set_bot_limits(None)
     assert emulated.faults.bot_limits is None
 
