@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -26,11 +27,20 @@ def take_media(call: Call, given: Any) -> Document:
     raise bad_request("MEDIA_INVALID")  # photos, polls and the like are not part of this Telegram
 
 
+def take_stored(call: Call, given: Any) -> Document:
+    """The document of an album's item: albums take only what `messages.uploadMedia` has stored (MEDIA_INVALID)."""
+    if isinstance(given, types.InputMediaUploadedDocument):
+        raise bad_request("MEDIA_INVALID")
+    return take_media(call, given)
+
+
 def _store_upload(call: Call, given: Any) -> Document:
     lost_part = call.faults.take_missing_part(call.account)
     if lost_part is not None:
-        call.world.uploads.lose_part(call.user, lost_part)
-    finished = _finish(call, given.file)
+        call.world.uploads.lose_part(call.user, getattr(given.file, "id", 0), lost_part)
+    if given.thumb is not None:
+        _uploaded(call, given.thumb, call.world.uploads.check)  # before the parts of the file are used up
+    finished = _uploaded(call, given.file, call.world.uploads.finish)
     name = next((a.file_name for a in given.attributes if isinstance(a, types.DocumentAttributeFilename)), None)
     document = call.world.documents.register(
         finished.blob,
@@ -45,11 +55,12 @@ def _store_upload(call: Call, given: Any) -> Document:
     return document
 
 
-def _finish(call: Call, file: Any) -> FinishedUpload:
+def _uploaded(call: Call, file: Any, ask: Callable[..., FinishedUpload]) -> FinishedUpload:
+    """Ask `Uploads` to check or to finish what a client calls a file."""
     if isinstance(file, types.InputFileBig):
-        return call.world.uploads.finish(call.user, file.id, file.parts, big=True)
+        return ask(call.user, file.id, file.parts, big=True)
     if isinstance(file, types.InputFile):
-        return call.world.uploads.finish(call.user, file.id, file.parts, big=False, md5_checksum=file.md5_checksum)
+        return ask(call.user, file.id, file.parts, big=False, md5_checksum=file.md5_checksum)
     raise bad_request("FILE_ID_INVALID")
 
 
@@ -67,7 +78,7 @@ def _video(attributes: list[Any]) -> VideoTrait | None:
 
 def _with_thumb(call: Call, document: Document, given: Any) -> Document:
     """Telegram ignores a thumbnail that is too large, and so do we."""
-    finished = _finish(call, given)
+    finished = _uploaded(call, given, call.world.uploads.finish)
     if finished.size_bytes > call.world.limits.thumb_bytes_max:
         return document
     video = document.video

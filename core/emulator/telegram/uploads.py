@@ -70,7 +70,13 @@ class Uploads:
         return self._keep(self._upload(user, file_id, big=False), index, part)
 
     def finish(self, user: User, file_id: int, parts: int, *, big: bool, md5_checksum: str = "") -> FinishedUpload:
-        """Turn the parts into a file; a refused call leaves them for another try. FILE_PART_X_MISSING and others."""
+        """Turn the parts into a file, see `check` for refusals; a refused call leaves them for another try."""
+        finished = self.check(user, file_id, parts, big=big, md5_checksum=md5_checksum)
+        del self._uploads[user.id, file_id]
+        return finished
+
+    def check(self, user: User, file_id: int, parts: int, *, big: bool, md5_checksum: str = "") -> FinishedUpload:
+        """What `finish` would make of the parts. Refusals: FILE_PARTS_INVALID, FILE_PART_X_MISSING and others."""
         upload = self._uploads.get((user.id, file_id))
         if upload is None or parts < 1 or upload.big != big:
             raise bad_request("FILE_PARTS_INVALID")
@@ -86,14 +92,13 @@ class Uploads:
             self._check_small(upload, size, part_bytes, md5_checksum)
         if size == 0:
             raise bad_request("FILE_PARTS_INVALID")
-        del self._uploads[user.id, file_id]
         return FinishedUpload(upload.blob, size, part_bytes)
 
-    def lose_part(self, user: User, index: int) -> None:
-        """Forget one part of everything this account has under way, as if the server had lost it."""
-        for (user_id, _), upload in self._uploads.items():
-            if user_id == user.id and upload.sizes.pop(index, None) is not None:
-                self._blobs.drop_part(upload.blob, index)
+    def lose_part(self, user: User, file_id: int, index: int) -> None:
+        """Forget one part of a file under way, as if the server had lost it; nothing happens if it is not there."""
+        upload = self._uploads.get((user.id, file_id))
+        if upload is not None and upload.sizes.pop(index, None) is not None:
+            self._blobs.drop_part(upload.blob, index)
 
     def expire(self) -> int:
         """Forget all unclaimed parts, as Telegram does after a while; how many files that were."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,23 +23,30 @@ Target = Channel | User | Bot
 def get_history(call: Call, query: Any) -> Any:
     target = call.viewer.target(query.peer)
     messages = _messages_of(call, target)
-    ids = [_number(call, target, message) for message in messages]
+    dates_s = {_number(call, target, message): message.date_s for message in messages}
     if isinstance(target, Channel):
-        ids.append(CREATION_POST_ID)
-    return _answer(call, target, _page(call, ids, query), count=len(ids))
+        dates_s[CREATION_POST_ID] = target.date_s
+    ids = list(dates_s)
+    start = _behind(ids, query.offset_id)
+    before_s = _seconds(query.offset_date)
+    if before_s and not query.offset_id:  # the number goes before the date
+        start = next((i for i, number in enumerate(ids) if dates_s[number] < before_s), len(ids))
+    return _answer(call, target, _page(call, ids, query, start), count=len(ids))
 
 
 @METHODS.answers(functions.messages.SearchRequest)
 def search(call: Call, query: Any) -> Any:
-    """Words of a text or caption, narrowed to videos or documents where the client asks so."""
+    """Words of a text or caption, narrowed to videos, documents or days where the client asks so."""
     target = call.viewer.target(query.peer)
     if isinstance(target, Channel):
         found = call.world.messages.search(target, query.q)
     else:
         words = query.q.casefold().split()
         found = [m for m in _messages_of(call, target) if _has(m, words)]
-    ids = [_number(call, target, message) for message in found if _passes(call, message, query.filter)]
-    return _answer(call, target, _page(call, ids, query), count=len(ids))
+    after_s, before_s = _seconds(query.min_date), _seconds(query.max_date) or math.inf
+    dated = [message for message in found if after_s < message.date_s < before_s]
+    ids = [_number(call, target, message) for message in dated if _passes(call, message, query.filter)]
+    return _answer(call, target, _page(call, ids, query, _behind(ids, query.offset_id)), count=len(ids))
 
 
 @METHODS.answers(functions.channels.GetMessagesRequest)
@@ -126,6 +135,11 @@ def _has(message: Message, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
+def _seconds(moment: dt.datetime | None) -> float:
+    """A date of a request; 0 for none, which comes as the beginning of 1970."""
+    return moment.timestamp() if moment else 0.0
+
+
 def _passes(call: Call, message: Message, wanted: Any) -> bool:
     if isinstance(wanted, types.InputMessagesFilterEmpty):
         return True
@@ -139,11 +153,13 @@ def _passes(call: Call, message: Message, wanted: Any) -> bool:
     return False
 
 
-def _page(call: Call, ids: list[int], query: Any) -> list[int]:
-    """core.telegram.org/api/offsets: start at `offset_id`, shift by `add_offset`, take `limit`."""
-    start = 0
-    if query.offset_id:
-        start = next((i for i, number in enumerate(ids) if number < query.offset_id), len(ids))
+def _behind(ids: list[int], offset_id: int) -> int:
+    """The index of the first message older than `offset_id`; 0 stands for none."""
+    return next((i for i, number in enumerate(ids) if number < offset_id), len(ids)) if offset_id else 0
+
+
+def _page(call: Call, ids: list[int], query: Any, start: int) -> list[int]:
+    """core.telegram.org/api/offsets: begin at `start`, shift by `add_offset`, take `limit`."""
     start += query.add_offset
     stop = start + min(query.limit, call.world.limits.history_limit_max)
     page = ids[max(0, start) : max(0, stop)]

@@ -8,7 +8,7 @@ import msgspec
 from telethon.tl import functions, types
 
 from telecine.core.emulator.mtproto.markup import read_entities
-from telecine.core.emulator.mtproto.media import take_media
+from telecine.core.emulator.mtproto.media import take_media, take_stored
 from telecine.core.emulator.mtproto.render import Renderer
 from telecine.core.emulator.mtproto.rpc import Call, MethodTable
 from telecine.core.emulator.telegram.entities import Bot, Channel, Content, Forward, MediaKind, Message, User
@@ -62,7 +62,7 @@ def send_multi_media(call: Call, query: Any) -> Any:
         raise bad_request("MULTI_MEDIA_TOO_LONG")
     for single in query.multi_media:
         _check(call, target, single.message, single.random_id)
-    documents = [take_media(call, single.media) for single in query.multi_media]
+    documents = [take_stored(call, single.media) for single in query.multi_media]
     if len({document.kind for document in documents}) > 1 and MediaKind.DOCUMENT in {d.kind for d in documents}:
         raise bad_request("MEDIA_GROUPED_INVALID")
     grouped_id = call.world.rng.getrandbits(62) | 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -88,6 +89,23 @@ async def test_search_may_ask_for_videos_only(connect: Connect) -> None:
     assert ([m.message for m in videos], [m.message for m in documents]) == (["film"], ["film notes"])
 
 
+async def test_history_and_search_keep_to_the_day_that_is_asked_for(connect: Connect, world: World) -> None:
+    client = await connect()
+    channel = await new_channel(client)
+    await fill(client, channel, ["film one", "film two", "film three"])
+    posts = world.messages.in_channel(world.channels.all()[0])
+    for days, post in enumerate(posts):
+        post.date_s -= days * 86_400
+    today = dt.datetime.fromtimestamp(posts[0].date_s, dt.UTC)
+    assert [m.id for m in await client.get_messages(channel, offset_date=today)] == [3]
+    assert [m.id for m in await client.get_messages(channel, limit=2, offset_date=today)] == [3, 2]
+    newer = client.iter_messages(channel, offset_date=today - dt.timedelta(days=1, hours=1), reverse=True)
+    assert [m.message async for m in newer] == ["film two", "film three"]
+    assert [m.id for m in await client.get_messages(channel, limit=9, search="film", offset_date=today)] == [3, 2]
+    long_ago = today - dt.timedelta(days=99)
+    assert await client.get_messages(channel, limit=9, search="film", offset_date=long_ago) == []
+
+
 async def test_messages_are_fetched_by_id_and_missing_ones_are_none(connect: Connect) -> None:
     client = await connect()
     channel = await new_channel(client)
@@ -131,6 +149,14 @@ async def test_album_shares_one_group_and_is_all_or_nothing(connect: Connect, wo
     with pytest.raises(errors.RandomIdDuplicateError):
         await call(client, functions.messages.SendMultiMediaRequest(channel, singles))
     assert len(world.messages.in_channel(world.channels.all()[0])) == 2
+
+
+async def test_album_takes_only_what_is_stored(connect: Connect) -> None:
+    client = await connect()
+    channel = await new_channel(client)
+    fresh = video_of(await upload_parts(client, bytes(9), file_id=1))
+    with pytest.raises(errors.MediaInvalidError):
+        await client(functions.messages.SendMultiMediaRequest(channel, [types.InputSingleMedia(fresh, "", 1)]))
 
 
 async def test_telethon_sends_albums_by_itself(connect: Connect) -> None:

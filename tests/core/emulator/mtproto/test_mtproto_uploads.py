@@ -139,6 +139,30 @@ async def test_missing_part_is_named_and_the_rest_is_kept(connect: Connect, faul
     assert await client.download_media(message, bytes) == content
 
 
+async def test_missing_part_is_of_the_file_that_is_sent_and_of_no_other(connect: Connect, faults: Faults) -> None:
+    client = await connect()
+    file, other = [await upload_parts(client, some_bytes(1000), file_id=number) for number in (7, 8)]
+    await client(functions.upload.SaveFilePartRequest(9, 0, some_bytes(900, seed=5)))
+    media = video_of(file)
+    media.thumb = types.InputFile(9, 1, "thumb.jpg", "")
+    faults.plan(MissingPart(part=0))
+    with pytest.raises(errors.FilePart0MissingError):
+        await send(client, "me", media, random_id=1)
+    assert (await send(client, "me", video_of(other), random_id=2)).file.size == 1000
+    await upload_parts(client, some_bytes(1000), file_id=7)
+    assert (await send(client, "me", media, random_id=1)).document.thumbs
+
+
+async def test_refused_thumbnail_does_not_use_the_parts_of_its_file_up(connect: Connect) -> None:
+    client = await connect()
+    media = video_of(await upload_parts(client, some_bytes(1000), file_id=7))
+    media.thumb = types.InputFile(8, 1, "thumb.jpg", "")
+    with pytest.raises(errors.FilePartsInvalidError):
+        await send(client, "me", media, random_id=1)
+    media.thumb = None
+    assert (await send(client, "me", media, random_id=1)).file.size == 1000
+
+
 async def test_expired_parts_are_gone(connect: Connect, world: World) -> None:
     client = await connect()
     file = await upload_parts(client, some_bytes(1000), file_id=7)
