@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from telethon import TelegramClient, utils
+from telethon.crypto import AuthKey as TelethonAuthKey
 from telethon.crypto import rsa as telethon_rsa
 from telethon.sessions import MemorySession
 from telethon.tl import functions, types
 
 from telecine.core.emulator.faults import Faults
 from telecine.core.emulator.mtproto.server import MtprotoServer
+from telecine.core.emulator.telegram.entities import AuthKey
 from telecine.core.emulator.telegram.keys import ServerKey
 from telecine.core.emulator.telegram.world import World
 
@@ -24,11 +27,9 @@ Connect = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture(scope="session")
-def server_key(request: pytest.FixtureRequest) -> ServerKey:
-    """One key for all tests, known to Telethon. Making one takes seconds, so it is kept from run to run."""
-    cache = request.config.cache
-    assert cache is not None
-    key = ServerKey.open(cache.mkdir("emulator") / "server.pem")
+def server_key() -> ServerKey:
+    """One key for all tests of a process, known to Telethon."""
+    key = ServerKey.generate()
     telethon_rsa.add_key(key.public_pem, old=False)
     return key
 
@@ -76,16 +77,24 @@ async def sign_in(client: Any, world: World, phone: str) -> None:
     await client.sign_in(phone, world.login_code(phone))
 
 
+def signed_in_session(world: World, name: str) -> Any:
+    """The session of a client that agreed on a key and signed in earlier: both are tested elsewhere and take long."""
+    key = TelethonAuthKey(os.urandom(256))
+    world.directory.keep_auth_key(AuthKey(key.key_id, key.key, world.directory.user_named(name).id))
+    session = MemorySession()
+    session.auth_key = key
+    return session
+
+
 @pytest.fixture
 async def connect(server: MtprotoServer, world: World) -> AsyncIterator[Connect]:
     """Make signed-in clients: `await connect("cm-ember")`. They are disconnected after the test."""
     clients: list[Any] = []
 
     async def make(name: str = "cm-ember", **options: Any) -> Any:
-        client = new_client(server, **options)
+        client = new_client(server, signed_in_session(world, name), **options)
         clients.append(client)
         await client.connect()
-        await sign_in(client, world, world.directory.user_named(name).phone)
         return client
 
     yield make
