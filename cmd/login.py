@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 
 import click
 
 from telecine.cmd import settings
+from telecine.cmd.asking import Person
 from telecine.cmd.running import run
 from telecine.core.worker.telegram.login import SignedIn, sign_in
 
@@ -20,21 +21,35 @@ def login(ctx: click.Context, phone: str | None) -> None:
     The session goes to worker.session, readable by you alone and locked against a second process: a session that is
     used from two machines is destroyed by Telegram. Safe to repeat: an account that is signed in stays so.
     """
-    config = settings.load(ctx)
+    config = settings.load(ctx, "telegram", "worker")
     worker = settings.need(ctx, "worker", config.worker)
     telegram = settings.need(ctx, "telegram", config.telegram)
-    number = phone or worker.phone or click.prompt("Phone number, with +", err=True)
-
-    async def ask_code() -> str:
-        return str(await asyncio.to_thread(click.prompt, "Code that Telegram sent", err=True))
-
-    async def ask_password() -> str:
-        return str(await asyncio.to_thread(click.prompt, "Second password", hide_input=True, err=True))
+    person = Person()
 
     async def go() -> SignedIn:
-        return await sign_in(telegram, worker.session, phone=number, ask_code=ask_code, ask_password=ask_password)
+        number = phone or worker.phone or await person.answer("Phone number, with +")
+        return await sign_in(
+            telegram,
+            worker.session,
+            phone=number,
+            ask_code=_repeatable(person, "Code that Telegram sent"),
+            ask_password=_repeatable(person, "Second password", hidden=True),
+        )
 
     signed_in = run(go())
     premium = "Premium" if signed_in.premium else "not Premium: files up to 2 GB"
     before = "was already signed in" if signed_in.already else "is signed in"
     click.echo(f"{signed_in.name} ({signed_in.user_id}, {premium}) {before}; session in {worker.session}")
+
+
+def _repeatable(person: Person, question: str, *, hidden: bool = False) -> Callable[[], Awaitable[str]]:
+    """Asks; from the second time on it says why it asks again."""
+    told = ""
+
+    async def ask() -> str:
+        nonlocal told
+        question_now = f"{told}{question}"
+        told = "Telegram refuses that one. "
+        return await person.answer(question_now, hidden=hidden)
+
+    return ask

@@ -22,6 +22,7 @@ def log_as_daemon() -> None:
     """Daemons say what they do without being asked; libraries speak up only when something is wrong."""
     if logging.getLogger().level > logging.INFO:
         logging.getLogger("telecine").setLevel(logging.INFO)
+        logging.getLogger("telethon").setLevel(logging.ERROR)  # each failed try to connect; we tell of them in one line
 
 
 def stop_requested() -> asyncio.Event:

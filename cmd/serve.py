@@ -13,6 +13,7 @@ import click
 
 from telecine.bot.service import TelecineBot
 from telecine.cmd import settings
+from telecine.cmd.alone import alone_with
 from telecine.cmd.running import log_as_daemon, run, stop_requested
 from telecine.core.clock import Clock, SystemClock
 from telecine.core.config import Config, CoordinatorSettings
@@ -35,7 +36,7 @@ def serve(ctx: click.Context) -> None:
     Workers lease uploads here and operators' commands ask here. One process, one SQLite database; run it under
     systemd and replicate the database with Litestream. SIGTERM ends it in order; workers wait for it to come back.
     """
-    config = settings.load(ctx)
+    config = settings.load(ctx, "telegram", "coordinator", "bot", "cm")
     coordinator = settings.need(ctx, "coordinator", config.coordinator)
     if config.bot.enabled:
         telegram = settings.need(ctx, "telegram", config.telegram)
@@ -51,6 +52,7 @@ def serve(ctx: click.Context) -> None:
 async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
     stop, clock = stop_requested(), SystemClock()
     async with AsyncExitStack() as stack:
+        stack.enter_context(alone_with(coordinator.database))
         store = await stack.enter_async_context(_store(coordinator, clock))
         bot = await stack.enter_async_context(_bot(config, store, clock)) if config.bot.enabled else None
         events = Events(secrets.token_hex(4))

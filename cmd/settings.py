@@ -15,9 +15,9 @@ from telecine.core.errors import ConfigError
 T = TypeVar("T")
 
 
-def load(ctx: click.Context) -> Config:
-    """The settings named by `--config`."""
-    return config.load(path(ctx))
+def load(ctx: click.Context, *tables: str) -> Config:
+    """The `tables` of the file that `--config` names: a secret of another one need not be at hand."""
+    return config.load(path(ctx), tables=tables)
 
 
 def path(ctx: click.Context) -> Path:
@@ -38,4 +38,4 @@ def need(ctx: click.Context, table: str, value: T | None) -> T:
 
 def coordinator(ctx: click.Context) -> Api:
     """The coordinator's API as `[operator]` says to reach it. Raises ConfigError without a token."""
-    return Api(load(ctx).operator)
+    return Api(load(ctx, "operator").operator)

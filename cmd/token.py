@@ -76,7 +76,7 @@ def revoke(ctx: click.Context, jti: str) -> None:
 
 @asynccontextmanager
 async def _tokens(ctx: click.Context) -> AsyncIterator[Tokens]:
-    config = settings.load(ctx)
+    config = settings.load(ctx, "coordinator")
     coordinator = settings.need(ctx, "coordinator", config.coordinator)
     clock = SystemClock()
     async with Store.open(coordinator.database, clock=clock) as store:

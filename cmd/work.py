@@ -18,7 +18,7 @@ def work(ctx: click.Context) -> None:
     SIGTERM lets a running upload finish within worker.shutdown_grace_s, or gives its lease back; a second one ends at
     once. Whatever ends it, what was sent is reported or removed at the next start, so nothing is in a channel twice.
     """
-    config = settings.load(ctx)
+    config = settings.load(ctx, "telegram", "worker")
     worker = settings.need(ctx, "worker", config.worker)
     telegram = settings.need(ctx, "telegram", config.telegram)
     log_as_daemon()

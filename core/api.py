@@ -10,12 +10,13 @@ import aiohttp
 import msgspec
 
 from telecine.core.config import OperatorSettings
-from telecine.core.errors import ConfigError, UnavailableError
+from telecine.core.errors import ConfigError, ForbiddenError, TelecineError, UnauthorizedError, UnavailableError
 from telecine.core.problems import error_of
 
 T = TypeVar("T")
 
 TIMEOUT_S = 60.0
+REISSUE_HINT = "`telecine token issue --operator NAME` on the main machine prints one"
 
 
 class Api:
@@ -25,7 +26,7 @@ class Api:
         if operator.token is None:
             raise ConfigError(
                 "operator.token is missing",
-                hint="`telecine token issue --operator NAME` on the main machine prints one",
+                hint=REISSUE_HINT,
             )
         self._base = operator.coordinator_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {operator.token}"}
@@ -58,8 +59,18 @@ class Api:
                 hint="is `telecine serve` running, and is operator.coordinator_url right?",
             ) from error
         if reply.status >= 400:
-            raise error_of(reply.status, body)
+            raise self._refused(error_of(reply.status, body))
         try:
             return msgspec.json.decode(body, type=kind)
         except msgspec.DecodeError as error:
             raise UnavailableError(f"{self._base} does not answer like a coordinator: {error}") from error
+
+    def _refused(self, error: TelecineError) -> TelecineError:
+        """Which of the settings it is about, where it is about one."""
+        if isinstance(error, UnauthorizedError | ForbiddenError):
+            return type(error)(
+                f"the coordinator refuses operator.token: {error.message}", hint=error.hint or REISSUE_HINT
+            )
+        if type(error) is TelecineError or isinstance(error, UnavailableError):
+            return type(error)(f"{self._base} answers: {error.message}", hint=error.hint)
+        return error

@@ -1,18 +1,19 @@
 """Every setting: what it is called in `telecine.toml`, its type, default and meaning.
 
 One file serves all programs; each reads the tables it needs. A string may hold `${env:NAME}` or `${file:PATH}`,
-replaced when the file is read, so that no secret need stand in it. A wrong key or value is refused with the name of
-the file, the key and what was expected. Relative paths are relative to the file.
+replaced when its table is read, so that no secret need stand in it, and no program needs another one's. A wrong key or
+value is refused with the name of the file, the key and what was expected. Relative paths are relative to the file.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta
@@ -23,7 +24,18 @@ from telecine.core.leases import LEASE_TTL_S
 Port = Annotated[int, Meta(ge=0, le=65535, description="a TCP port; 0 takes a free one")]
 Positive = Annotated[float, Meta(gt=0)]
 PositiveInt = Annotated[int, Meta(ge=1)]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+_NAME = "^[a-z0-9][a-z0-9_-]{0,62}$"
+_URL = "^https?://[^/ ]+[^ ]*$"
+_BEARER = "^[!-~]+$"  # fit for a header
+_MEANT = {
+    _NAME: "a name such as cm-ember, of a-z, 0-9, - and _",
+    _URL: "an address such as https://telecine.example",
+    _BEARER: "a token, in one line and without spaces",
+}
+Name = Annotated[str, Meta(pattern=_NAME)]
+Url = Annotated[str, Meta(pattern=_URL)]
+Bearer = Annotated[str, Meta(pattern=_BEARER)]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +51,7 @@ class TelegramSettings(Table, frozen=True):
     server: str | None = None  # host:port of a data centre; None: Telegram's own
     public_key: Path | None = None  # PEM of the server's RSA key; None: Telegram's own
     bot_token: str | None = None
-    bot_api_url: str | None = None  # None: https://api.telegram.org
+    bot_api_url: Url | None = None  # None: https://api.telegram.org
 
 
 class CoordinatorSettings(Table, frozen=True):
@@ -68,8 +80,8 @@ class WorkerSettings(Table, frozen=True):
     """`[worker]`: `telecine work` and `telecine login`."""
 
     name: Name
-    coordinator_url: str
-    token: str
+    coordinator_url: Url
+    token: Bearer
     session: Path
     journal: Path | None = None  # None: beside the session, with the suffix .journal
     phone: str | None = None
@@ -167,7 +179,7 @@ CmField = str | CmValues
 class CmSettings(Table, frozen=True):
     """`[cm]`: the content API. Its shape is configured: endpoints, login, paging, field mapping."""
 
-    base_url: str
+    base_url: Url
     resources: dict[str, CmResource]
     map: dict[str, dict[str, CmField]]
     timeout_s: Positive = 30.0
@@ -179,8 +191,8 @@ class CmSettings(Table, frozen=True):
 class OperatorSettings(Table, frozen=True):
     """`[operator]`: the commands that talk to a coordinator."""
 
-    coordinator_url: str = "http://127.0.0.1:8750"
-    token: str | None = None
+    coordinator_url: Url = "http://127.0.0.1:8750"
+    token: Bearer | None = None
 
 
 class Config(Table, frozen=True):
@@ -194,17 +206,25 @@ class Config(Table, frozen=True):
     operator: OperatorSettings = OperatorSettings()
 
 
-def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
-    """Read and check a file. Raises ConfigError that names the file, the key and what was expected."""
+def load(
+    path: Path, environ: Mapping[str, str] | None = None, *, tables: Collection[str] = Config.__struct_fields__
+) -> Config:
+    """Read and check a file's `tables`; the others are as if absent. Raises ConfigError that names the file, the key
+    and what was expected.
+    """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file", hint="`telecine init` writes a commented one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    return decode(document, path=path, environ=os.environ if environ is None else environ)
+    unread = set(Config.__struct_fields__).difference(tables)
+    wanted = {name: table for name, table in document.items() if name not in unread}
+    return decode(wanted, path=path, environ=os.environ if environ is None else environ)
 
 
 def decode(document: dict[str, Any], *, path: Path, environ: Mapping[str, str]) -> Config:
@@ -225,13 +245,47 @@ def decode(document: dict[str, Any], *, path: Path, environ: Mapping[str, str]) 
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
 _ERROR_AT = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<where>[^`]*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"Object (?P<fault>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+
+
+_PATTERN = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'", re.DOTALL)
 
 
 def _explain(message: str) -> str:
+    """msgspec's `Expected `int`, got `str` - at `$.worker.connections`` with the key in front."""
     match = _ERROR_AT.match(message)
     where = (match["where"] or "").lstrip(".") if match else ""
     what = match["what"] if match else message
+    if field := _FIELD.fullmatch(what):
+        table, where = where, f"{where}.{field['name']}".lstrip(".")
+        what = "required, but missing" if field["fault"] == "missing required" else _unknown(table, field["name"])
+    elif pattern := _PATTERN.fullmatch(what):
+        meant = _MEANT.get(pattern["pattern"])
+        what = f"expected {meant}" if meant else what
     return f"{where}: {what}" if where else what
+
+
+def _unknown(table: str, name: str) -> str:
+    known = _known(table)
+    meant = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    what = "no such key" if table else "no such table"
+    return f"{what}; did you mean `{meant[0]}`?" if meant else f"{what}; expected one of {', '.join(known)}"
+
+
+def _known(table: str) -> tuple[str, ...]:
+    """The keys of a table, named by its dotted path. `[...]` in the path is any key of a mapping."""
+    kind: Any = Config
+    for step in re.findall(r"\[\.\.\.\]|[^.\[\]]+", table):
+        if step != "[...]":
+            kind = next(field.type for field in msgspec.structs.fields(_struct(kind)) if field.name == step)
+        else:
+            kind = get_args(kind)[-1]
+    return tuple(_struct(kind).__struct_fields__)
+
+
+def _struct(kind: Any) -> type[msgspec.Struct]:
+    """The table among the types that a key may have."""
+    return next(k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, msgspec.Struct))
 
 
 def _expand(value: Any, *, key: str, path: Path, environ: Mapping[str, str]) -> Any:
@@ -248,9 +302,13 @@ def _referred(match: re.Match[str], *, key: str, path: Path, environ: Mapping[st
     kind, name = match[1], match[2]
     if kind == "env":
         if name not in environ:
-            raise ConfigError(f"{path}: {key}: the environment variable {name} is not set")
+            raise ConfigError(
+                f"{path}: {key}: the environment variable {name} is not set",
+                hint="set it, or write ${file:PATH} or the value itself in its place",
+            )
         return environ[name]
     try:
         return (path.resolve().parent / Path(name).expanduser()).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {key}: the file {name} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{path}: {key}: the file {name} cannot be read: {why}") from error

@@ -52,7 +52,8 @@ def error_of(status: int, body: bytes) -> TelecineError:
     try:
         problem = msgspec.json.decode(body, type=Problem)
     except msgspec.MsgspecError:
-        kind = UnavailableError if status >= 500 else TelecineError
-        return kind(f"HTTP status {status}")
+        if status >= 500:
+            return UnavailableError(f"HTTP status {status}")
+        return TelecineError(f"HTTP status {status}, and not as a coordinator says it", hint="is the address right?")
     kind = _KINDS.get(problem.type.removeprefix(PROBLEM_TYPE), TelecineError)
     return kind(problem.detail, hint=problem.hint, field=problem.field)

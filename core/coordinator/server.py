@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import Coroutine
 
 from aiohttp import web
@@ -72,7 +74,7 @@ class CoordinatorServer:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as error:
             await self._runner.cleanup()
-            raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            raise _cannot_listen(host, port, error) from error
         self._url = _url(host, self._runner)
         self._beside = {asyncio.create_task(loop) for loop in self._loops()}
         logger.info("listening on %s", self._url)
@@ -107,6 +109,17 @@ class CoordinatorServer:
         self._services.events.publish(QueueSwept(swept.expired, swept.promoted))
         self._services.metrics.count("telecine_swept_total", swept.expired, kind="expired")
         self._services.metrics.count("telecine_swept_total", swept.promoted, kind="promoted")
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
+    """asyncio wraps the kernel's words in its own; a name that is not known has no number of the kernel's."""
+    why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    taken = error.errno == errno.EADDRINUSE
+    return ConfigError(
+        f"cannot listen on {host}:{port}: {why}",
+        hint="is another coordinator running? coordinator.port takes another port" if taken else None,
+        field="coordinator.port" if taken else "coordinator.host",
+    )
 
 
 def _url(host: str, runner: web.AppRunner) -> str:

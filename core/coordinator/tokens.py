@@ -166,7 +166,7 @@ class Tokens:
             )
             claims = msgspec.convert(payload, TokenClaims)
         except (jwt.InvalidTokenError, msgspec.ValidationError, RecursionError) as error:
-            raise UnauthorizedError("the token does not hold") from error
+            raise UnauthorizedError("the token does not hold", hint=REISSUE_HINT) from error
         if claims.iat > self._clock.now_ms() // 1000 + CLOCK_SKEW_S:
             raise UnauthorizedError("the token is from the future", hint="compare the clocks of the machines")
         self._verified[token] = claims

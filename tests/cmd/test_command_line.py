@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from telecine.cmd.alone import alone_with
 from telecine.cmd.main import COMMANDS, SUMMARIES, cli
 from telecine.core import config
+from telecine.core.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
-SECRETS = {"TELECINE_API_HASH": "h", "TELECINE_BOT_TOKEN": "1:t", "TELECINE_WORKER_TOKEN": "w"}
+SECRETS = {f"TELECINE_{name}": "s" for name in ("API_HASH", "BOT_TOKEN", "WORKER_TOKEN", "OPERATOR_TOKEN")}
 
 
 def telecine(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -102,6 +104,37 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
         done = telecine(command, cwd=tmp_path)
         assert done.returncode == 2
         assert f"[{table}]" in done.stderr
+
+
+def test_a_command_needs_no_secret_but_its_own(tmp_path: Path) -> None:
+    assert telecine("init", cwd=tmp_path).returncode == 0
+    issued = telecine("token", "issue", "--operator", "me", cwd=tmp_path)
+    assert issued.returncode == 0, issued.stderr
+    settings = tmp_path / "telecine.toml"
+    settings.write_text(
+        settings.read_text().replace("# coordinator_url = ", 'coordinator_url = "http://127.0.0.1:9"  # ')
+    )
+    status = telecine("status", cwd=tmp_path, environ={"TELECINE_OPERATOR_TOKEN": issued.stdout.strip()})
+    assert status.returncode == 75, status.stderr
+    refused = telecine("status", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "TELECINE_OPERATOR_TOKEN is not set" in refused.stderr
+
+
+def test_a_second_coordinator_on_one_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\nport = 0\n[bot]\nenabled = false\n')
+    with alone_with(tmp_path / "telecine.db"):
+        done = telecine("serve", cwd=tmp_path)
+        assert done.returncode == 1
+        assert "another coordinator is using this database" in done.stderr
+        assert telecine("token", "list", cwd=tmp_path).returncode == 0
+    with alone_with(tmp_path / "telecine.db"):
+        pass
+
+
+def test_a_database_in_a_folder_that_is_not_there_is_a_setting_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"coordinator\.database"), alone_with(tmp_path / "nowhere" / "telecine.db"):
+        pass
 
 
 def test_a_coordinator_that_is_not_there_is_a_temporary_failure(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from telecine.core.config import Config
 from telecine.core.errors import ConfigError
 
 WORKER = {"name": "cm-ember", "coordinator_url": "http://c", "token": "t", "session": "ember.session"}
+CM = {"base_url": "http://cm", "resources": {}, "map": {}}
 
 
 def decode(document: dict[str, Any], environ: dict[str, str] | None = None, folder: Path = Path("/srv")) -> Config:
@@ -33,12 +34,23 @@ def test_paths_are_relative_to_the_file() -> None:
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        ({"wroker": {}}, "unknown field `wroker`"),
-        ({"worker": WORKER | {"prots": 1}}, "worker: Object contains unknown field `prots`"),
-        ({"worker": {"name": "x"}}, "worker: Object missing required field `coordinator_url`"),
+        ({"wroker": {}}, "wroker: no such table; did you mean `worker`?"),
+        ({"worker": WORKER | {"conections": 1}}, "worker.conections: no such key; did you mean `connections`?"),
+        ({"bot": {"xyz": 1}}, "bot.xyz: no such key; expected one of enabled, page_size, protect_content"),
+        ({"cm": CM | {"auth": {"login": {"pth": "/"}}}}, "cm.auth.login.pth: no such key; did you mean `path`?"),
+        (
+            {"cm": CM | {"map": {"title": {"kind": {"path": "k", "vals": {}}}}}},
+            "vals: no such key; did you mean `values`",
+        ),
+        ({"worker": {"name": "x"}}, "worker.coordinator_url: required, but missing"),
         ({"worker": WORKER | {"connections": 99}}, "worker.connections: Expected `int` <= 16"),
         ({"worker": WORKER | {"connections": "four"}}, "worker.connections: Expected `int`, got `str`"),
-        ({"worker": WORKER | {"name": "Not A Name"}}, "worker.name: Expected `str` matching regex"),
+        ({"worker": WORKER | {"name": "Not A Name"}}, "worker.name: expected a name such as cm-ember"),
+        (
+            {"worker": WORKER | {"coordinator_url": "c:80"}},
+            "worker.coordinator_url: expected an address such as https://",
+        ),
+        ({"operator": {"token": "two\nlines"}}, "operator.token: expected a token, in one line"),
         ({"coordinator": {"secret": "short"}}, "coordinator.secret: Expected `str` of length >= 32"),
         ({"telegram": {"api_id": 0, "api_hash": "h"}}, "telegram.api_id: Expected `int` >= 1"),
     ],
@@ -66,6 +78,22 @@ def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
 def test_a_secret_that_is_not_there_is_named(reference: str) -> None:
     with pytest.raises(ConfigError, match=r"worker\.token"):
         decode({"worker": WORKER | {"token": reference}})
+
+
+def test_a_program_needs_no_secret_of_a_table_that_it_does_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "telecine.toml"
+    path.write_text('[telegram]\napi_hash = "${env:NOT_SET}"\n[operator]\ntoken = "${env:TOKEN}"\n')
+    settings = config.load(path, {"TOKEN": "t"}, tables=["operator"])
+    assert (settings.telegram, settings.operator.token) == (None, "t")
+    with pytest.raises(ConfigError, match=r"telegram\.api_hash: the environment variable NOT_SET"):
+        config.load(path, {"TOKEN": "t"})
+
+
+def test_a_table_that_nobody_reads_is_refused_whoever_reads(tmp_path: Path) -> None:
+    path = tmp_path / "telecine.toml"
+    path.write_text("[operater]\n")
+    with pytest.raises(ConfigError, match="did you mean `operator`"):
+        config.load(path, {}, tables=["worker"])
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:

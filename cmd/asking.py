@@ -1,0 +1,67 @@
+"""Asking the person at the terminal while the event loop goes on, so that Ctrl-C ends the command at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import termios
+from collections.abc import Iterator
+
+import click
+
+READ_BYTES = 4096
+
+
+class Person:
+    """Whoever sits at standard input. Questions go to stderr; what was typed ahead, or piped in, is kept in order."""
+
+    def __init__(self) -> None:
+        self._descriptor = sys.stdin.fileno()
+        self._typed = bytearray()
+
+    async def answer(self, question: str, *, hidden: bool = False) -> str:
+        """One line. Raises click.Abort where nobody answers any more."""
+        click.echo(f"{question}: ", nl=False, err=True)
+        with _unseen(self._descriptor) if hidden else contextlib.nullcontext():
+            line = await self._line()
+        return line.decode(errors="replace").strip()
+
+    async def _line(self) -> bytes:
+        while b"\n" not in self._typed:
+            await self._readable()
+            read = os.read(self._descriptor, READ_BYTES)
+            if not read:
+                raise click.Abort
+            self._typed += read
+        line, _, rest = bytes(self._typed).partition(b"\n")
+        self._typed = bytearray(rest)
+        return line
+
+    async def _readable(self) -> None:
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            loop.add_reader(self._descriptor, ready.set)
+        except OSError:
+            return  # a file or /dev/null: never waits
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._descriptor)
+
+
+@contextlib.contextmanager
+def _unseen(descriptor: int) -> Iterator[None]:
+    """Do not show what is typed into a terminal, and leave the terminal as it was."""
+    if not os.isatty(descriptor):
+        yield
+        return
+    before = termios.tcgetattr(descriptor)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        click.echo(err=True)  # the new line that was not shown either
