@@ -37,7 +37,10 @@ def import_(ctx: click.Context) -> None:
             f"{finished.rejected} titles were malformed and left out; the coordinator's log names them", err=True
         )
     if finished.state is ImportState.FAILED:
-        raise CmError(f"the import failed: {finished.error}", hint="what was imported before that stays")
+        kept = "what was imported before that stays" if finished.counts.titles else "the coordinator's log has more"
+        raise CmError(f"the import failed: {finished.error}", hint=kept)
+    if finished.rejected and not finished.counts.titles:
+        raise CmError("no title could be read", hint="compare [cm.map] with what CM sends; docs/cm.md explains it")
 
 
 async def _follow(api: Api, current: ImportRun) -> ImportRun:

@@ -26,6 +26,8 @@ def search(ctx: click.Context, words: tuple[str, ...], limit: int, as_json: bool
     if as_json:
         click.echo(msgspec.json.encode(page))
         return
+    if not page.titles:
+        click.echo("nothing found" if words else "the catalogue is empty: `telecine import` fills it", err=True)
     for title in page.titles:
         year = f" ({title.year})" if title.year else ""
         click.echo(f"{title.id:>8}  {title.kind.value:6}  {title.name}{year}, {title.available} available")
