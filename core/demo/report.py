@@ -38,7 +38,10 @@ class Viewing(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Every number of a run. `ok` is what the exit status says."""
+    """Every number of a run. `ok` is what the exit status says.
+
+    `not_met` names what should have gone wrong and did not: a run in which nothing happens shows nothing.
+    """
 
     ok: bool
     titles: int
@@ -58,6 +61,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     attempts_by_outcome: dict[str, int]
     faults: dict[str, int]
     workers_killed: int
+    not_met: tuple[str, ...]
     duplicate_messages: int
     orphan_messages: int
     mismatches: int
@@ -75,11 +79,16 @@ def compose(
     *,
     links_lost: int,
     workers_killed: int,
+    workers_to_kill: int,
 ) -> Report:
-    """Put the numbers together. Good is: everything deliverable arrived, unchanged and once, and no link was lost."""
+    """Put the numbers together.
+
+    Good is: everything deliverable arrived, unchanged and once, no link was lost, and all that was to go wrong did.
+    """
     counts, failures = status.counts, viewing.failures
     delivered = sum(delivery.arrived for delivery in viewing.deliveries)
-    wrong = len(failures) + channels.duplicates + channels.orphans + links_lost
+    not_met = _not_met(status, telegram, workers_killed=workers_killed, workers_to_kill=workers_to_kill)
+    wrong = len(failures) + len(not_met) + channels.duplicates + channels.orphans + links_lost
     return Report(
         ok=wrong == 0 and delivered == viewing.deliverable > 0,
         titles=counts.titles,
@@ -99,9 +108,19 @@ def compose(
         attempts_by_outcome=counts.attempts_by_outcome,
         faults=telegram.faults_taken,
         workers_killed=workers_killed,
+        not_met=not_met,
         duplicate_messages=channels.duplicates,
         orphan_messages=channels.orphans,
         mismatches=len(failures),
         frames_compared=sum(delivery.frames for delivery in viewing.deliveries),
         failures=failures,
     )
+
+
+def _not_met(status: Status, telegram: Stats, *, workers_killed: int, workers_to_kill: int) -> tuple[str, ...]:
+    met = {
+        "a worker killed in the middle of an upload": workers_killed >= workers_to_kill,
+        "a flood wait that parks an account": status.counts.attempts_by_outcome.get("flood_wait", 0) > 0,
+        "a reply that was lost": telegram.faults_taken.get("lost_reply", 0) > 0,
+    }
+    return tuple(what for what, happened in met.items() if not happened)

@@ -72,6 +72,8 @@ class Screen:
     def summary(self, report: Report) -> None:
         """The table at the end."""
         self._console.print(_summary(report))
+        for what in report.not_met:
+            self._console.print(Text(f"  did not happen: {what}", style="red"))
         for failure in report.failures:
             self._console.print(Text(f"  {failure.code}: {failure.why}", style="red"))
 

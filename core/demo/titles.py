@@ -10,6 +10,8 @@ import enum
 
 import msgspec
 
+LARGE_BYTES = 8_000_000
+
 
 class Packing(enum.StrEnum):
     """How a clip is packed into a file."""
@@ -58,6 +60,11 @@ class Clip(msgspec.Struct, frozen=True):
     seconds: float = 2.0
     video_bytes: int | None = None
     has_audio: bool = True
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its upload takes long enough for a worker to be killed in the middle of it."""
+        return (self.video_bytes or 0) > LARGE_BYTES
 
     @property
     def width_px(self) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from telecine.core.api import Api
+from telecine.core.catalogue import VariantDetail
 from telecine.core.clock import Clock
 from telecine.core.demo.cast import Cast
 from telecine.core.demo.screen import Screen
+from telecine.core.demo.titles import LARGE_BYTES
 from telecine.core.errors import UnavailableError
 from telecine.core.leases import VariantState
 from telecine.core.protocol import Stage, Status, WorkerStatus
@@ -16,21 +18,19 @@ QUEUE_TIMEOUT_S = 150.0
 HARVEST_TIMEOUT_S = 20.0
 LOOK_EVERY_S = 0.2
 KILLED_FOR_S = 1.5
-KILL_FROM_SHARE, KILL_TO_SHARE = 0.15, 0.85
-KILL_ABOVE_BYTES = 8_000_000
+KILL_FROM_SHARE, KILL_TO_SHARE = 0.15, 0.7  # of what was reported: by the time of the kill it is more
 UNSETTLED = (VariantState.READY, VariantState.LEASED, VariantState.DELAYED)
 
 
 class Watch:
     """Follows the queue; kills one worker in the middle of a large upload and starts it again."""
 
-    def __init__(self, api: Api, cast: Cast, screen: Screen, clock: Clock, *, spared: str) -> None:
+    def __init__(self, api: Api, cast: Cast, screen: Screen, clock: Clock) -> None:
         self._api = api
         self._cast = cast
         self._screen = screen
         self._clock = clock
-        self._spared = spared
-        self.killed: list[str] = []
+        self.killed: list[str] = []  # workers that held an unfinished upload when they died
 
     async def until_settled(self) -> Status:
         """Until every variant is done or dead. Raises UnavailableError where that takes too long."""
@@ -58,14 +58,17 @@ class Watch:
             await self._clock.sleep(LOOK_EVERY_S)
 
     async def _maybe_kill(self, status: Status) -> None:
-        victim = next((w for w in status.workers if w.name != self._spared and _in_mid_upload(w)), None)
+        victim = next((w for w in status.workers if _in_mid_upload(w)), None)
         if self.killed or victim is None:
             return
-        self._cast[victim.name].kill()
-        self.killed.append(victim.name)
         held = victim.leases[0]
-        done = held.progress.bytes_done / 1e6
-        self._screen.say(f"{victim.name} killed with SIGKILL after {done:.1f} MB of {held.code}", "red")
+        self._cast[victim.name].kill()
+        if (await self._api.get(f"/v1/variants/{held.code}", VariantDetail)).state is VariantState.LEASED:
+            self.killed.append(victim.name)
+            done = held.progress.bytes_done / 1e6
+            self._screen.say(f"{victim.name} killed with SIGKILL after {done:.1f} MB of {held.code}", "red")
+        else:  # the report was old, the upload through: another one will be caught
+            self._screen.say(f"{victim.name} killed with SIGKILL just after {held.code}", "red")
         await self._clock.sleep(KILLED_FOR_S)
         self._cast.start_worker(victim.name)
         self._screen.say(f"{victim.name} started again")
@@ -76,8 +79,8 @@ def _is_settled(status: Status) -> bool:
 
 
 def _in_mid_upload(worker: WorkerStatus) -> bool:
-    for progress in (lease.progress for lease in worker.leases):
+    for progress in (lease.progress for lease in worker.leases[:1]):
         total = progress.bytes_total or 0
-        if progress.stage is Stage.UPLOADING and total > KILL_ABOVE_BYTES:
+        if progress.stage is Stage.UPLOADING and total > LARGE_BYTES:
             return KILL_FROM_SHARE < progress.bytes_done / total < KILL_TO_SHARE
     return False

@@ -83,20 +83,22 @@ async def test_the_same_pictures_in_another_container_are_the_same_film(media: P
 
 COUNTS = CatalogueCounts(
     titles=1, movies=1, series=0, episodes=0, links=1, links_planned=1, variants=1, variants_by_state={"done": 1},
-    links_by_fate={"used": 1}, objects=1, attempts=2, attempts_by_outcome={"done": 1, "failed": 1}, bot_files=1,
+    links_by_fate={"used": 1}, objects=1, attempts=2, attempts_by_outcome={"done": 1, "flood_wait": 1}, bot_files=1,
     deliveries=1,
 )  # fmt: skip
 STATUS = Status("1", COUNTS, (), (), 1)
 STATS = Stats(
-    requests={"bot.sendVideo": 1}, events={}, faults_taken={"flood": 1}, part_bytes=0, part_duplicates=0,
-    in_flight_max=0, cm_requests={}, sources={},
+    requests={"bot.sendVideo": 1}, events={}, faults_taken={"flood": 1, "lost_reply": 1},
+    part_bytes=0, part_duplicates=0, in_flight_max=0, cm_requests={}, sources={},
 )  # fmt: skip
 CLEAN = ChannelAudit(posts=1, duplicates=0, orphans=0)
 ARRIVED = Delivery(CODE, arrived=True, frames=12)
 
 
 def test_a_clean_run_is_good() -> None:
-    report = compose(STATUS, STATS, CLEAN, Viewing(1, (ARRIVED,), ()), links_lost=0, workers_killed=1)
+    report = compose(
+        STATUS, STATS, CLEAN, Viewing(1, (ARRIVED,), ()), links_lost=0, workers_killed=1, workers_to_kill=1
+    )
     assert report.ok
     assert (report.deliveries, report.frames_compared, report.retries, report.sent_by_file_id) == (1, 12, 1, 1)
 
@@ -114,4 +116,16 @@ def test_a_clean_run_is_good() -> None:
     ],
 )
 def test_anything_wrong_makes_the_run_bad(channels: ChannelAudit, viewing: Viewing, lost: int) -> None:
-    assert not compose(STATUS, STATS, channels, viewing, links_lost=lost, workers_killed=0).ok
+    assert not compose(STATUS, STATS, channels, viewing, links_lost=lost, workers_killed=0, workers_to_kill=0).ok
+
+
+def test_a_run_in_which_nothing_went_wrong_shows_nothing() -> None:
+    calm = msgspec.structs.replace(
+        STATUS, counts=msgspec.structs.replace(COUNTS, attempts_by_outcome={"done": 1, "failed": 1})
+    )
+    quiet = msgspec.structs.replace(STATS, faults_taken={})
+    evening = Viewing(1, (ARRIVED,), ())
+    report = compose(calm, quiet, CLEAN, evening, links_lost=0, workers_killed=0, workers_to_kill=1)
+    assert not report.ok
+    assert [what.split()[1] for what in report.not_met] == ["worker", "flood", "reply"]
+    assert not compose(STATUS, STATS, CLEAN, evening, links_lost=0, workers_killed=0, workers_to_kill=1).ok
