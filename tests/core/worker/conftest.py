@@ -371,6 +371,14 @@ def stored_files(emulator: Emulator) -> list[StoredFile]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses as long as the embedded Telegram and coordinator deserve, which answer in milliseconds."""
+    monkeypatch.setattr("telecine.core.worker.telegram.channels.LOOKUP_PAUSE_S", 0.1)
+    monkeypatch.setattr("telecine.core.worker.daemon.PAUSE_S", 0.1)
+    monkeypatch.setattr("telecine.core.worker.coordinator.BACKOFF_S", 0.05)
+
+
 class Daemon:
     """A worker that runs beside the test."""
 

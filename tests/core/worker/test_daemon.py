@@ -263,7 +263,7 @@ async def test_heartbeats_tell_stage_link_and_bytes(
     coordinator.ttl_s = 0.6
     daemon = Daemon(worker_settings, telegram)
     clip = await _make(CLIP, media)
-    emulator.faults.set_line(ACCOUNT, Line(latency_s=0.5))
+    emulator.faults.set_line(ACCOUNT, Line(latency_s=0.3))
     lease = coordinator.put(CODE, f"{emulator.media_url}/{clip.name}")
     await coordinator.settlement(lease)
     told = [progress for beat in coordinator.beats for progress in beat.leases]

@@ -23,6 +23,10 @@ from telecine.core.worker.sources.source import Source, SourceError, SourceLimit
 
 Clip = Callable[[MediaSpec | str], Path]
 
+# Many times what a demuxer reads at first, in pictures that are soon decoded.
+BIG = msgspec.structs.replace(SAMPLES["big"], width_px=640, height_px=360, noise=80, video_bytes=8_000_000)
+KINDS = {**SAMPLES, "big": BIG}
+
 QUICK = SourceLimits(
     connect_timeout_s=1.0, stall_bytes_per_s=1_000_000, stall_window_s=0.2, resumes_max=3, resume_wait_s=0.0
 )
@@ -63,7 +67,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     folder = tmp_path_factory.mktemp("clips")
 
     def make(spec: MediaSpec | str) -> Path:
-        return generate(SAMPLES[spec] if isinstance(spec, str) else spec, folder)
+        return generate(KINDS[spec] if isinstance(spec, str) else spec, folder)
 
     return make
 

@@ -6,7 +6,7 @@ import av
 import pytest
 
 from telecine.core.emulator.media.pictures import pictures
-from telecine.core.emulator.media.specs import SAMPLES, AudioCodec, Container, MediaSpec, VideoCodec
+from telecine.core.emulator.media.specs import AudioCodec, Container, MediaSpec, VideoCodec
 from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.leases import Reason
 from telecine.core.worker.media.layout import survey
@@ -15,6 +15,7 @@ from telecine.core.worker.media.remux import remux
 from telecine.core.worker.media.wire import Remuxed
 from telecine.core.worker.sources.source import SourceError
 
+from . import conftest
 from .conftest import Clip, Sources, child, remuxed
 
 B_FRAMES_AVI = MediaSpec(
@@ -26,7 +27,7 @@ B_FRAMES_AVI = MediaSpec(
     seed=31,
 )
 KINDS = {
-    **{kind: spec for kind, spec in SAMPLES.items() if spec.container is not Container.WEBM},
+    **{kind: spec for kind, spec in conftest.KINDS.items() if spec.container is not Container.WEBM},
     "avi_b_frames": B_FRAMES_AVI,
     "long_gop": MediaSpec(name="deep.mkv", container=Container.MKV, b_frames=4, seconds=4, seed=32),
     "mov": MediaSpec(name="clip.mov", container=Container.MOV, moov_first=False, b_frames=2, seed=33),

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,16 @@ def test_a_second_user_in_the_same_process_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_process_is_refused_by_the_name_of_the_file(tmp_path: Path) -> None:
-    with locked_session(tmp_path / "ember"), multiprocessing.get_context("spawn").Pool(1) as pool:
-        said = pool.apply(_try_to_lock, (str(tmp_path / "ember"),))
-    assert "ember.session: another process is using this session" in said
+    with locked_session(tmp_path / "ember"):
+        other = subprocess.run(
+            [sys.executable, "-c", _LOCK, str(tmp_path / "ember")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert other.returncode == 1
+    assert "ember.session: another process is using this session" in other.stderr
 
 
 def test_a_session_is_free_again_after_its_user(tmp_path: Path) -> None:
@@ -70,9 +78,9 @@ def test_a_folder_in_place_of_the_session_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def _try_to_lock(path: str) -> str:
-    try:
-        with locked_session(Path(path)):
-            return "locked"
-    except ConfigError as error:
-        return str(error)
+_LOCK = """
+import sys
+from pathlib import Path
+from telecine.core.worker.telegram.sessions import locked_session
+with locked_session(Path(sys.argv[1])): pass
+"""
