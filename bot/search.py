@@ -10,11 +10,9 @@ from telecine.bot import screens, words
 from telecine.bot.presses import ShowList
 from telecine.bot.screens import Origin, Screen
 from telecine.bot.showing import query_behind, show
+from telecine.core import folding
 from telecine.core.catalogue import Catalogue
 from telecine.core.config import BotSettings
-
-LETTERS_MIN = 2
-_IDEOGRAPHS_FROM = 0x2E80  # from here on one character is a word
 
 
 def router() -> Router:
@@ -36,8 +34,8 @@ async def list_all(message: Message, catalogue: Catalogue, settings: BotSettings
 
 async def find_titles(message: Message, catalogue: Catalogue, settings: BotSettings) -> None:
     query = screens.query_in(message.text or "")
-    if is_too_short(query):
-        await message.answer(words.TOO_SHORT)
+    if not folding.words(query):  # one letter will do: there are films called M and 9
+        await message.answer(words.NOT_A_NAME)
         return
     await show(message, await list_titles(Origin(query), catalogue, settings))
 
@@ -52,9 +50,3 @@ async def list_titles(origin: Origin, catalogue: Catalogue, settings: BotSetting
     size = settings.page_size
     titles = await catalogue.search(origin.query, limit=size + 1, offset=origin.page * size)
     return screens.title_list(origin, titles, size)
-
-
-def is_too_short(query: str) -> bool:
-    """Whether a text holds too little to search for."""
-    weights = (LETTERS_MIN if ord(char) >= _IDEOGRAPHS_FROM else 1 for char in query if char.isalnum())
-    return sum(weights) < LETTERS_MIN

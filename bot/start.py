@@ -35,7 +35,7 @@ async def explain(message: Message) -> None:
 
 
 async def not_understood(message: Message) -> None:
-    await message.answer(words.UNKNOWN_COMMAND if message.text else words.NOT_TEXT)
+    await message.answer(words.UNKNOWN_COMMAND if message.text else words.NOT_A_NAME)
 
 
 async def stale(press: CallbackQuery) -> None:

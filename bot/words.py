@@ -17,8 +17,7 @@ HELP = (
 )
 COMMANDS = {"start": "What this is", "browse": "All titles", "help": "How to search"}
 
-TOO_SHORT = "Please send at least two letters or digits of a title."
-NOT_TEXT = "I look for titles by their names. Please send me a few words."
+NOT_A_NAME = "I look for titles by the letters and digits of their names. Please send me a few words."
 UNKNOWN_COMMAND = "I do not know this command. Send me the name of a title, or see /help."
 NOTHING_FOUND = "Nothing found. Fewer words, or only the beginning of one, may help."
 EMPTY_CATALOGUE = "There is nothing here yet. Please come back later."

@@ -7,7 +7,6 @@ from aiogram.methods import AnswerCallbackQuery, EditMessageText, SendMessage
 from tests.bot.conftest import MemoryCatalogue, Talk, buttons, film, labels, plain, private_message, series, summary
 
 from telecine.bot import words
-from telecine.bot.search import is_too_short
 from telecine.core.errors import StoreError, UnavailableError
 from telecine.core.leases import VariantState
 
@@ -79,20 +78,22 @@ async def test_markup_in_words_and_titles_is_shown_as_text(talk: Talk, catalogue
     assert labels(await talk.next(EditMessageText)) == labels(reply)
 
 
-@pytest.mark.parametrize("text", ["a", "?", "...", "!!", " - "])
-async def test_too_little_to_search_for_is_refused(talk: Talk, text: str) -> None:
+@pytest.mark.parametrize("text", ["?", "...", "!!", " - ", "🎉", "<>"])
+async def test_a_text_without_a_letter_or_digit_is_answered(talk: Talk, text: str) -> None:
     await talk.say(text)
-    assert (await talk.next(SendMessage)).text == words.TOO_SHORT
+    assert (await talk.next(SendMessage)).text == words.NOT_A_NAME
 
 
-@pytest.mark.parametrize("text", ["Up", "24", "影", "é1"])
-def test_two_letters_or_one_ideograph_are_enough(text: str) -> None:
-    assert not is_too_short(text)
+@pytest.mark.parametrize("name", ["M", "9", "影", "π"])
+async def test_a_title_of_one_letter_is_found(talk: Talk, catalogue: MemoryCatalogue, name: str) -> None:
+    catalogue.details[7] = film(7, name, year=None)
+    await talk.say(name)
+    assert labels(await talk.next(SendMessage)) == [f"🎬 {name} ⏳"]
 
 
 async def test_what_is_not_text_is_answered(talk: Talk) -> None:
     await talk.push("message", private_message(99, dice={"emoji": "🎲", "value": 3}))
-    assert (await talk.next(SendMessage)).text == words.NOT_TEXT
+    assert (await talk.next(SendMessage)).text == words.NOT_A_NAME
 
 
 async def test_an_unknown_command_is_answered(talk: Talk) -> None:
