@@ -7,11 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from telecine.core.clock import Clock
+from telecine.core.errors import StoreError
 from telecine.core.leases import BACKOFF_S, LEASE_TTL_S, ROUNDS_MAX
 from telecine.store import schema
 from telecine.store.catalogue import SqliteCatalogue
 from telecine.store.claims import LeaseTerms
-from telecine.store.connection import Connection, open_writer, require_sqlite
+from telecine.store.connection import Connection, DatabaseError, open_writer, require_sqlite
 from telecine.store.epoch import read_epoch
 from telecine.store.intake import SqliteIntake
 from telecine.store.queue import SqliteQueue
@@ -80,7 +81,9 @@ async def _open_writer(path: Path, clock: Clock, *, replicated: bool) -> Writer:
     try:
         known = schema.load()
         await connection.run(lambda raw: schema.migrate(raw, known, clock.now_ms()))
-    except BaseException:
+    except BaseException as error:
         await connection.close()
+        if isinstance(error, DatabaseError):
+            raise StoreError(f"{path}: the schema cannot be read or brought up to date: {error}") from error
         raise
     return Writer(connection, clock)

@@ -160,6 +160,22 @@ async def test_a_failed_commit_is_told_to_everyone(desk: Desk) -> None:
     assert await desk.writing.run(lambda tx: note(tx, 1)) == 1, "the next transaction begins afresh"
 
 
+async def test_a_full_disk_is_told_and_passes(desk: Desk) -> None:
+    def fill(tx: Transaction) -> None:
+        for n in range(10_000):
+            note(tx, n)
+
+    def pages(limit: int) -> Operation[None]:
+        return lambda tx: tx._connection.execute(f"PRAGMA max_page_count={limit}").fetchall()
+
+    await desk.writing.run(pages(1))  # as many as there are
+    results = await asyncio.gather(*(desk.writing.run(fill) for _ in range(2)), return_exceptions=True)
+    assert [str(result) for result in results if isinstance(result, StoreError) and "full" in str(result)][1:]
+    assert await desk.users() == 0
+    await desk.writing.run(pages(1_000_000))
+    assert await desk.writing.run(noting(1)) == 1
+
+
 async def test_an_operation_that_gives_no_row_where_one_must_be_is_an_error(desk: Desk) -> None:
     with pytest.raises(StoreError, match="title_by_id gave no row"):
         await desk.readers.run(lambda tx: tx.get("title_by_id", {"title_id": 1}))
