@@ -32,9 +32,11 @@ CONTENT = bytes(range(256)) * 3000
 
 
 @pytest.fixture(scope="module")
-def key_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the server's key is kept: making one takes seconds."""
-    return tmp_path_factory.mktemp("key") / "server.pem"
+def key_path(request: pytest.FixtureRequest) -> Path:
+    """Where the server's key is kept from run to run, as for the emulator's own tests: making one takes seconds."""
+    cache = request.config.cache
+    assert cache is not None
+    return cache.mkdir("emulator") / "server.pem"
 
 
 @pytest.fixture

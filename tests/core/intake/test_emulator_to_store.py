@@ -26,9 +26,11 @@ CONTENT = CmContent(
 
 
 @pytest.fixture(scope="module")
-def key_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A server key, made once: that takes a second."""
-    return tmp_path_factory.mktemp("key") / "server.pem"
+def key_path(request: pytest.FixtureRequest) -> Path:
+    """Where the server's key is kept from run to run, as for the emulator's own tests: making one takes seconds."""
+    cache = request.config.cache
+    assert cache is not None
+    return cache.mkdir("emulator") / "server.pem"
 
 
 @pytest.fixture
