@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from telethon.tl import functions, types
@@ -99,6 +99,10 @@ class MethodTable:
 
     def include(self, other: MethodTable) -> None:
         self._methods.update(other._methods)
+
+    def constructors(self) -> Collection[int]:
+        """The constructors of the requests that are answered."""
+        return self._methods.keys()
 
     def find(self, query: Any) -> Method:
         """INPUT_METHOD_INVALID, and a line in the log for who wonders why, if it is not part of this Telegram."""
