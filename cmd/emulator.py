@@ -9,7 +9,7 @@ import click
 from telecine.cmd.running import log_as_daemon, run, stop_requested
 from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.server import Emulator, EmulatorSettings
-from telecine.core.errors import InputError
+from telecine.core.errors import ConfigError, InputError
 
 PUBLIC_KEY_FILE = "public_key.pem"
 
@@ -29,15 +29,17 @@ PUBLIC_KEY_FILE = "public_key.pem"
     show_default=True,
     help="Where the state is kept: it survives a restart.",
 )
-@click.option("--in-memory", is_flag=True, help="Keep no state; only the server's public key is written to --data.")
+@click.option("--in-memory", is_flag=True, help="Keep no state; only the key for clients is written to --data.")
 @click.option(
     "--media", type=click.Path(path_type=Path, file_okay=False, exists=True), help="A folder of source files."
 )
 @click.option(
-    "--cm-content", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="What CM holds at first."
+    "--cm-content",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A JSON file: what CM holds at first.",
 )
 @click.option("--account", "accounts", multiple=True, metavar="NAME:PHONE[:premium]", help="An account; repeatable.")
-@click.option("--bot", "bots", multiple=True, metavar="USERNAME:TOKEN", help="A bot; repeatable.")
+@click.option("--bot", "bots", multiple=True, metavar="USERNAME:ID:SECRET", help="A bot; repeatable.")
 def emulator(  # noqa: PLR0913, PLR0917 - one argument an option
     host: str,
     mtproto_port: int,
@@ -80,9 +82,12 @@ async def _run(settings: EmulatorSettings, data: Path) -> None:
 
 
 def _write_public_key(data: Path, pem: str) -> Path:
-    data.mkdir(parents=True, exist_ok=True)
     path = (data / PUBLIC_KEY_FILE).resolve()
-    path.write_text(pem)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        path.write_text(pem)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}", hint="--data says where it goes") from error
     return path
 
 
@@ -101,12 +106,12 @@ Telecine, in telecine.toml:
     base_url = "{running.cm_url}"          # {credentials.email} / {credentials.password}
 
 Telethon:
-    from telethon.crypto import rsa
+    from telethon.crypto import rsa; from telethon.sessions import MemorySession
     rsa.add_key(open("{public_key}").read(), old=False)
     session = MemorySession(); session.set_dc(2, "{server}", {port})
 
 aiogram:
-    AiohttpSession(api=TelegramAPIServer.from_base("{running.bot_api_url}"))
+    Bot(TOKEN, session=AiohttpSession(api=TelegramAPIServer.from_base("{running.bot_api_url}")))
 
 source files     {running.media_url}/
 control          {running.control_url}/state
@@ -124,6 +129,7 @@ def _account(text: str) -> NewAccount:
 
 def _bot(text: str) -> NewBot:
     username, _, token = text.partition(":")
-    if not username or not token.partition(":")[0].isdigit():
-        raise InputError("--bot: expected USERNAME:ID:SECRET", field="bot")
+    number, _, secret = token.partition(":")
+    if not username or not number.isdecimal() or not secret:
+        raise InputError(f"--bot {username}: expected USERNAME:ID:SECRET", field="bot")
     return NewBot(token=token, username=username)
