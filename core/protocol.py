@@ -199,7 +199,8 @@ class SettleFailed(Message, frozen=True, tag="failed"):
 
 
 class SettleFloodWait(Message, frozen=True, tag="flood_wait"):
-    """Telegram makes the account wait. The account is parked, the attempt given back."""
+    """Telegram makes the account wait. The account is parked, the attempt given back. The account is parked for a lease
+    that has ended meanwhile, too: the answer says `repeated`, since nothing changed for the variant."""
 
     wait_s: Seconds
     request: Word
@@ -223,7 +224,7 @@ class SettleRequest(Message, frozen=True):
 
 
 class Settled(Message, frozen=True):
-    """Where the variant is now. `repeated`: this lease had been settled before and nothing changed."""
+    """Where the variant is now. `repeated`: this lease had ended before and nothing changed for the variant."""
 
     code: str
     state: VariantState

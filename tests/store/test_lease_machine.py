@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from pysqlite3 import dbapi2
 from tests.store.conftest import HandClock, Scene, film, link
 
 from telecine.core.errors import ConflictError, LeaseLostError
@@ -66,6 +67,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.settled: list[tuple[str, Lease, Any]] = []
         self.cancelled: set[str] = set()
         self.scene: Scene = self.run(self.open())
+        self.look = dbapi2.connect(str(self.scene.path))
         self.links: dict[str, list[int]] = {
             code: [n * len(LINKS) + k + 1 for k in range(len(LINKS))] for n, code in enumerate(self.targets)
         }
@@ -83,6 +85,7 @@ class LeaseMachine(RuleBasedStateMachine):
         return self.loop.run_until_complete(call)
 
     def teardown(self) -> None:
+        self.look.close()
         self.run(self.stack.aclose())
         self.loop.close()
         self.folder.cleanup()
@@ -162,11 +165,14 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(data=st.data(), wait_s=st.sampled_from([0, 45]))
     def give_back(self, data: st.DataObject, wait_s: int) -> None:
         worker, lease = data.draw(st.sampled_from(self.leases))
+        outcome = SettleFloodWait(wait_s, "messages.sendMedia") if wait_s else SettleReleased()
         if not self.is_live(worker, lease):
-            self.refused_or_repeated(worker, lease, "released")
+            if wait_s:
+                self.late_flood_wait(worker, lease, wait_s)
+            else:
+                self.refused_or_repeated(worker, lease, "released")
             return
         target = self.targets[lease.code]
-        outcome = SettleFloodWait(wait_s, "messages.sendMedia") if wait_s else SettleReleased()
         settled = self.run(self.scene.store.queue.settle(worker, lease.lease, outcome))
         if not lease.sources:
             target.move(Event.FAILED_NOTHING_LEFT)
@@ -174,9 +180,20 @@ class LeaseMachine(RuleBasedStateMachine):
             target.move(Event.RELEASED)
             target.attempts -= 1
         assert settled.state is target.state
-        if wait_s:
-            self.parked_until_ms[worker] = max(self.parked_until_ms[worker], self.clock.ms + wait_s * 1000)
+        self.park(worker, wait_s)
         self.settled.append((worker, lease, "released"))
+
+    def late_flood_wait(self, worker: str, lease: Lease, wait_s: int) -> None:
+        """Of a lease that has ended: it parks the account unless the lease had been reported before."""
+        outcome = SettleFloodWait(wait_s, "messages.sendMedia")
+        settled = self.run(self.scene.store.queue.settle(worker, lease.lease, outcome))
+        assert (settled.repeated, settled.state) == (True, self.targets[lease.code].state)
+        if not any(who == worker and earlier.lease == lease.lease for who, earlier, _ in self.settled):
+            self.park(worker, wait_s)
+            self.settled.append((worker, lease, "released"))
+
+    def park(self, worker: str, wait_s: float) -> None:
+        self.parked_until_ms[worker] = max(self.parked_until_ms[worker], self.clock.ms + round(wait_s * 1000))
 
     def refused_or_repeated(self, worker: str, lease: Lease, kind: str) -> None:
         earlier = [how for who, settled, how in self.settled if who == worker and settled.lease == lease.lease]
@@ -253,11 +270,11 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @invariant()
     def store_and_model_agree(self) -> None:
-        rows = self.scene.sql(
+        rows = self.look.execute(
             "SELECT code, state, fence, attempts, expiries, rounds, generation, due_at_ms"
             " FROM upload_variants ORDER BY id"
         )
-        assert rows == [
+        assert rows.fetchall() == [
             (code, t.state, t.fence, t.attempts, t.expiries, t.rounds, t.generation, t.due_ms)
             for code, t in self.targets.items()
         ]
