@@ -27,7 +27,7 @@ from telecine.core.protocol import (
     Welcome,
 )
 from telecine.core.worker.bench import Bench
-from telecine.core.worker.coordinator import CoordinatorClient
+from telecine.core.worker.coordinator import Claimed, CoordinatorClient
 from telecine.core.worker.heartbeat import BEATS_PER_TTL
 from telecine.core.worker.journal import Journal
 from telecine.core.worker.recovery import Recovery
@@ -81,16 +81,20 @@ class Worker:
         welcome = await watch.unless_stopped(self._despite_trouble(bench.account, lambda: self._introduced(bench)))
         while welcome is not None and not watch.stopping:
             claimed = await watch.unless_stopped(bench.coordinator.claim(self._claim(bench)))
-            if claimed is None:
-                continue
-            tenure = Tenure(bench, claimed.lease, since_s=claimed.since_s, hurry=watch.hurry)
-            outcome = await tenure.run()
-            if isinstance(outcome, SettleFloodWait):
-                await watch.unless_stopped(_refreshed(bench.account))
-            if tenure.trouble is not None:
-                await watch.unless_stopped(self._mended(bench, tenure.trouble))
-            if tenure.draining:
+            tenure = None if claimed is None else await self._held(bench, claimed, watch)
+            trouble = None if tenure is None else tenure.trouble
+            if trouble is not None or bench.journal.open_leases():
+                await watch.unless_stopped(self._mended(bench, trouble))
+            if tenure is not None and tenure.draining:
                 await watch.unless_stopped(self._drained(bench, welcome.lease_ttl_s))
+
+    async def _held(self, bench: Bench, claimed: Claimed, watch: _Watch) -> Tenure:
+        """A lease, worked on and reported."""
+        tenure = Tenure(bench, claimed.lease, since_s=claimed.since_s, hurry=watch.hurry)
+        outcome = await tenure.run()
+        if isinstance(outcome, SettleFloodWait):
+            await watch.unless_stopped(_refreshed(bench.account))
+        return tenure
 
     def _claim(self, bench: Bench) -> ClaimRequest:
         return ClaimRequest(
@@ -117,8 +121,8 @@ class Worker:
         logger.info("worker %s is ready, with %d channels", self._settings.name, len(opened))
         return welcome
 
-    async def _mended(self, bench: Bench, trouble: TelecineError) -> None:
-        """After trouble with Telegram: have it answer again, and report what is still open."""
+    async def _mended(self, bench: Bench, trouble: TelecineError | None) -> None:
+        """Where something is open still, perhaps after trouble with Telegram: have it answer again, and report."""
         await self._despite_trouble(bench.account, bench.recovery.resolve_all, trouble)
 
     async def _despite_trouble(

@@ -39,6 +39,13 @@ class Sending(msgspec.Struct, frozen=True, tag="sending"):
     sources: tuple[SourceReport, ...]
 
 
+class Taken(msgspec.Struct, frozen=True, tag="taken"):
+    """Telegram has taken part `part_no` and posts it when it has converted it: the message is sure to come."""
+
+    lease: str
+    part_no: int
+
+
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
     """The message of part `part_no` is in the channel."""
 
@@ -53,14 +60,16 @@ class Closed(msgspec.Struct, frozen=True, tag="closed"):
     lease: str
 
 
-Record = Sending | Sent | Closed
+Record = Sending | Taken | Sent | Closed
 
 
 class Posting(msgspec.Struct, frozen=True):
-    """One message that is not settled yet. `message_id` None: whether it was sent is not known."""
+    """One message that is not settled yet. `message_id` None: not in the channel as far as is known; `taken`: it will
+    be."""
 
     sending: Sending
     message_id: int | None = None
+    taken: bool = False
 
 
 class Journal:
@@ -106,12 +115,17 @@ class Journal:
         match record:
             case Sending():
                 self._open.setdefault(record.lease, {})[record.object.part_no] = Posting(record)
+            case Taken():
+                self._amend(record, taken=True)
             case Sent():
-                parts = self._open.get(record.lease, {})
-                if record.part_no in parts:
-                    parts[record.part_no] = msgspec.structs.replace(parts[record.part_no], message_id=record.message_id)
+                self._amend(record, message_id=record.message_id)
             case Closed():
                 self._open.pop(record.lease, None)
+
+    def _amend(self, record: Taken | Sent, **known: int | bool) -> None:
+        parts = self._open.get(record.lease, {})
+        if record.part_no in parts:
+            parts[record.part_no] = msgspec.structs.replace(parts[record.part_no], **known)
 
     def _rewritten(self) -> int:
         scratch = self.path.with_name(self.path.name + ".new")
@@ -132,6 +146,8 @@ class Journal:
         for parts in self._open.values():
             for part_no, posting in parts.items():
                 records.append(posting.sending)
+                if posting.taken:
+                    records.append(Taken(posting.sending.lease, part_no))
                 if posting.message_id is not None:
                     records.append(Sent(posting.sending.lease, part_no, posting.message_id))
         return records

@@ -40,7 +40,7 @@ class Recovery:
         """Close everything that is open, oldest first.
 
         Raises FloodWaitError and UnavailableError, and TelegramError for an account that is signed out. What
-        Telegram refuses otherwise stays open, and is in nobody's way.
+        Telegram refuses otherwise, or has not posted yet, stays open until the next time, and is in nobody's way.
         """
         for lease in self._journal.open_leases():
             try:
@@ -50,15 +50,16 @@ class Recovery:
             except TelegramError as error:
                 if error.name in SIGNED_OUT:
                     raise
-                logger.exception("lease %s of an earlier run cannot be closed", lease)
+                logger.warning("lease %s cannot be closed yet: %s", lease, error)
             else:
-                logger.info("lease %s of an earlier run: %s", lease, resolution.value)
+                logger.info("lease %s, left open before: %s", lease, resolution.value)
 
     async def resolve(self, lease: str) -> Resolution:
         """Settle a lease with the messages that are in the channel, or take them out of it.
 
-        Waits for a coordinator that is away. Raises UnavailableError where Telegram does not answer: the lease stays
-        open in the journal, as it does when this is cancelled.
+        Waits for a coordinator that is away. Raises UnavailableError where Telegram does not answer and TelegramError
+        where it has taken a message but not posted it: the lease stays open in the journal, as it does when this is
+        cancelled.
         """
         postings = await self._located(lease)
         if _complete(postings) and await self._accepted(lease, postings):
@@ -81,8 +82,10 @@ class Recovery:
         sending, channel_id = posting.sending, posting.sending.object.channel_id
         if posting.message_id is not None:
             return posting
-        find = self._channels.find if refused else self._channels.find_settled
+        find = self._channels.find if refused or posting.taken else self._channels.find_settled
         found = await find(channel_id, sending.code, after=sending.after_message_id)
+        if found is None and posting.taken:
+            raise TelegramError(f"Telegram has taken {sending.code} but not posted it yet", name="VIDEO_PROCESSING")
         return Posting(sending, None if found is None else found.message_id)
 
     async def _accepted(self, lease: str, postings: list[Posting]) -> bool:

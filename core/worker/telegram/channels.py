@@ -81,7 +81,7 @@ class Channels:
     async def newest_message_id(self, channel_id: int) -> int:
         """The id of the newest message; 0 in an empty channel."""
         messages = await self._history(channel_id, after=0, limit=1)
-        return int(messages[0].id) if messages else 0
+        return int(messages[0].id) if messages else 0  # that of a new title or picture, too
 
     async def message(self, channel_id: int, message_id: int) -> StoredMessage | None:
         """One message with a file; None where it is not, or no longer, there."""
@@ -94,7 +94,7 @@ class Channels:
     async def find(self, channel_id: int, caption: str, *, after: int) -> StoredMessage | None:
         """The newest message behind `after` whose caption is exactly `caption`."""
         for message in await self._history(channel_id, after=after, limit=LOOKUP_MESSAGES_MAX):
-            stored = _stored(message)
+            stored = _stored(message)  # None for what carries no file
             if stored is not None and stored.caption == caption and stored.message_id > after:
                 return stored
         return None
@@ -123,8 +123,7 @@ class Channels:
             min_id=after,
             hash=0,
         )
-        answer = await ask(self._client, request)
-        return [message for message in answer.messages if isinstance(message, types.Message)]
+        return list((await ask(self._client, request)).messages)
 
     async def _input(self, channel_id: int) -> Any:
         peer = await self.peer(channel_id)

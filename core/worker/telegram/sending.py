@@ -16,7 +16,7 @@ from telethon.tl import functions, types
 
 from telecine.core.clock import Clock
 from telecine.core.errors import FloodWaitError, TelegramError, UnavailableError
-from telecine.core.worker.journal import Journal, Sending, Sent
+from telecine.core.worker.journal import Journal, Sending, Sent, Taken
 from telecine.core.worker.telegram.account import Account
 from telecine.core.worker.telegram.calls import RANDOM_ID_DUPLICATE, PartMissingError, answer
 from telecine.core.worker.telegram.channels import Channels, StoredMessage
@@ -104,11 +104,20 @@ class Post:
         except TelegramError as error:
             if error.name != RANDOM_ID_DUPLICATE:
                 raise
-            found = await self._lookup(parcel, after=0)
-            return found if found is not None and found.size_bytes == parcel.file.size_bytes else None
+            return await self._adopted(parcel)
         if message_id is None:
+            self._journal.append(Taken(sending.lease, sending.object.part_no))
             return await self._published(parcel, after=sending.after_message_id)
         return await self._channels.message(parcel.channel_id, message_id)
+
+    async def _adopted(self, parcel: Parcel) -> StoredMessage | None:
+        """The message that the random id was spent on, if it is this very file; what else it is, nobody counts on."""
+        found = await self._lookup(parcel, after=0)
+        if found is None or found.size_bytes == parcel.file.size_bytes:
+            return found
+        logger.info("taking message %d, %s of another link, out of its channel", found.message_id, parcel.caption)
+        await self._channels.delete(parcel.channel_id, found.message_id)
+        return None
 
     async def _lookup(self, parcel: Parcel, *, after: int) -> StoredMessage | None:
         logger.info("looking %s up in its channel: whether it was sent is not known", parcel.caption)

@@ -296,6 +296,7 @@ async def test_a_message_that_telegram_does_not_let_go_of_keeps_no_worker_from_i
     other = coordinator.put("CM_M000002_240P", url)
     assert isinstance(await coordinator.settlement(other), SettleDone)
     assert "MESSAGE_DELETE_FORBIDDEN" in caplog.text
+    await eventually(lambda: [stored.caption for stored in stored_files(emulator)] == [other.code])  # the next time
 
 
 async def test_an_account_signed_out_between_two_runs_is_told_how_to_get_back(

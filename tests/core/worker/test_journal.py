@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from telecine.core.errors import ConfigError
 from telecine.core.protocol import ObjectReport, SourceReport
-from telecine.core.worker.journal import Closed, Journal, Posting, Record, Sending, Sent
+from telecine.core.worker.journal import Closed, Journal, Posting, Record, Sending, Sent, Taken
 
 
 def sending(lease: str = "1.7.3", part_no: int = 1, *, random_id: int = 42) -> Sending:
@@ -102,6 +102,7 @@ def test_only_its_owner_reads_the_journal(tmp_path: Path) -> None:
 leases = st.sampled_from(["1.1.1", "1.2.1", "1.3.9"])
 records = st.one_of(
     st.builds(sending, leases, st.integers(1, 3), random_id=st.integers(-(2**63), 2**63 - 1)),
+    st.builds(Taken, leases, st.integers(1, 3)),
     st.builds(Sent, leases, st.integers(1, 3), st.integers(1, 10**9)),
     st.builds(Closed, leases),
 )

@@ -245,6 +245,13 @@ async def test_a_repeated_sending_of_one_generation_finds_the_first_message(desk
     assert len(stored_files(emulator)) == 1
 
 
+async def test_a_message_of_another_link_makes_room_for_the_one_that_is_sent(desk: Desk, emulator: Emulator) -> None:
+    await desk.send(await desk.upload(SMALL))
+    second = await desk.send(await desk.upload(SMALL - 1000))
+    (stored,) = stored_files(emulator)
+    assert (stored.message_id, len(stored.content)) == (second.message_id, SMALL - 1000)
+
+
 async def test_a_message_that_was_deleted_can_be_sent_again(desk: Desk, emulator: Emulator) -> None:
     first = await desk.send(await desk.upload(SMALL))
     await desk.channels.delete(desk.channel_id, first.message_id)
