@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -65,24 +67,32 @@ async def _run(place: Stage, console: Console, *, keep: bool) -> Report:
         raise
     if keep:
         demonstration.cast.leave()
-        console.print(_how_to_use(place), highlight=False)
+        console.print(_how_to_use(place), highlight=False, soft_wrap=True)
     else:
         await demonstration.cast.stop()
     return report
 
 
 def _how_to_use(place: Stage) -> str:
+    telecine = _program()
     main, ember = place.main_settings, place.worker_settings(stage.WORKERS[0])
     return f"""
 Everything is still running. To use it:
 
-  telecine --config {main} status
-  telecine --config {main} search harbour
-  telecine --config {main} import              again: nothing is doubled
+  {telecine} --config {main} status
+  {telecine} --config {main} search harbour
+  {telecine} --config {main} import              again: nothing is doubled
   tail -f {place.run}/*.log
   curl {place.control_url}/state               accounts, channels, the bot
   curl {place.control_url}/channels
 
 The workers' settings are beside it, such as {ember}.
-To end it all: telecine demo --stop
+To end it all: {telecine} demo --stop --folder {place.folder.parent}
 """
+
+
+def _program() -> str:
+    """What to type for `telecine`: after `make demo` it is not on the PATH."""
+    called = Path(sys.argv[0])
+    found = shutil.which("telecine")
+    return "telecine" if found is not None and Path(found).resolve() == called.resolve() else str(called.absolute())

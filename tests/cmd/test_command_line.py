@@ -2,11 +2,13 @@
 
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -172,3 +174,16 @@ def test_every_command_named_in_the_docs_exists() -> None:
     }
     assert named <= set(COMMANDS), f"the docs name {named - set(COMMANDS)}"
     assert named >= {"serve", "work", "login", "import", "init", "status", "token"}
+
+
+def test_every_command_line_of_the_runbook_can_be_typed() -> None:
+    lines = re.findall(r"^telecine (.+?)(?:  +#.*)?$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    assert len(lines) > 8
+    for line in lines:
+        words = shlex.split(line)
+        command: click.Command | None = cli
+        with click.Context(cli) as ctx:
+            while isinstance(command, click.Group):
+                command = command.get_command(ctx, words.pop(0))
+        assert command is not None, line
+        command.make_context(command.name, words)  # raises for an option or an argument that is not there
