@@ -23,9 +23,9 @@ from telecine.core.worker.sources.source import Source, SourceError, SourceLimit
 
 Clip = Callable[[MediaSpec | str], Path]
 
-# Many times what a demuxer reads at first, in pictures that are soon decoded.
-BIG = msgspec.structs.replace(SAMPLES["big"], width_px=640, height_px=360, noise=80, video_bytes=8_000_000)
-KINDS = {**SAMPLES, "big": BIG}
+# Pictures that are soon encoded and decoded; "big" is many times what a demuxer reads at first.
+KINDS = {kind: msgspec.structs.replace(spec, width_px=320, height_px=180) for kind, spec in SAMPLES.items()}
+KINDS["big"] = msgspec.structs.replace(SAMPLES["big"], width_px=640, height_px=360, noise=80, video_bytes=8_000_000)
 
 QUICK = SourceLimits(
     connect_timeout_s=1.0, stall_bytes_per_s=1_000_000, stall_window_s=0.2, resumes_max=3, resume_wait_s=0.0

@@ -9,17 +9,17 @@ import pytest
 
 from telecine.core.emulator.media.files import html_page, truncate_copy
 from telecine.core.emulator.media.pictures import pictures
-from telecine.core.emulator.media.specs import SAMPLES, Container
+from telecine.core.emulator.media.specs import Container
 from telecine.core.leases import Reason
 from telecine.core.plans import Probe
 from telecine.core.worker.sources.source import SourceError
 
-from .conftest import Clip, Sources, child, probe_failure, remuxed
+from .conftest import KINDS, Clip, Sources, child, probe_failure, remuxed
 
 
-@pytest.mark.parametrize("kind", sorted(SAMPLES))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 async def test_probe_tells_what_the_file_is(kind: str, clip: Clip, sources: Sources) -> None:
-    spec = SAMPLES[kind]
+    spec = KINDS[kind]
     async with child(sources, clip(spec)) as (media, _):
         probe = await media.probe()
     assert probe.video is not None
@@ -38,7 +38,7 @@ async def test_probe_tells_what_the_file_is(kind: str, clip: Clip, sources: Sour
 @pytest.mark.parametrize("kind", ["mp4", "mp4_moov_last", "mkv", "avi"])
 async def test_probe_reads_a_few_hundred_kib(kind: str, clip: Clip, sources: Sources) -> None:
     spec = msgspec.structs.replace(
-        SAMPLES[kind], name=f"long-{SAMPLES[kind].name}", seconds=20.0, width_px=320, height_px=180, noise=30
+        KINDS[kind], name=f"long-{KINDS[kind].name}", seconds=20.0, width_px=320, height_px=180, noise=30
     )
     assert clip(spec).stat().st_size > 800_000
     async with child(sources, clip(spec)) as (media, source):
