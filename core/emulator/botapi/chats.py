@@ -137,7 +137,7 @@ async def answer_callback_query(call: Call, given: AnswerParameters) -> object:
     """Answer a pressed button, once and in time."""
     if len(given.text or "") > ANSWER_CHARS_MAX:
         raise bad_request("MESSAGE_TOO_LONG")
-    press_id = int(given.callback_query_id) if given.callback_query_id.isdigit() else 0
+    press_id = int(given.callback_query_id) if given.callback_query_id.isdecimal() else 0
     answer = PressAnswer(given.text, given.show_alert, given.url, given.cache_time)
     call.world.presses.answer(call.bot, press_id, answer)
     return True

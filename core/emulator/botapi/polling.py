@@ -36,7 +36,7 @@ class Polls:
         try:
             if offset:
                 self._world.feeds.confirm(bot, offset)
-            await self._wait(bot, end, min(timeout_s, TIMEOUT_S_MAX))
+            await self._wait(bot, end, min(TIMEOUT_S_MAX, timeout_s))
         finally:
             if self._ends.get(bot.id) is end:
                 del self._ends[bot.id]

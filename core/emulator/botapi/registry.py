@@ -45,7 +45,7 @@ class Call(msgspec.Struct, frozen=True):
             if self.bot.id not in channel.members and channel.username is None:
                 raise BotApiError(403, "bot is not a member of the channel chat")
             return channel
-        if isinstance(chat_id, str) and not chat_id.isdigit():
+        if isinstance(chat_id, str) and not chat_id.isdecimal():
             raise bad_request(CHAT_NOT_FOUND)
         peer = self.world.directory.peer(int(chat_id))
         if isinstance(peer, Bot):

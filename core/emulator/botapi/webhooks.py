@@ -124,15 +124,19 @@ def secret_is_allowed(secret: str) -> bool:
 
 async def _answer(response: aiohttp.ClientResponse) -> Json:
     """The method call in a bot's answer, if it is one: JSON, or a form as aiogram sends it."""
-    if response.content_type == "application/json":
-        try:
+    try:
+        if response.content_type == "application/json":
             return msgspec.json.decode(await response.read(), type=Json)
-        except msgspec.DecodeError:
-            return {}  # an answer need not be a method call
-    if response.content_type != "multipart/form-data":
-        return {}
+        if response.content_type == "multipart/form-data":
+            return await _form(aiohttp.MultipartReader.from_response(response))
+    except (msgspec.DecodeError, ValueError):
+        logger.debug("the answer of a webhook is no call")  # it need not be one
+    return {}
+
+
+async def _form(reader: aiohttp.MultipartReader) -> Json:
+    """The fields of a form that are no files."""
     values: Json = {}
-    reader = aiohttp.MultipartReader.from_response(response)
     while (part := await reader.next()) is not None:
         if isinstance(part, aiohttp.BodyPartReader) and part.name and not part.filename:
             values[part.name] = await part.text()

@@ -158,7 +158,7 @@ class Cm:
         table = self._permitted_table(request)
         query = parse_query(table, request.query.items(), self.catalogue)
         row_id = request.match_info["id"]
-        row = self.catalogue.row(table, int(row_id)) if row_id.isdigit() else None
+        row = self.catalogue.row(table, int(row_id)) if row_id.isdecimal() else None
         if row is None:
             raise CmRefusalError(FORBIDDEN)
         projection = Projection(self.catalogue, self._media_url())

@@ -59,7 +59,7 @@ class Directory:
     def add_bot(self, token: str, username: str, *, first_name: str | None = None) -> Bot:
         """Seed a bot; its id is the number before the colon of `token`."""
         head, colon, secret = token.partition(":")
-        if not (head.isdigit() and colon and secret):
+        if not (head.isdecimal() and colon and secret):
             raise InputError("a bot token looks like 123456:secret", field="token")
         if int(head) in self._state.bots or int(head) in self._state.users:
             raise ConflictError(f"bot {head} exists", field="token")
@@ -100,7 +100,7 @@ class Directory:
         return list(self._state.bots.values())
 
     def bot_by_token(self, token: str) -> Bot | None:
-        bot = self._state.bots.get(int(token.partition(":")[0])) if token.partition(":")[0].isdigit() else None
+        bot = self._state.bots.get(int(token.partition(":")[0])) if token.partition(":")[0].isdecimal() else None
         return bot if bot is not None and bot.token == token else None
 
     def peer(self, user_id: int) -> User | Bot | None:
@@ -173,7 +173,7 @@ class _Code:
 
 
 def _digits(phone: str) -> str:
-    digits = "".join(filter(str.isdigit, phone))
+    digits = "".join(filter(str.isdecimal, phone))
     if not digits:
         raise InputError(f"{phone!r} is not a phone number", field="phone")
     return digits

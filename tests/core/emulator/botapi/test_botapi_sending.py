@@ -209,7 +209,7 @@ async def test_buttons_are_checked(telegram: Telegram, bot: Bot) -> None:
 
 
 async def test_unknown_chats_are_not_found(telegram: Telegram, bot: Bot) -> None:
-    for chat_id in (4242, -1009999999999, "@nobody"):
+    for chat_id in (4242, -1009999999999, "@nobody", "²"):
         with pytest.raises(TelegramBadRequest, match="Bad Request: chat not found"):
             await bot.send_message(chat_id, "hello")
 

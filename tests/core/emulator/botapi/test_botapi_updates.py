@@ -14,6 +14,7 @@ from aiogram.types import Message, Update
 from aiogram.webhook.aiohttp_server import SimpleRequestHandler
 from aiohttp import web
 
+from telecine.core.emulator.botapi import webhooks
 from telecine.core.emulator.telegram.entities import AdminRights
 
 if TYPE_CHECKING:
@@ -144,7 +145,10 @@ async def test_method_in_the_webhooks_answer_is_carried_out(telegram: Telegram, 
         await bot.delete_webhook()
 
 
-async def test_failing_webhook_is_tried_again_with_the_same_update(telegram: Telegram, bot: Bot) -> None:
+async def test_failing_webhook_is_tried_again_with_the_same_update(
+    telegram: Telegram, bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "RETRY_FIRST_S", 0.01)
     seen: list[tuple[int, str | None]] = []
 
     async def hook(request: web.Request) -> web.Response:
@@ -164,6 +168,27 @@ async def test_failing_webhook_is_tried_again_with_the_same_update(telegram: Tel
     assert seen[0] == seen[1]
     assert seen[0][1] == "a_b-C"
     assert info.last_error_message is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("multipart/form-data", b"no boundary"), ("application/json", b"{"), ("application/json", b"[]")],
+)
+async def test_answer_of_a_webhook_that_is_no_call_is_passed_over(
+    telegram: Telegram, bot: Bot, kind: str, body: bytes
+) -> None:
+    async def hook(_request: web.Request) -> web.Response:
+        return web.Response(body=body, headers={"Content-Type": kind})
+
+    app = web.Application()
+    app.router.add_post("/hook", hook)
+    async with server_of(app) as url:
+        await bot.set_webhook(url)
+        for text in ("one", "two"):
+            telegram.say(text)
+            await telegram.until(lambda: telegram.bot.updates == [])
+        assert (await bot.get_webhook_info()).last_error_message is None
+        await bot.delete_webhook()
 
 
 async def test_webhook_that_is_down_is_reported_and_loses_nothing(telegram: Telegram, bot: Bot) -> None:
@@ -190,5 +215,8 @@ async def test_pending_updates_are_dropped_only_on_demand(telegram: Telegram, bo
 async def test_webhook_parameters_are_checked(telegram: Telegram, bot: Bot) -> None:
     with pytest.raises(TelegramBadRequest, match="bad webhook"):
         await bot.set_webhook("ftp://example.com")
+    for address in ("http://[bad", "https://"):
+        with pytest.raises(TelegramBadRequest, match="invalid webhook URL specified"):
+            await bot.set_webhook(address)
     with pytest.raises(TelegramBadRequest, match="secret token contains unallowed characters"):
         await bot.set_webhook("http://127.0.0.1:1/", secret_token="no spaces")

@@ -99,6 +99,13 @@ async def test_account_blocks_a_bot_and_lets_it_write_again(control: EmulatorCon
         await control.block_bot("nobody", "ada")
 
 
+@pytest.mark.parametrize("token", ["secret", "42", "42:", ":secret", "²:secret"])
+async def test_token_of_no_bot_is_refused(control: EmulatorControl, token: str) -> None:
+    with pytest.raises(InputError, match="a bot token looks like") as caught:
+        await control.add_bot(token, "telecine_bot")
+    assert caught.value.field == "token"
+
+
 async def test_login_code_is_there_once_sent(control: EmulatorControl, emulated: Emulated) -> None:
     await control.add_account("15550001", "cm-ember")
     with pytest.raises(NotFoundError, match="no code was sent to 15550001"):
