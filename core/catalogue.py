@@ -92,7 +92,11 @@ class ImportState(enum.StrEnum):
 
 
 class ImportRun(msgspec.Struct, frozen=True):
-    """One run of the importer. `error` says why a run failed; `rejected` counts titles that CM sent malformed."""
+    """One run of the importer. `error` says why a run failed; `rejected` counts titles that CM sent malformed.
+
+    `refused` counts links, and episodes listed apart, that were left out because they are malformed or belong to
+    nothing that could be read. The log names each.
+    """
 
     id: int
     state: ImportState
@@ -101,6 +105,7 @@ class ImportRun(msgspec.Struct, frozen=True):
     counts: ImportCounts = ImportCounts()
     rejected: int = 0
     error: str | None = None
+    refused: int = 0
 
 
 class CatalogueIntake(Protocol):
@@ -118,7 +123,9 @@ class CatalogueIntake(Protocol):
         """
         ...
 
-    async def finish_import(self, import_id: int, *, rejected: int, error: str | None = None) -> ImportRun:
+    async def finish_import(
+        self, import_id: int, *, rejected: int, refused: int = 0, error: str | None = None
+    ) -> ImportRun:
         """Close the run: DONE, or FAILED where `error` says why."""
         ...
 

@@ -31,8 +31,10 @@ class SqliteIntake:
         self._signal.notify()
         return counts
 
-    async def finish_import(self, import_id: int, *, rejected: int, error: str | None = None) -> ImportRun:
-        return await self._writer.run(lambda tx: finish_import(tx, import_id, rejected, error))
+    async def finish_import(
+        self, import_id: int, *, rejected: int, refused: int = 0, error: str | None = None
+    ) -> ImportRun:
+        return await self._writer.run(lambda tx: finish_import(tx, import_id, rejected, refused, error))
 
     async def import_run(self, import_id: int) -> ImportRun:
         return await self._readers.run(lambda tx: import_run(tx, import_id))
@@ -53,8 +55,9 @@ def import_titles(tx: Transaction, import_id: int, titles: Sequence[ImportedTitl
     return counts
 
 
-def finish_import(tx: Transaction, import_id: int, rejected: int, error: str | None) -> ImportRun:
-    row = tx.one("finish_import", {"import_id": import_id, "rejected": rejected, "error": error, "now_ms": tx.now_ms})
+def finish_import(tx: Transaction, import_id: int, rejected: int, refused: int, error: str | None) -> ImportRun:
+    left_out = {"rejected": rejected, "refused": refused}
+    row = tx.one("finish_import", {"import_id": import_id, "error": error, "now_ms": tx.now_ms, **left_out})
     if row is None:
         raise _not_running(tx, import_id)
     return _run(row)
@@ -79,5 +82,6 @@ def _run(row: Row) -> ImportRun:
         finished_at_ms=row["finished_at_ms"],
         counts=ImportCounts(**{name: row[name] for name in ImportCounts.__struct_fields__}),
         rejected=row["rejected"],
+        refused=row["refused"],
         error=row["error"],
     )

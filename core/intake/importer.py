@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import aiohttp
 import msgspec
@@ -15,7 +15,7 @@ from telecine.core.config import CmSettings
 from telecine.core.errors import CmError, ConfigError, ConflictError, InputError, TelecineError, UnavailableError
 from telecine.core.intake.auth import Authentication, authentication
 from telecine.core.intake.client import CmClient
-from telecine.core.intake.listing import Listing, collections_of
+from telecine.core.intake.listing import Listing, Refusal, collections_of
 from telecine.core.intake.mapping import compile_mapping
 from telecine.core.intake.paging import Pager, PageTurner
 from telecine.core.intake.records import Reading
@@ -123,7 +123,6 @@ class _Batches:
         self._on_progress = on_progress
         self._titles: dict[str, ImportedTitle] = {}
         self._links = 0
-        self._refused = 0
 
     def report(self) -> None:
         self._on_progress(self._run)
@@ -133,15 +132,15 @@ class _Batches:
         logger.warning("not imported: %s", error)
         self._run = msgspec.structs.replace(self._run, rejected=self._run.rejected + 1)
 
-    def refuse(self, problems: tuple[str, ...]) -> None:
+    def refuse(self, refusals: Iterable[Refusal]) -> None:
         """Leave links out."""
-        self._refused += len(problems)
-        for problem in problems:
-            logger.warning("link not imported: %s", problem)
+        for refusal in refusals:
+            logger.warning("link not imported: %s", refusal.problem)
+            self._run = msgspec.structs.replace(self._run, refused=self._run.refused + refusal.items)
 
     async def add(self, reading: Reading) -> None:
         """Take a title; one with the same id in this batch gives way."""
-        self.refuse(reading.refused_links)
+        self.refuse(map(Refusal, reading.refused_links))
         title = reading.title
         self._titles.pop(title.cm_id, None)
         self._titles[title.cm_id] = title
@@ -161,10 +160,11 @@ class _Batches:
 
     async def finish(self, error: str | None = None) -> ImportRun:
         """Close the run and report it."""
-        self._run = await self._intake.finish_import(self._run.id, rejected=self._run.rejected, error=error)
+        run = self._run
+        self._run = await self._intake.finish_import(run.id, rejected=run.rejected, refused=run.refused, error=error)
         logger.info(
             "import %d is %s: %s; %d titles and %d links left out",
-            self._run.id, self._run.state, self._run.counts, self._run.rejected, self._refused,
+            run.id, self._run.state, run.counts, run.rejected, run.refused,
         )  # fmt: skip
         self.report()
         return self._run

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Container, Iterator, Mapping
 
+import msgspec
+
 from telecine.core.catalogue import ImportedTitle
 from telecine.core.config import CmResource
 from telecine.core.errors import CmError, ConfigError
@@ -28,6 +30,13 @@ def collections_of(resources: Mapping[str, CmResource]) -> Mapping[str, Collecti
     return {name: collection_of(name, resource) for name, resource in resources.items()}
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Why `items` links, or episodes listed apart, were left out."""
+
+    problem: str
+    items: int = 1
+
+
 class Listing:
     """One walk through CM. What is listed apart is read first and held in memory, then the titles go by."""
 
@@ -41,9 +50,9 @@ class Listing:
         self._problems: list[str] = []
         self._warned = False
 
-    def unplaced(self) -> tuple[str, ...]:
+    def unplaced(self) -> tuple[Refusal, ...]:
         """What was listed apart and belongs to nothing that could be read; known when the walk is over."""
-        return (*self._problems, *self._apart.without(self._read_ids))
+        return (*map(Refusal, self._problems), *self._apart.without(self._read_ids))
 
     async def titles(self) -> AsyncIterator[Reading | CmError]:
         """Every title as read, or why it could not be."""
@@ -110,7 +119,7 @@ class _Apart:
         else:
             self._title_links.setdefault(str(title_id), []).append(item)
 
-    def without(self, read_ids: Container[tuple[str, str]]) -> Iterator[str]:
+    def without(self, read_ids: Container[tuple[str, str]]) -> Iterator[Refusal]:
         """What waits for titles and episodes that are not among these."""
         for word, kind, waiting in (
             ("episodes", "title", self._episodes),
@@ -119,4 +128,5 @@ class _Apart:
         ):
             for parent_id, items in waiting.items():
                 if (kind, parent_id) not in read_ids:
-                    yield f"{len(items)} {word} of {kind} {parent_id}, which is not listed or not readable"
+                    problem = f"{len(items)} {word} of {kind} {parent_id}, which is not listed or not readable"
+                    yield Refusal(problem, len(items))

@@ -18,7 +18,7 @@ WHERE id = :import_id AND state = 'running';
 -- name: finish_import
 UPDATE imports SET
   state = CASE WHEN :error IS NULL THEN 'done' ELSE 'failed' END,
-  finished_at_ms = :now_ms, rejected = :rejected, error = :error
+  finished_at_ms = :now_ms, rejected = :rejected, refused = :refused, error = :error
 WHERE id = :import_id AND state = 'running'
 RETURNING *;
 

@@ -194,9 +194,10 @@ async def test_a_run_is_counted_and_closed(scene: Scene) -> None:
     await scene.imports(film("2", link("b"), link("c")))
     running = await scene.store.intake.import_run(1)
     assert (running.state, running.counts.titles, running.counts.links_new) == (ImportState.RUNNING, 2, 3)
-    finished = await scene.store.intake.finish_import(1, rejected=4)
+    finished = await scene.store.intake.finish_import(1, rejected=4, refused=2)
     assert finished == await scene.store.intake.import_run(1)
-    assert (finished.state, finished.rejected, finished.finished_at_ms) == (ImportState.DONE, 4, scene.clock.ms)
+    assert (finished.state, finished.finished_at_ms) == (ImportState.DONE, scene.clock.ms)
+    assert (finished.rejected, finished.refused) == (4, 2)
 
 
 async def test_a_failed_run_says_why_and_keeps_what_came(scene: Scene) -> None:

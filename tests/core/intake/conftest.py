@@ -85,11 +85,13 @@ class MemoryIntake:
         self.runs[import_id] = msgspec.structs.replace(run, counts=run.counts + counts)
         return counts
 
-    async def finish_import(self, import_id: int, *, rejected: int, error: str | None = None) -> ImportRun:
+    async def finish_import(
+        self, import_id: int, *, rejected: int, refused: int = 0, error: str | None = None
+    ) -> ImportRun:
         state = ImportState.FAILED if error else ImportState.DONE
         run = self.runs[import_id]
         self.runs[import_id] = msgspec.structs.replace(
-            run, state=state, rejected=rejected, error=error, finished_at_ms=2
+            run, state=state, rejected=rejected, refused=refused, error=error, finished_at_ms=2
         )
         return self.runs[import_id]
 

@@ -159,6 +159,25 @@ async def test_title_that_the_catalogue_refuses_is_left_out_alone(cm: CmServer, 
     assert set(intake.titles) == {"1", "3"}
 
 
+async def test_links_that_are_left_out_are_counted(serve: Serve, intake: MemoryIntake, clock: JumpingClock) -> None:
+    links = [
+        {"id": 1, "url": "https://cdn.example/1.mp4", "title": 1},
+        {"id": 2, "url": "films/2.mp4", "title": 1},  # no URL
+        {"id": 3, "url": "https://cdn.example/3.mp4", "title": 9},  # of no title that is listed
+        {"id": 4, "url": "https://cdn.example/4.mp4", "title": 9},
+        {"id": 5, "url": "https://cdn.example/5.mp4"},  # of nothing
+    ]
+
+    async def answer(request: web.Request) -> web.Response:
+        items = links if request.path.endswith("links") else [{"id": 1, "name": "Heat"}]
+        return web.json_response({"data": items})
+
+    resources = {name: {"path": f"/items/{name}"} for name in ("titles", "links")}
+    run = await Importer(cm_settings(await serve(answer), auth={}, paging={}, resources=resources), intake, clock).run()
+    assert (run.state, run.rejected, run.refused) == (ImportState.DONE, 0, 4)
+    assert [link.cm_id for link in intake.titles["1"].links] == ["1"]
+
+
 async def test_last_of_two_titles_with_one_id_counts(serve: Serve, intake: MemoryIntake, clock: JumpingClock) -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": 1, "name": "Old"}, {"id": "1", "name": "New"}]})
@@ -264,7 +283,7 @@ async def test_failure_of_the_catalogue_is_raised_and_noted(cm: CmServer, intake
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"base_url": "cm.example"}, "cm.base_url"),
+        ({"base_url": "http://["}, "cm.base_url"),
         ({"resources": {"films": EMBEDDED}}, "cm.resources.films: unknown"),
         ({"resources": {"links": EMBEDDED}}, "cm.resources.titles is missing"),
         ({"resources": {"titles": EMBEDDED | {"items": "data..x"}}}, "cm.resources.titles.items"),
