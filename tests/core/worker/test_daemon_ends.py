@@ -143,6 +143,20 @@ async def test_a_coordinator_that_is_away_at_the_start_is_waited_for(
     assert len([record for record in caplog.records if "trying again" in record.getMessage()]) == 1
 
 
+async def test_a_coordinator_that_is_away_in_mid_upload_is_told_when_it_is_back(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    coordinator.ttl_s = 1.2
+    await plant.start_slow()
+    lease = coordinator.put(CODE, url)
+    coordinator.trouble.extend([("/beat", 503), ("/settle", 503), ("/settle", 503)])
+    outcome = await coordinator.settlement(lease)
+    assert not coordinator.trouble
+    assert isinstance(outcome, SettleDone)
+    (stored,) = stored_files(emulator)
+    assert outcome.objects[0].message_id == stored.message_id
+
+
 async def test_a_draining_worker_claims_nothing_until_told_otherwise(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
 ) -> None:
