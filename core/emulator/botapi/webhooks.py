@@ -128,7 +128,7 @@ async def _answer(response: aiohttp.ClientResponse) -> Json:
         if response.content_type == "application/json":
             return msgspec.json.decode(await response.read(), type=Json)
         if response.content_type == "multipart/form-data":
-            return await _form(aiohttp.MultipartReader.from_response(response))
+            return await _form(aiohttp.MultipartReader(response.headers, response.content))
     except (msgspec.DecodeError, ValueError):
         logger.debug("the answer of a webhook is no call")  # it need not be one
     return {}

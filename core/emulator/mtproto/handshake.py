@@ -103,7 +103,8 @@ class KeyExchange:
         key = pow(g_b, self._secret, DH_PRIME).to_bytes(DH_BYTES, "big")
         outcome = types.DhGenOk
         if key[0] == 0:
-            # Telethon strips leading zeros of what it computed and would hold another key: have it try again.
+            # Telethon strips leading zeros of what it computed and would hold another key: have the client try again
+            # with another number of its own. No choice of ours avoids it, because g_b comes after g_a.
             outcome, number = types.DhGenRetry, b"\x02"
         else:
             number = b"\x01"
