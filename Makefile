@@ -14,6 +14,7 @@ help: ## list what can be made
 setup: $(STAMP) ## create .venv with the locked dependencies
 
 $(STAMP): requirements-dev.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Telecine needs Python 3.11 or later; set PYTHON=python3.x"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Telecine needs Python 3.11 or later; set PYTHON=python3.x")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "installing locked dependencies into $(VENV)"

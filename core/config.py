@@ -238,9 +238,17 @@ def decode(document: dict[str, Any], *, path: Path, environ: Mapping[str, str]) 
         raise ValueError(f"expected {kind.__name__}")
 
     try:
-        return msgspec.convert(expanded, Config, dec_hook=decode_path)
+        return _anchored(msgspec.convert(expanded, Config, dec_hook=decode_path), folder)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {_explain(str(error))}", hint="docs/configuration.md lists every key") from error
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    """A path that is left out is relative to the file as well: whoever names the file finds the same database."""
+    if config.coordinator is None:
+        return config
+    database = folder / config.coordinator.database
+    return msgspec.structs.replace(config, coordinator=msgspec.structs.replace(config.coordinator, database=database))
 
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")

@@ -31,6 +31,12 @@ def test_paths_are_relative_to_the_file() -> None:
     assert worker.session == Path("/srv/ember.session")
 
 
+def test_a_database_that_is_not_named_is_beside_the_file_wherever_a_command_runs() -> None:
+    coordinator = decode({"coordinator": {"secret": "s" * 32}}).coordinator
+    assert coordinator is not None
+    assert coordinator.database == Path("/srv/telecine.db")
+
+
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
