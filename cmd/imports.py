@@ -32,10 +32,9 @@ def import_(ctx: click.Context) -> None:
 
     finished = run(go())
     click.echo(_sentence(finished.counts))
-    if finished.rejected:
-        click.echo(
-            f"{finished.rejected} titles were malformed and left out; the coordinator's log names them", err=True
-        )
+    for count, what in ((finished.rejected, "titles"), (finished.refused, "links or episodes")):
+        if count:
+            click.echo(f"{count} {what} were malformed and left out; the coordinator's log names them", err=True)
     if finished.state is ImportState.FAILED:
         kept = "what was imported before that stays" if finished.counts.titles else "the coordinator's log has more"
         raise CmError(f"the import failed: {finished.error}", hint=kept)
