@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 
 from aiogram import Bot, Dispatcher
-from aiogram.exceptions import AiogramError, TelegramNotFound, TelegramUnauthorizedError
+from aiogram.exceptions import AiogramError, ClientDecodeError, TelegramNotFound, TelegramUnauthorizedError
 from aiogram.types import Update
+from pydantic import ValidationError
 
 from telecine.bot.lanes import Lanes
 from telecine.core.clock import Clock
@@ -51,12 +52,7 @@ class Poller:
         failures = 0
         while True:
             try:
-                updates = await self._bot.get_updates(
-                    offset=self._offset,
-                    timeout=POLL_WAIT_S,
-                    allowed_updates=ALLOWED_UPDATES,
-                    request_timeout=POLL_WAIT_S + POLL_REPLY_S,
-                )
+                updates = await self._ask()
             except (TelegramUnauthorizedError, TelegramNotFound) as error:
                 raise token_refused() from error
             except (AiogramError, TelecineError) as error:
@@ -69,6 +65,37 @@ class Poller:
             if failures:
                 logger.info("updates from Telegram are back after %d failures", failures)
             return updates
+
+    async def _ask(self) -> list[Update]:
+        try:
+            return await self._bot.get_updates(
+                offset=self._offset,
+                timeout=POLL_WAIT_S,
+                allowed_updates=ALLOWED_UPDATES,
+                request_timeout=POLL_WAIT_S + POLL_REPLY_S,
+            )
+        except ClientDecodeError as error:
+            return self._salvaged(error)
+
+    def _salvaged(self, error: ClientDecodeError) -> list[Update]:
+        """The updates before the first one that aiogram cannot read; where that is the first, it is passed over.
+
+        Otherwise one update of a kind that is newer than this program would be asked for again for ever. Raises the
+        error where the answer is no list of updates at all.
+        """
+        answer = error.data.get("result") if isinstance(error.data, dict) else None
+        if not isinstance(answer, list) or not all(isinstance(raw, dict) and "update_id" in raw for raw in answer):
+            raise error
+        readable: list[Update] = []
+        for raw in answer:
+            try:
+                readable.append(Update.model_validate(raw, context={"bot": self._bot}))
+            except ValidationError:
+                if not readable:
+                    self._offset = int(raw["update_id"]) + 1
+                    logger.error("update %d is passed over: it is in no form known here", raw["update_id"])  # noqa: TRY400
+                break
+        return readable
 
     async def _take(self, update: Update) -> None:
         user = _user_id(update)

@@ -104,6 +104,8 @@ Telecine, in telecine.toml:
     bot_api_url = "{running.bot_api_url}"
     [cm]
     base_url = "{running.cm_url}"          # {credentials.email} / {credentials.password}
+    [worker]
+    allow_private_sources = true          # its source files are on this machine
 
 Telethon:
     from telethon.crypto import rsa; from telethon.sessions import MemorySession

@@ -12,6 +12,8 @@ import uvloop
 
 T = TypeVar("T")
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end on uvloop."""
@@ -26,14 +28,15 @@ def log_as_daemon() -> None:
 
 
 def stop_requested() -> asyncio.Event:
-    """An event that SIGTERM or SIGINT sets. A second signal ends the process at once."""
+    """An event that SIGTERM or SIGINT sets. A second signal, either of the two, ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def ask(number: signal.Signals) -> None:
+    def ask() -> None:
         stop.set()
-        loop.remove_signal_handler(number)
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number)
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, ask)
     return stop

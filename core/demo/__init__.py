@@ -1,5 +1,5 @@
 """The demonstration: everything end to end on one machine, with the embedded CM and Telegram.
 
-`titles` says what is imported, `stage` lays out the folder and the settings, `processes` runs the daemons,
-`director` lets things go wrong, `viewer` is the user, `audit` compares, `screen` and `report` show.
+`titles` says what is imported, `stage` lays out folder and settings, `cast` starts the daemons, `watching` kills
+one, `viewer` is the user, `delivering` asks for everything, `audit` compares, `screen` and `report` show.
 """

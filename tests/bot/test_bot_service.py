@@ -171,3 +171,29 @@ async def test_the_token_is_in_no_error_and_no_log(unused_tcp_port: int, caplog:
     secret = TOKEN.split(":")[1]
     assert "127.0.0.1" in caplog.text
     assert secret not in caplog.text
+
+
+async def test_an_update_in_an_unknown_form_holds_nobody_up(
+    talk: Talk, session: RecordingSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with session.changed:  # so that all three come in one answer
+        session.pending += [
+            _started(1),
+            {"update_id": 2, "message": "of a kind that is newer than we are"},
+            _started(3),
+        ]
+        session.changed.notify_all()
+    assert await talk.reply() == words.WELCOME
+    assert await talk.reply() == words.WELCOME
+    assert [r.message for r in caplog.records if "passed over" in r.message] == [
+        "update 2 is passed over: it is in no form known here"
+    ]
+
+
+def _started(update_id: int) -> dict[str, object]:
+    user = {"id": 99, "is_bot": False, "first_name": "U"}
+    chat = {"id": 99, "type": "private", "first_name": "U"}
+    return {
+        "update_id": update_id,
+        "message": {"message_id": update_id, "date": 1, "chat": chat, "from": user, "text": "/start"},
+    }
