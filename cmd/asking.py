@@ -23,8 +23,9 @@ class Person:
 
     async def answer(self, question: str, *, hidden: bool = False) -> str:
         """One line. Raises click.Abort where nobody answers any more."""
-        click.echo(f"{question}: ", nl=False, err=True)
+        # Hidden from before it is asked for: who is quick must not be shown either.
         with _unseen(self._descriptor) if hidden else contextlib.nullcontext():
+            click.echo(f"{question}: ", nl=False, err=True)
             line = await self._line()
         return line.decode(errors="replace").strip()
 
