@@ -113,7 +113,7 @@ class Poller:
                 failures += 1
                 logger.warning("update %d is not kept yet: %s", update.update_id, error)
                 await self._clock.sleep(backoff_s(failures))
-            except Exception:
+            except Exception:  # a fault of ours in one update must not hold up the others
                 logger.exception("update %d cannot be kept", update.update_id)
                 return
             else:
@@ -122,7 +122,7 @@ class Poller:
     async def _handle(self, update: Update) -> None:
         try:
             await self._dispatcher.feed_update(self._bot, update)
-        except Exception:
+        except Exception:  # the same for what users ask; they were told by `failures`
             logger.exception("update %d failed", update.update_id)
 
     async def _confirm(self) -> None:

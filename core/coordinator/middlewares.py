@@ -50,7 +50,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         elif error.http_status > 500:
             logger.warning("request %s cannot be served: %s", request[REQUEST_ID], error)
         return problems.of_error(error)
-    except Exception:
+    except Exception:  # the edge: whatever it is, the caller gets a problem document
         logger.exception("request %s failed", request[REQUEST_ID])
         return problems.unexpected()
 

@@ -170,7 +170,7 @@ class Executor:
         except TelecineError as error:
             logger.warning("%s: %s", name, error)
             return bytes(types.RpcError(400, error.code.upper()))
-        except Exception:
+        except Exception:  # the edge: Telegram answers INTERNAL too, and goes on
             logger.exception("%s failed", name)
             return bytes(types.RpcError(500, "INTERNAL_SERVER_ERROR"))
 

@@ -150,7 +150,7 @@ class _PlainState(MTProtoState):  # type: ignore[misc]  # Telethon is untyped
         self, buffer: Any, data: bytes, content_related: bool, *, after_id: int | None = None
     ) -> int:
         if after_id is not None:
-            raise NotImplementedError("upload parts are independent of each other")
+            raise ValueError("upload parts are independent of each other")
         message_id: int = self._get_new_msg_id()
         buffer.write(struct.pack("<qii", message_id, self._get_seq_no(content_related), len(data)))
         buffer.write(data)
