@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from telecine.core.delivery import Deliverable, Resolved
 from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.server import Emulator, EmulatorSettings
 from telecine.core.emulator.telegram.entities import AdminRights, Content, VideoTrait
+from telecine.core.emulator.telegram.keys import ServerKey
 from telecine.core.leases import VariantState
 from telecine.core.quality import Quality
 
@@ -31,22 +31,13 @@ PHONE = "15550001"
 CONTENT = bytes(range(256)) * 3000
 
 
-@pytest.fixture(scope="module")
-def key_path(request: pytest.FixtureRequest) -> Path:
-    """Where the server's key is kept from run to run, as for the emulator's own tests: making one takes seconds."""
-    cache = request.config.cache
-    assert cache is not None
-    return cache.mkdir("emulator") / "server.pem"
-
-
 @pytest.fixture
-async def emulator(key_path: Path) -> AsyncIterator[Emulator]:
+async def emulator(server_key: ServerKey) -> AsyncIterator[Emulator]:
     settings = EmulatorSettings(
-        key_path=key_path,
         accounts=(NewAccount(phone=PHONE, name="ada"), NewAccount(phone="15550002", name="cm-ember", premium=True)),
         bots=(NewBot(token=TOKEN, username="telecine_bot"),),
     )
-    async with Emulator(settings) as emulator:
+    async with Emulator(settings, key=server_key) as emulator:
         yield emulator
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from telethon import TelegramClient, utils
 from telethon.crypto import AuthKey as TelethonAuthKey
-from telethon.crypto import rsa as telethon_rsa
 from telethon.sessions import MemorySession
 from telethon.tl import functions, types
 
@@ -24,14 +23,6 @@ from telecine.core.emulator.telegram.world import World
 API_ID, API_HASH = 12345, "0123456789abcdef0123456789abcdef"
 BOT_TOKEN = "7000001:AAEmulatorFilmBot"
 Connect = Callable[..., Awaitable[Any]]
-
-
-@pytest.fixture(scope="session")
-def server_key() -> ServerKey:
-    """One key for all tests of a process, known to Telethon."""
-    key = ServerKey.generate()
-    telethon_rsa.add_key(key.public_pem, old=False)
-    return key
 
 
 @pytest.fixture

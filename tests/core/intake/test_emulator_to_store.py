@@ -13,6 +13,7 @@ from telecine.core.clock import SystemClock
 from telecine.core.emulator.cm.auth import CmCredentials
 from telecine.core.emulator.cm.content import CmContent, Table
 from telecine.core.emulator.server import Emulator, EmulatorSettings
+from telecine.core.emulator.telegram.keys import ServerKey
 from telecine.core.intake.importer import Importer
 from telecine.store.database import Store
 
@@ -25,18 +26,10 @@ CONTENT = CmContent(
 )
 
 
-@pytest.fixture(scope="module")
-def key_path(request: pytest.FixtureRequest) -> Path:
-    """Where the server's key is kept from run to run, as for the emulator's own tests: making one takes seconds."""
-    cache = request.config.cache
-    assert cache is not None
-    return cache.mkdir("emulator") / "server.pem"
-
-
 @pytest.fixture
-async def emulator(key_path: Path) -> AsyncIterator[Emulator]:
-    settings = EmulatorSettings(key_path=key_path, cm_credentials=CmCredentials(email=EMAIL, password=PASSWORD))
-    async with Emulator(settings) as emulator:
+async def emulator(server_key: ServerKey) -> AsyncIterator[Emulator]:
+    settings = EmulatorSettings(cm_credentials=CmCredentials(email=EMAIL, password=PASSWORD))
+    async with Emulator(settings, key=server_key) as emulator:
         emulator.cm.catalogue.replace(CONTENT)
         yield emulator
 
