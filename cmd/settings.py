@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import click
 
-from telecine.core import config
+from telecine.core import config_file
 from telecine.core.api import Api
 from telecine.core.config import Config
 from telecine.core.errors import ConfigError
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def load(ctx: click.Context, *tables: str) -> Config:
     """The `tables` of the file that `--config` names: a secret of another one need not be at hand."""
-    return config.load(path(ctx), tables=tables)
+    return config_file.load(path(ctx), tables=tables)
 
 
 def path(ctx: click.Context) -> Path:

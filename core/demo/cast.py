@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from telecine.core import config
+from telecine.core import config_file
 from telecine.core.api import Api
 from telecine.core.clock import Clock
 from telecine.core.config import OperatorSettings
@@ -59,7 +59,7 @@ class Cast:
         stage.write_main_settings(place, operator_token=issued[0])
         for worker, token in zip(WORKERS, issued[1:], strict=True):
             stage.write_worker_settings(place, worker, token)
-        return (await asyncio.to_thread(config.load, place.main_settings)).operator
+        return (await asyncio.to_thread(config_file.load, place.main_settings)).operator
 
     async def start_coordinator(self, api: Api) -> None:
         """`telecine serve`, until it answers."""

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from telecine.cmd.alone import alone_with
 from telecine.cmd.main import COMMANDS, SUMMARIES, cli
-from telecine.core import config
+from telecine.core import config_file
 from telecine.core.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def test_init_writes_a_private_file_that_loads(role: str, tmp_path: Path) -> Non
     path = tmp_path / "telecine.toml"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     environ = SECRETS | {"CM_USER": "u", "CM_PASSWORD": "p"}
-    settings = config.load(path, environ)
+    settings = config_file.load(path, environ)
     assert (settings.coordinator is not None) == (role != "worker")
     assert (settings.worker is not None) == (role != "main")
 
@@ -69,7 +69,7 @@ def test_init_writes_a_private_file_that_loads(role: str, tmp_path: Path) -> Non
 def test_init_needs_no_secret_of_the_main_machine_on_a_worker(tmp_path: Path) -> None:
     assert telecine("init", "--for", "worker", cwd=tmp_path).returncode == 0
     only = {name: SECRETS[name] for name in ("TELECINE_API_HASH", "TELECINE_WORKER_TOKEN")}
-    assert config.load(tmp_path / "telecine.toml", only).worker is not None
+    assert config_file.load(tmp_path / "telecine.toml", only).worker is not None
 
 
 def test_init_makes_a_new_secret_each_time_and_replaces_nothing_unasked(tmp_path: Path) -> None:

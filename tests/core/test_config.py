@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from telecine.core import config
+from telecine.core import config_file
 from telecine.core.config import Config
 from telecine.core.errors import ConfigError
 
@@ -18,7 +18,7 @@ CM = {"base_url": "http://cm", "resources": {}, "map": {}}
 
 
 def decode(document: dict[str, Any], environ: dict[str, str] | None = None, folder: Path = Path("/srv")) -> Config:
-    return config.decode(document, path=folder / "telecine.toml", environ=environ or {})
+    return config_file.decode(document, path=folder / "telecine.toml", environ=environ or {})
 
 
 def test_an_empty_file_is_all_defaults() -> None:
@@ -89,22 +89,22 @@ def test_a_secret_that_is_not_there_is_named(reference: str) -> None:
 def test_a_program_needs_no_secret_of_a_table_that_it_does_not_read(tmp_path: Path) -> None:
     path = tmp_path / "telecine.toml"
     path.write_text('[telegram]\napi_hash = "${env:NOT_SET}"\n[operator]\ntoken = "${env:TOKEN}"\n')
-    settings = config.load(path, {"TOKEN": "t"}, tables=["operator"])
+    settings = config_file.load(path, {"TOKEN": "t"}, tables=["operator"])
     assert (settings.telegram, settings.operator.token) == (None, "t")
     with pytest.raises(ConfigError, match=r"telegram\.api_hash: the environment variable NOT_SET"):
-        config.load(path, {"TOKEN": "t"})
+        config_file.load(path, {"TOKEN": "t"})
 
 
 def test_a_table_that_nobody_reads_is_refused_whoever_reads(tmp_path: Path) -> None:
     path = tmp_path / "telecine.toml"
     path.write_text("[operater]\n")
     with pytest.raises(ConfigError, match="did you mean `operator`"):
-        config.load(path, {}, tables=["worker"])
+        config_file.load(path, {}, tables=["worker"])
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
-        config.load(tmp_path / "telecine.toml")
+        config_file.load(tmp_path / "telecine.toml")
     assert raised.value.hint is not None
     assert "telecine init" in raised.value.hint
 
@@ -113,7 +113,7 @@ def test_broken_toml_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "telecine.toml"
     path.write_text("[worker\n")
     with pytest.raises(ConfigError, match="line 1"):
-        config.load(path)
+        config_file.load(path)
 
 
 def keys(table: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:

@@ -10,7 +10,8 @@ from typing import Any
 from tests.core.intake.conftest import EMAIL, PASSWORD, CmServer, MemoryIntake
 
 from telecine.core.catalogue import ImportState
-from telecine.core.config import CmPaging, CmSettings, decode
+from telecine.core.config import CmPaging, CmSettings
+from telecine.core.config_file import decode
 from telecine.core.intake.importer import Importer
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cm.md").read_text(encoding="utf-8")
