@@ -22,7 +22,7 @@ from telecine.core.config import CmAuthSettings, CmSettings
 from telecine.core.errors import CmAuthError, ConfigError, UnavailableError
 from telecine.core.intake.answers import ERROR_BYTES_MAX, read_error_code, read_json
 from telecine.core.intake.mapping import parse_path
-from telecine.core.intake.retries import BusyError, retry_after_s
+from telecine.core.intake.retries import BusyError, raise_if_busy
 from telecine.core.intake.tokens import TokenAnswers, TokenFile, TokenPair
 
 logger = logging.getLogger(__name__)
@@ -238,11 +238,7 @@ class JwtRefresh:
         if 200 <= response.status < 300:
             return
         what = f"POST {response.url.path}"
-        if response.status == 429:
-            wait_s = retry_after_s(response.headers.get(hdrs.RETRY_AFTER), self._clock.now_ms())
-            raise BusyError(f"CM limits {what}", retry_after_s=wait_s)
-        if response.status >= 500:
-            raise UnavailableError(f"CM answers {what} with {response.status}")
+        raise_if_busy(response, what, self._clock.now_ms())
         code = await read_error_code(response, self._code_path)
         if response.status < 400:
             raise CmAuthError(f"CM redirects {what}; secrets are not sent on", hint="correct cm.base_url or the path")

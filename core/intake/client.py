@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import aiohttp
 import msgspec
-from aiohttp import ClientResponse, ClientSession, hdrs
+from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
 from telecine.core.clock import Clock
@@ -19,7 +19,7 @@ from telecine.core.errors import CmAuthError, CmError, UnavailableError
 from telecine.core.intake.answers import read_error_code, read_json
 from telecine.core.intake.auth import base_url_of, resolve
 from telecine.core.intake.mapping import parse_path
-from telecine.core.intake.retries import BusyError, delay_s, retry_after_s
+from telecine.core.intake.retries import delay_s, raise_if_busy
 
 logger = logging.getLogger(__name__)
 
@@ -90,11 +90,7 @@ class CmClient:
         if 200 <= response.status < 300:
             return
         what = f"GET {response.url.path}"
-        if response.status == 429:
-            wait_s = retry_after_s(response.headers.get(hdrs.RETRY_AFTER), self._clock.now_ms())
-            raise BusyError(f"CM limits {what}", retry_after_s=wait_s)
-        if response.status >= 500:
-            raise UnavailableError(f"CM answers {what} with {response.status}")
+        raise_if_busy(response, what, self._clock.now_ms())
         code = await read_error_code(response, self._code_path)
         message = f"CM refuses {what}: {response.status} {code or ''}".rstrip()
         if response.status == 401:

@@ -1,9 +1,11 @@
-"""How long to wait before CM is asked again."""
+"""When CM is asked again: what says that it is busy, and how long to wait."""
 
 from __future__ import annotations
 
 import datetime as dt
 import email.utils
+
+from aiohttp import ClientResponse, hdrs
 
 from telecine.core.errors import UnavailableError
 
@@ -19,6 +21,15 @@ class BusyError(UnavailableError):
     def __init__(self, message: str, *, retry_after_s: float | None) -> None:
         super().__init__(message, hint="CM limits requests; lower cm.max_concurrency or ask it for more")
         self.retry_after_s = retry_after_s
+
+
+def raise_if_busy(response: ClientResponse, what: str, now_ms: int) -> None:
+    """Raises BusyError for a 429 and UnavailableError for a 5xx; `what` names the call."""
+    if response.status == 429:
+        wait_s = retry_after_s(response.headers.get(hdrs.RETRY_AFTER), now_ms)
+        raise BusyError(f"CM limits {what}", retry_after_s=wait_s)
+    if response.status >= 500:
+        raise UnavailableError(f"CM answers {what} with {response.status}")
 
 
 def delay_s(attempt: int, error: UnavailableError, jitter: float) -> float | None:

@@ -116,6 +116,7 @@ class BotApi:
         if run is None:
             raise BotApiError(404)
         self._world.stats.requests[f"bot.{name}"] += 1
+        self._world.noticed()
         try:
             return await run(self._call(bot, arguments.uploads), arguments)
         except RefusalError as refusal:
@@ -127,6 +128,7 @@ class BotApi:
             await self._run(bot, self._name(name), Arguments(values, {}))
         except BotApiError as error:
             self._world.stats.events[f"webhook reply refused: {error.description}"] += 1
+            self._world.noticed()
 
     def _call(self, bot: Bot, uploads: Any) -> Call:
         return Call(bot, self._world, self._rates, self._polls, self._webhooks, uploads)

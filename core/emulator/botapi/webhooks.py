@@ -109,6 +109,7 @@ class Webhooks:
     def _fail(self, bot: Bot, message: str) -> None:
         logger.warning("webhook of @%s: %s", bot.username, message)
         self._world.stats.events["webhook failed"] += 1
+        self._world.noticed()
         self.errors[bot.id] = FailedDelivery(self._clock.now_ms() // 1000, message)
 
     def _client(self) -> aiohttp.ClientSession:

@@ -142,12 +142,14 @@ class Executor:
         stats.requests[name] += 1
         stats.in_flight += 1
         stats.in_flight_max = max(stats.in_flight_max, stats.in_flight)
+        self._world.noticed()
         try:
             if self._faults.take_disconnect(name, account):
                 raise DroppedError(None)
             result = await self._carry_out(call, query, name, account)
         finally:
             stats.in_flight -= 1
+            self._world.noticed()
         if self._faults.take_lost_reply(name, account):
             raise DroppedError(result)
         return result

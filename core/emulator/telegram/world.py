@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from telecine.core.clock import Clock, SystemClock
@@ -63,6 +64,7 @@ class World:
         self._save_handle: asyncio.TimerHandle | None = None
         self._dirty = False
         self._save_cost_s = 0.0
+        self._news = asyncio.Event()
         self.clock = clock or SystemClock()
         self.rng = rng or random.SystemRandom()
         self.limits = limits or TelegramLimits()
@@ -132,9 +134,20 @@ class World:
         self._state.salt = self.rng.getrandbits(62) | 1
         self.changed()
 
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something has become true of the world or of its `stats`; for who tests against it."""
+        while not condition():
+            await self._news.wait()
+
+    def noticed(self) -> None:
+        """Have those in `until` look again. Whoever counts something in `stats` calls this."""
+        self._news.set()
+        self._news = asyncio.Event()  # a new one each time: whoever waits holds the old one
+
     def changed(self) -> None:
         """Have the state written soon. Whoever alters an entity by hand calls this."""
         self._dirty = True
+        self.noticed()
         if self._folder is not None and self._save_handle is None:
             try:
                 loop = asyncio.get_running_loop()

@@ -142,8 +142,7 @@ async def send(client: Any, peer: Any, media: Any, *, random_id: int, caption: s
     return next(u.message for u in updates.updates if hasattr(u, "message"))
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
-    """Give the event loop turns until the condition holds."""
+async def until(world: World, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    """Wait until something has become true of the world."""
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  what is waited for happens behind a socket
-            await asyncio.sleep(0.005)
+        await world.until(condition)

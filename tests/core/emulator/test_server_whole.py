@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -90,14 +90,15 @@ async def upload_film(uploader: Any, channel: Any, code: str) -> Any:
     return await uploader.send_file(channel, file, caption=code, attributes=attributes, mime_type="video/mp4")
 
 
-def film_bot(file_ids: dict[str, str]) -> Dispatcher:
-    """A bot that learns file ids from channel posts and sends what is asked for by button."""
+def film_bot(file_ids: dict[str, str], learned: asyncio.Event) -> Dispatcher:
+    """A bot that learns file ids from channel posts and sends what is asked for by button. `learned`: it has one."""
     dispatcher = Dispatcher()
 
     @dispatcher.channel_post(F.video)
     async def learn(post: Message) -> None:
         assert post.video is not None
         file_ids[post.caption or ""] = post.video.file_id
+        learned.set()
 
     @dispatcher.message(CommandStart())
     async def start(message: Message) -> None:
@@ -114,22 +115,18 @@ def film_bot(file_ids: dict[str, str]) -> Dispatcher:
     return dispatcher
 
 
-async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the other program tells nobody
-            await asyncio.sleep(0.005)
-
-
 async def test_film_goes_from_an_account_to_a_user_by_file_id(emulator: Emulator) -> None:
     file_ids: dict[str, str] = {}
+    learned = asyncio.Event()
     async with (
-        polling(emulator, film_bot(file_ids)),
+        polling(emulator, film_bot(file_ids, learned)),
         signed_in(emulator, "15550002") as uploader,
         signed_in(emulator, "15550001") as user,
     ):
         channel = await storage_channel(uploader)
         await upload_film(uploader, channel, "CM_M000001_1080P")
-        await eventually(lambda: file_ids)
+        async with asyncio.timeout(10):
+            await learned.wait()
 
         received: asyncio.Queue[Any] = asyncio.Queue()
         user.add_event_handler(received.put, events.NewMessage(incoming=True))

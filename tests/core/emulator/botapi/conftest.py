@@ -79,8 +79,7 @@ class Telegram:
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until what the server does has had its effect."""
         async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - the server tells nobody
-                await asyncio.sleep(0.002)
+            await self.world.until(condition)
 
     async def raw(self, method: str, *, token: str = TOKEN, **body: object) -> tuple[int, dict[str, object]]:
         """A call with a JSON body, by no framework."""

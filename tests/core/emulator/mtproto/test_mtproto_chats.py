@@ -70,7 +70,7 @@ async def test_pressed_button_reaches_the_bot_and_its_answer_comes_back(
     client = await connect("viewer")
     message = await _talk(client, world, bot, Content("Choose", markup=KEYBOARD))
     click = asyncio.create_task(message.click(text="1080p"))
-    await until(lambda: bool(world.feeds.pending(bot)) and world.feeds.pending(bot)[-1].press is not None)
+    await until(world, lambda: bool(world.feeds.pending(bot)) and world.feeds.pending(bot)[-1].press is not None)
     press = world.feeds.pending(bot)[-1].press
     assert press is not None
     assert press.data == b"v:1"

@@ -112,7 +112,7 @@ async def test_dropped_connections_in_mid_upload_are_survived(
     faults.set_line("cm-ember", Line(latency_s=0.02))
     content = random.Random(4).randbytes(PART_BYTES * 4)
     upload = asyncio.create_task(upload_parts(client, content, file_id=5))
-    await until(lambda: world.stats.in_flight >= 2)
+    await until(world, lambda: world.stats.in_flight >= 2)
     assert server.drop_connections("cm-ember") == 1
     message = await send(client, channel, video_of(await upload), random_id=1)
     assert await client.download_media(message, bytes) == content

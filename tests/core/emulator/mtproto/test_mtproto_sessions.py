@@ -58,9 +58,9 @@ async def test_answer_waits_for_the_session_to_come_back(
     faults.set_line("cm-ember", Line(latency_s=0.1))
     message_id = peer.next_id()
     peer.send(bytes(functions.users.GetUsersRequest([types.InputUserSelf()])), message_id)
-    await until(lambda: world.stats.in_flight == 1)
+    await until(world, lambda: world.stats.in_flight == 1)
     server.drop_connections()
-    await until(lambda: world.stats.in_flight == 0)
+    await until(world, lambda: world.stats.in_flight == 0)
     await peer.reconnect()
     peer.send(bytes(functions.PingRequest(1)))
     assert await peer.result_of(message_id)
@@ -165,7 +165,7 @@ async def test_stop_leaves_no_request_behind(peer: Peer, server: MtprotoServer, 
     faults.set_line(None, Line(latency_s=60))
     faults.set_line("cm-ember", Line(latency_s=60))
     peer.send(bytes(functions.help.GetNearestDcRequest()))
-    await until(lambda: world.stats.in_flight == 1)
+    await until(world, lambda: world.stats.in_flight == 1)
     async with asyncio.timeout(5):
         await server.stop()
     assert world.stats.in_flight == 0
