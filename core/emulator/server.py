@@ -74,7 +74,7 @@ class Emulator:
         self.world = World.open(settings.data_dir, clock=clock)
         self._key = key or ServerKey.open(settings.key_path or _in_folder(settings.data_dir))
         self.mtproto = MtprotoServer(self.world, self.faults, self._key)
-        self.sources = SourceHost(settings.media_dir, clock)
+        self.sources = SourceHost(settings.media_dir, clock, on_request=self.world.noticed)
         self.cm = Cm(
             settings.cm_credentials,
             self.faults,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from pathlib import Path
@@ -93,9 +93,10 @@ class _Exchange(msgspec.Struct, frozen=True):
 
 
 class SourceHost:
-    """Serves `media_dir` (None: nothing but faults) at `/media/{path}`."""
+    """Serves `media_dir` (None: nothing but faults) at `/media/{path}`; `on_request` hears of each request counted."""
 
-    def __init__(self, media_dir: Path | None, clock: Clock) -> None:
+    def __init__(self, media_dir: Path | None, clock: Clock, *, on_request: Callable[[], None] | None = None) -> None:
+        self._on_request = on_request or _tell_nobody
         self._media_dir = media_dir.resolve() if media_dir else None
         self._clock = clock
         self._faults: dict[str, list[SourceFault]] = {}
@@ -136,6 +137,7 @@ class SourceHost:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]
         with _Open(self.count(path), request) as count:
+            self._on_request()
             exchange = _Exchange(request, self._plan(path, count), count)
             refusal = _redirect(exchange) or _refusal(exchange)
             return refusal or await self._serve_file(exchange, self._file(path))
@@ -177,6 +179,10 @@ class SourceHost:
             await self._closing.wait()
         if exchange.request.transport and plan.ends_abruptly():
             exchange.request.transport.close()
+
+
+def _tell_nobody() -> None:
+    """A host that stands alone."""
 
 
 class _Open:

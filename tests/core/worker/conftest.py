@@ -328,11 +328,10 @@ def session(telegram: TelegramSettings, tmp_path: Path) -> Path:
     return tmp_path / "ember.session"
 
 
-async def eventually(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
-    """Wait for something in the emulator, which tells nobody when it happens."""
+async def eventually(emulator: Emulator, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Wait for something in the emulator."""
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.01)
+        await emulator.world.until(condition)
 
 
 class StoredFile(msgspec.Struct, frozen=True):

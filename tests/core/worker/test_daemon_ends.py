@@ -101,7 +101,7 @@ async def test_what_is_nearly_done_is_finished_before_the_end(
     plant.settings = msgspec.structs.replace(plant.settings, shutdown_grace_s=15.0)
     daemon = await plant.start_slow()
     lease = coordinator.put(CODE, url)
-    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    await eventually(emulator, lambda: emulator.world.stats.requests["upload.saveFilePart"])
     await daemon.end()
     assert isinstance(coordinator.settled[lease.lease], SettleDone)
 
@@ -112,7 +112,7 @@ async def test_what_takes_longer_than_the_grace_is_given_back(
     stall(emulator)
     daemon = plant.start()
     lease = coordinator.put(CODE, url)
-    await eventually(lambda: emulator.sources.count(CLIP.name).requests)
+    await eventually(emulator, lambda: emulator.sources.count(CLIP.name).requests)
     await daemon.end()
     assert coordinator.settled[lease.lease] == SettleReleased()
     assert stored_files(emulator) == []
@@ -124,9 +124,9 @@ async def test_the_end_does_not_wait_for_a_coordinator_that_is_away(
     monkeypatch.setattr("telecine.core.worker.tenure.SETTLE_PATIENCE_S", 0.3)
     daemon = await plant.start_slow()
     coordinator.put(CODE, url)
-    await eventually(lambda: emulator.world.stats.requests["messages.sendMedia"])
+    await eventually(emulator, lambda: emulator.world.stats.requests["messages.sendMedia"])
     coordinator.paused.clear()
-    await eventually(lambda: stored_files(emulator))
+    await eventually(emulator, lambda: stored_files(emulator))
     await daemon.end()
     coordinator.paused.set()
     with Journal(journal_file(plant.settings)) as journal:
@@ -235,7 +235,7 @@ async def test_killed_during_the_upload_nothing_is_left_in_the_channel(
 ) -> None:
     daemon = await plant.start_slow()
     coordinator.put(CODE, url)
-    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    await eventually(emulator, lambda: emulator.world.stats.requests["upload.saveFilePart"])
     await plant.kill(daemon)
     plant.start()
     assert isinstance(await coordinator.settlement(coordinator.put(CODE, url)), SettleDone)
@@ -248,7 +248,7 @@ async def test_killed_while_the_message_is_on_its_way_it_is_settled_under_its_ol
     emulator.faults.plan(LostReply(method="messages.sendMedia"))
     daemon = plant.start()
     lease = coordinator.put(CODE, url)
-    await eventually(lambda: stored_files(emulator))
+    await eventually(emulator, lambda: stored_files(emulator))
     await daemon.kill()
     plant.start()
     outcome = await coordinator.settlement(lease)
@@ -263,9 +263,9 @@ async def test_killed_between_sending_and_settling_the_next_start_settles(
 ) -> None:
     daemon = await plant.start_slow()
     lease = coordinator.put(CODE, url)
-    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    await eventually(emulator, lambda: emulator.world.stats.requests["upload.saveFilePart"])
     coordinator.paused.clear()
-    await eventually(lambda: stored_files(emulator))
+    await eventually(emulator, lambda: stored_files(emulator))
     await plant.kill(daemon)
     coordinator.paused.set()
     plant.start()
@@ -278,14 +278,14 @@ async def test_a_message_whose_lease_was_lost_meanwhile_is_taken_out_of_the_chan
 ) -> None:
     daemon = await plant.start_slow()
     lease = coordinator.put(CODE, url)
-    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    await eventually(emulator, lambda: emulator.world.stats.requests["upload.saveFilePart"])
     coordinator.paused.clear()
-    await eventually(lambda: stored_files(emulator))
+    await eventually(emulator, lambda: stored_files(emulator))
     await plant.kill(daemon)
     coordinator.lose(lease)
     coordinator.paused.set()
     plant.start()
-    await eventually(lambda: not stored_files(emulator))
+    await eventually(emulator, lambda: not stored_files(emulator))
     again = coordinator.put(CODE, url)  # the same generation: Telegram still remembers the random id
     outcome = await coordinator.settlement(again)
     assert isinstance(outcome, SettleDone)
@@ -299,9 +299,9 @@ async def test_a_message_that_telegram_does_not_let_go_of_keeps_no_worker_from_i
 ) -> None:
     daemon = await plant.start_slow()
     lease = coordinator.put(CODE, url)
-    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    await eventually(emulator, lambda: emulator.world.stats.requests["upload.saveFilePart"])
     coordinator.paused.clear()
-    await eventually(lambda: stored_files(emulator))
+    await eventually(emulator, lambda: stored_files(emulator))
     await plant.kill(daemon)
     coordinator.lose(lease)
     coordinator.paused.set()
@@ -310,7 +310,10 @@ async def test_a_message_that_telegram_does_not_let_go_of_keeps_no_worker_from_i
     other = coordinator.put("CM_M000002_240P", url)
     assert isinstance(await coordinator.settlement(other), SettleDone)
     assert "MESSAGE_DELETE_FORBIDDEN" in caplog.text
-    await eventually(lambda: [stored.caption for stored in stored_files(emulator)] == [other.code])  # the next time
+    # the next time
+    await eventually(
+        emulator, lambda: [stored.caption for stored in stored_files(emulator)] == [other.code]
+    )  # the next time
 
 
 async def test_an_account_signed_out_between_two_runs_is_told_how_to_get_back(
@@ -343,9 +346,9 @@ async def test_a_lease_lost_while_settling_takes_its_message_back(
 ) -> None:
     await plant.start_slow()
     lease = coordinator.put(CODE, url)
-    await eventually(lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    await eventually(emulator, lambda: emulator.world.stats.requests["upload.saveFilePart"])
     coordinator.lose(lease)
-    await eventually(lambda: emulator.world.stats.requests["messages.sendMedia"])
+    await eventually(emulator, lambda: emulator.world.stats.requests["messages.sendMedia"])
     await coordinator.until(lambda: len(coordinator.claims) >= 2)
     assert stored_files(emulator) == []
 
@@ -364,7 +367,7 @@ async def test_sigkill_at_any_request_leaves_one_message_in_the_end(
     await plant.slow_down()
     before = emulator.world.stats.requests[method]
     lease = coordinator.put(CODE, url)
-    await eventually(lambda: emulator.world.stats.requests[method] > before)
+    await eventually(emulator, lambda: emulator.world.stats.requests[method] > before)
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
     emulator.faults.set_line(ACCOUNT, Line())

@@ -124,11 +124,11 @@ async def test_a_worker_that_dies_between_sending_and_settling_reports_at_its_ne
 ) -> None:
     await asyncio.to_thread(generate, CLIP, tmp_path / "media")
     first = Daemon(settings, telegram)
-    await eventually(emulator.world.channels.all)
+    await eventually(emulator, emulator.world.channels.all)
     await _plan(store, _film("Night Train", f"{emulator.media_url}/{CLIP.name}"))
     before = emulator.world.stats.requests["channels.getMessages"]
     emulator.faults.set_line(ACCOUNT, Line(latency_s=0.15))
-    await eventually(lambda: emulator.world.stats.requests["channels.getMessages"] > before)  # reading back
+    await eventually(emulator, lambda: emulator.world.stats.requests["channels.getMessages"] > before)  # reading back
     await first.kill()
     emulator.faults.set_line(ACCOUNT, Line())
     second = Daemon(settings, telegram)
