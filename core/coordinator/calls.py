@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -36,13 +36,33 @@ OPERATORS = frozenset({Scope.OPERATOR})
 BOTH = WORKERS | OPERATORS
 
 
-class Route(NamedTuple):
-    """One call: its address, its handler and the scopes that reach it (`ANYONE`: no token is asked for)."""
+class Route(msgspec.Struct, frozen=True):
+    """One call of the API: where it hangs, who may make it, and what goes in and comes out.
+
+    The handler's name is the call's `operationId`, its docstring the call's description. Refusals that every call of
+    a kind can give (400 to wrong input, 401 and 403 to the wrong token, 404 to a name in the path that names nothing)
+    follow from the rest and are not listed.
+    """
 
     method: str
     path: str
     handler: Handler
     scopes: frozenset[Scope]
+    """Who may make it. `ANYONE`: no token is asked for."""
+    query: type[msgspec.Struct] | None = None
+    """What `read_query` reads; None where no parameter is looked at."""
+    body: type[msgspec.Struct] | None = None
+    """What `read_body` reads; None where no body is."""
+    answers: type[msgspec.Struct] | None = None
+    """The message of a success; None for an answer that is not JSON, or is empty."""
+    status: int = 200
+    """Of a success: 204 is an empty one."""
+    may_be_empty: bool = False
+    """Whether 204 is a success beside `status`."""
+    refusals: tuple[int, ...] = ()
+    """Statuses of the errors that the call raises by itself, such as 409."""
+    media_type: str = "application/json"
+    """Of a success that has a body."""
 
 
 async def read_body(request: web.Request, message: type[T]) -> T:

@@ -8,8 +8,10 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from telecine.core.catalogue import TitleDetail, VariantDetail
 from telecine.core.coordinator.calls import BOTH, OPERATORS, SERVICES, Route, answer, path_number, read_query
 from telecine.core.coordinator.events import VariantChanged
+from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
 from telecine.core.protocol import Int64, TitlePage, VariantMoved, VariantPage
 
@@ -40,43 +42,43 @@ class ResolveQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def titles(request: web.Request) -> web.Response:
-    """`GET /v1/titles`."""
+    """Titles whose names hold all the words of `q`, best first; all of them by name where there are none."""
     query = read_query(request, TitlesQuery)
     found = await request.app[SERVICES].catalogue.search(query.q, limit=query.limit, offset=query.offset)
     return answer(TitlePage(found))
 
 
 async def title(request: web.Request) -> web.Response:
-    """`GET /v1/titles/{id}`."""
+    """A title with its episodes and upload targets."""
     return answer(await request.app[SERVICES].catalogue.title(path_number(request, "id")))
 
 
 async def variants(request: web.Request) -> web.Response:
-    """`GET /v1/variants`."""
+    """Upload targets in order of their codes."""
     query = read_query(request, VariantsQuery)
     page = await request.app[SERVICES].catalogue.variants(state=query.state, after=query.after, limit=query.limit)
     return answer(VariantPage(page, after=page[-1].code if len(page) == query.limit else None))
 
 
 async def variant(request: web.Request) -> web.Response:
-    """`GET /v1/variants/{code}`."""
+    """An upload target with its links, what became of them, and its messages in Telegram."""
     return answer(await request.app[SERVICES].catalogue.variant(request.match_info["code"]))
 
 
 async def resolve(request: web.Request) -> web.Response:
-    """`GET /v1/resolve/{code}`."""
+    """What a bot would send: the parts in order, with the `file_id`s that are its own."""
     query = read_query(request, ResolveQuery)
     return answer(await request.app[SERVICES].shelf.resolve(request.match_info["code"], bot_id=query.bot_id))
 
 
 async def retry(request: web.Request) -> web.Response:
-    """`POST /v1/variants/{code}/retry`: queue it again, all its links untried."""
+    """Queue an upload target again, all its links untried."""
     services, code = request.app[SERVICES], request.match_info["code"]
     return _moved(request, code, await services.queue.requeue(code))
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """`POST /v1/variants/{code}/cancel`: take it out of the queue."""
+    """Take an upload target out of the queue, and out of a worker's hands."""
     services, code = request.app[SERVICES], request.match_info["code"]
     return _moved(request, code, await services.queue.cancel(code))
 
@@ -87,11 +89,12 @@ def _moved(request: web.Request, code: str, state: VariantState) -> web.Response
 
 
 ROUTES = (
-    Route("GET", "/v1/titles", titles, OPERATORS),
-    Route("GET", "/v1/titles/{id}", title, OPERATORS),
-    Route("GET", "/v1/variants", variants, OPERATORS),
-    Route("GET", "/v1/variants/{code}", variant, BOTH),  # a worker looks up whose upload won, after a crash
-    Route("GET", "/v1/resolve/{code}", resolve, OPERATORS),
-    Route("POST", "/v1/variants/{code}/retry", retry, OPERATORS),
-    Route("POST", "/v1/variants/{code}/cancel", cancel, OPERATORS),
+    Route("GET", "/v1/titles", titles, OPERATORS, query=TitlesQuery, answers=TitlePage),
+    Route("GET", "/v1/titles/{id}", title, OPERATORS, answers=TitleDetail),
+    Route("GET", "/v1/variants", variants, OPERATORS, query=VariantsQuery, answers=VariantPage),
+    # BOTH: after a crash, a worker looks up whose upload won.
+    Route("GET", "/v1/variants/{code}", variant, BOTH, answers=VariantDetail),
+    Route("GET", "/v1/resolve/{code}", resolve, OPERATORS, query=ResolveQuery, answers=Resolved),
+    Route("POST", "/v1/variants/{code}/retry", retry, OPERATORS, answers=VariantMoved, refusals=(409,)),
+    Route("POST", "/v1/variants/{code}/cancel", cancel, OPERATORS, answers=VariantMoved, refusals=(409,)),
 )

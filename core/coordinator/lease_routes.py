@@ -7,11 +7,11 @@ from aiohttp import web
 from telecine.core.coordinator.calls import CLAIMS, IDENTITY, SERVICES, WORKERS, Route, answer, read_body
 from telecine.core.coordinator.events import VariantChanged, WorkerProgressed
 from telecine.core.leases import VariantState
-from telecine.core.protocol import BeatRequest, ClaimRequest, Outcome, SettleRequest
+from telecine.core.protocol import BeatAnswer, BeatRequest, ClaimRequest, Lease, Outcome, Settled, SettleRequest
 
 
 async def claim(request: web.Request) -> web.Response:
-    """`POST /v1/leases`: 200 with a lease, 204 without."""
+    """Claim the next upload; 204 where none came up within `wait_s`."""
     asked = await read_body(request, ClaimRequest)
     services, worker = request.app[SERVICES], request[IDENTITY].subject
     lease = await request.app[CLAIMS].claim(worker, asked)
@@ -23,7 +23,7 @@ async def claim(request: web.Request) -> web.Response:
 
 
 async def beat(request: web.Request) -> web.Response:
-    """`POST /v1/leases/beat`: prolongs all leases of a worker."""
+    """Prolong all leases of a worker and tell how far it is with them."""
     told = await read_body(request, BeatRequest)
     services, worker = request.app[SERVICES], request[IDENTITY].subject
     verdicts = await services.queue.beat(worker, told)
@@ -33,7 +33,7 @@ async def beat(request: web.Request) -> web.Response:
 
 
 async def settle(request: web.Request) -> web.Response:
-    """`POST /v1/leases/{lease}/settle`: 409 for a lease that is lost."""
+    """End a lease; 409 where it is lost already."""
     told = await read_body(request, SettleRequest)
     services, worker = request.app[SERVICES], request[IDENTITY].subject
     settled = await services.queue.settle(worker, request.match_info["lease"], told.outcome)
@@ -48,7 +48,7 @@ def _tag(outcome: Outcome) -> str:
 
 
 ROUTES = (
-    Route("POST", "/v1/leases", claim, WORKERS),
-    Route("POST", "/v1/leases/beat", beat, WORKERS),
-    Route("POST", "/v1/leases/{lease}/settle", settle, WORKERS),
+    Route("POST", "/v1/leases", claim, WORKERS, body=ClaimRequest, answers=Lease, may_be_empty=True, refusals=(409,)),
+    Route("POST", "/v1/leases/beat", beat, WORKERS, body=BeatRequest, answers=BeatAnswer),
+    Route("POST", "/v1/leases/{lease}/settle", settle, WORKERS, body=SettleRequest, answers=Settled, refusals=(409,)),
 )

@@ -8,22 +8,23 @@ from aiohttp import web
 
 from telecine.core.coordinator.calls import ANYONE, CLAIMS, OPERATORS, OVERVIEW, SERVICES, Route, answer
 from telecine.core.errors import UnavailableError
+from telecine.core.protocol import Status
 
 READY_WAIT_S = 5.0
 
 
 async def status(request: web.Request) -> web.Response:
-    """`GET /v1/status`."""
+    """Counts, workers, accounts: everything in one look."""
     return answer(await request.app[OVERVIEW].status())
 
 
 async def healthz(_: web.Request) -> web.Response:
-    """`GET /healthz`: the process turns its event loop."""
+    """The process turns its event loop."""
     return web.Response(text="ok\n")
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """`GET /readyz`: the database answers and the coordinator is not about to stop."""
+    """The database answers and the coordinator is not about to stop."""
     if request.app[CLAIMS].is_closing:
         raise UnavailableError("the coordinator is stopping")
     try:
@@ -35,15 +36,15 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """`GET /metrics`: Prometheus text."""
+    """What the coordinator counts, as Prometheus reads it."""
     gauges = await request.app[OVERVIEW].gauges()
     text = request.app[SERVICES].metrics.render(gauges)
     return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 ROUTES = (
-    Route("GET", "/v1/status", status, OPERATORS),
-    Route("GET", "/healthz", healthz, ANYONE),
-    Route("GET", "/readyz", readyz, ANYONE),
-    Route("GET", "/metrics", metrics, ANYONE),
+    Route("GET", "/v1/status", status, OPERATORS, answers=Status),
+    Route("GET", "/healthz", healthz, ANYONE, media_type="text/plain"),
+    Route("GET", "/readyz", readyz, ANYONE, media_type="text/plain"),
+    Route("GET", "/metrics", metrics, ANYONE, media_type="text/plain"),
 )

@@ -18,7 +18,7 @@ from telecine.core.protocol import ChannelOpened, Hello, Welcome, Workers
 
 
 async def hello(request: web.Request) -> web.Response:
-    """`POST /v1/workers/hello`: a worker process starts."""
+    """A worker process starts: leases of its earlier boots are taken back, its channels planned."""
     told = await read_body(request, Hello)
     services, identity = request.app[SERVICES], request[IDENTITY]
     channels = await services.queue.hello(
@@ -35,7 +35,7 @@ async def hello(request: web.Request) -> web.Response:
 
 
 async def channel_opened(request: web.Request) -> web.Response:
-    """`POST /v1/channels/{id}/opened`: a planned channel exists."""
+    """A planned channel exists now. Telling it again changes nothing."""
     channel_id = path_number(request, "id")
     told = await read_body(request, ChannelOpened)
     await request.app[SERVICES].queue.channel_opened(request[IDENTITY].subject, channel_id, told.telegram_id)
@@ -43,12 +43,12 @@ async def channel_opened(request: web.Request) -> web.Response:
 
 
 async def workers(request: web.Request) -> web.Response:
-    """`GET /v1/workers`."""
+    """Workers, and what they are doing."""
     return answer(Workers(await request.app[SERVICES].queue.workers()))
 
 
 ROUTES = (
-    Route("POST", "/v1/workers/hello", hello, WORKERS),
-    Route("POST", "/v1/channels/{id}/opened", channel_opened, WORKERS),
-    Route("GET", "/v1/workers", workers, OPERATORS),
+    Route("POST", "/v1/workers/hello", hello, WORKERS, body=Hello, answers=Welcome, refusals=(409,)),
+    Route("POST", "/v1/channels/{id}/opened", channel_opened, WORKERS, body=ChannelOpened, status=204, refusals=(409,)),
+    Route("GET", "/v1/workers", workers, OPERATORS, answers=Workers),
 )
