@@ -7,11 +7,10 @@ import secrets
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from telecine.bot.service import TelecineBot
 from telecine.cmd import settings
 from telecine.cmd.alone import alone_with
 from telecine.cmd.running import log_as_daemon, run, stop_requested
@@ -26,6 +25,9 @@ from telecine.core.errors import ConfigError, UnavailableError
 from telecine.core.intake.background import BackgroundImports
 from telecine.core.intake.importer import Importer
 from telecine.store.database import Store
+
+if TYPE_CHECKING:
+    from telecine.bot.service import TelecineBot
 
 
 @click.command()
@@ -84,6 +86,9 @@ async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
 async def _bot(config: Config, store: Store, clock: Clock) -> AsyncIterator[TelecineBot]:
     if config.telegram is None:
         raise ConfigError("the bot needs the table [telegram]")
+    # Most of a start's time goes into this import: a coordinator without a bot is back in a tenth of it.
+    from telecine.bot.service import TelecineBot
+
     bot = TelecineBot(
         config.telegram, config.bot, catalogue=store.catalogue, shelf=store.shelf, requeue=store.queue, clock=clock
     )
