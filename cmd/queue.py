@@ -12,7 +12,7 @@ from telecine.core.api import Api
 from telecine.core.catalogue import VariantDetail, VariantSource, VariantSummary
 from telecine.core.errors import InputError
 from telecine.core.leases import VariantState
-from telecine.core.protocol import VariantMoved, VariantPage
+from telecine.core.operator_protocol import VariantMoved, VariantPage
 
 PAGE_LENGTH = 1000
 STATE = click.option(

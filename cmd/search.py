@@ -7,7 +7,7 @@ import msgspec
 
 from telecine.cmd import settings
 from telecine.cmd.running import run
-from telecine.core.protocol import TitlePage
+from telecine.core.operator_protocol import TitlePage
 
 
 @click.command()

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from telecine.cmd import settings
 from telecine.cmd.running import run
-from telecine.core.protocol import Status, WorkerStatus
+from telecine.core.operator_protocol import Status, WorkerStatus
 
 
 @click.command()

@@ -12,8 +12,9 @@ from typing import Protocol
 
 import msgspec
 
-from telecine.core.leases import LinkFate, Reason, VariantState
+from telecine.core.leases import LinkFate, VariantState
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 
 
 class TitleKind(enum.StrEnum):

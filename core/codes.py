@@ -23,6 +23,7 @@ from telecine.core.quality import Quality
 TITLE_NUMBER_MAX = 10**12 - 1
 EPISODE_NUMBER_MAX = 10**5 - 1  # dated specials are numbered by some catalogues as MMDD or day of year
 PART_COUNT_MAX = 99
+COPIES_MAX = 2  # accounts that hold the same upload
 
 
 class VariantCode(msgspec.Struct, frozen=True, order=True):

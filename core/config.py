@@ -52,7 +52,14 @@ class CoordinatorSettings(Table, frozen=True):
     lease_ttl_s: Positive = LEASE_TTL_S
     sweep_interval_s: Positive = 5.0
     channels_per_account: PositiveInt = 3
+    channel_messages_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
     retry_backoff_s: tuple[Positive, ...] = (30, 300, 3600, 21600)
+    retry_rounds_max: PositiveInt = 4
+    host_backoff_s: tuple[Positive, ...] = (5, 30, 120, 600, 3600)
+    host_leases_max: Annotated[int, Meta(ge=0)] = 0  # uploads that read from one source host at once; 0: any number
+    account_backoff_s: tuple[Positive, ...] = (60, 300, 1800, 7200)
+    attempts_kept_days: PositiveInt = 90
+    events_kept_days: PositiveInt = 14
 
 
 class BotSettings(Table, frozen=True):

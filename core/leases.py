@@ -1,4 +1,4 @@
-"""The life of an upload target: its states, what moves it between them, and why a source fails.
+"""The life of an upload target: its states, and what moves it between them.
 
 `transition` holds the whole table. The database repeats it as CHECKs; nothing else decides a state.
 
@@ -6,8 +6,9 @@
        ^              |- failed, sources left      -> ready
        |              |- failed, worth a later try -> delayed -due-> ready
        |              |- failed, nothing left      -> dead
+       |              |- failed, no link tried     -> delayed, at last quarantined
        |              |- flood wait, released      -> ready (the attempt is given back)
-       '--- expired --'
+       '--- expired --'- expired again             -> quarantined
     An operator cancels what is not finished, and re-queues anything.
 """
 
@@ -20,13 +21,17 @@ import msgspec
 
 from telecine.core.errors import ConflictError, InputError
 
+LEASE_TTL_S = 60.0  # a lease that is not beaten for this long is taken back
+SILENT_ENDS_MAX = 2  # leases in a row that end without a word from their worker before a variant is set aside
+
 
 class VariantState(enum.StrEnum):
     READY = "ready"
     LEASED = "leased"
     DELAYED = "delayed"
     DONE = "done"
-    DEAD = "dead"
+    DEAD = "dead"  # every source is exhausted
+    QUARANTINED = "quarantined"  # its workers do not come back from it; an operator must look
     CANCELLED = "cancelled"
     WITHDRAWN = "withdrawn"
 
@@ -59,9 +64,11 @@ class Event(enum.StrEnum):
     FAILED_SOURCES_LEFT = "failed_sources_left"
     FAILED_WORTH_RETRY = "failed_worth_retry"
     FAILED_NOTHING_LEFT = "failed_nothing_left"
+    FAILED_UNTRIED = "failed_untried"
     FLOOD_WAIT = "flood_wait"
     RELEASED = "released"
     EXPIRED = "expired"
+    EXPIRED_AGAIN = "expired_again"
     DUE = "due"
     CANCEL = "cancel"
     REQUEUE = "requeue"
@@ -75,13 +82,16 @@ _TABLE: dict[tuple[VariantState, Event], VariantState] = {
     (_S.LEASED, _E.FAILED_SOURCES_LEFT): _S.READY,
     (_S.LEASED, _E.FAILED_WORTH_RETRY): _S.DELAYED,
     (_S.LEASED, _E.FAILED_NOTHING_LEFT): _S.DEAD,
+    (_S.LEASED, _E.FAILED_UNTRIED): _S.QUARANTINED,
     (_S.LEASED, _E.FLOOD_WAIT): _S.READY,
     (_S.LEASED, _E.RELEASED): _S.READY,
     (_S.LEASED, _E.EXPIRED): _S.READY,
+    (_S.LEASED, _E.EXPIRED_AGAIN): _S.QUARANTINED,
     (_S.DELAYED, _E.DUE): _S.READY,
     (_S.READY, _E.CANCEL): _S.CANCELLED,
     (_S.DELAYED, _E.CANCEL): _S.CANCELLED,
     (_S.LEASED, _E.CANCEL): _S.CANCELLED,
+    (_S.QUARANTINED, _E.CANCEL): _S.CANCELLED,
     (_S.DONE, _E.WITHDRAW): _S.WITHDRAWN,
     **{(state, _E.REQUEUE): _S.READY for state in _S if state is not _S.LEASED},
 }
@@ -95,49 +105,33 @@ def transition(state: VariantState, event: Event) -> VariantState:
         raise ConflictError(f"a variant that is {state.value} does not take {event.value!r}") from None
 
 
-class Reason(enum.StrEnum):
-    """Why a source, or a whole attempt, failed."""
-
-    GONE = "gone"  # 404, 410, unknown host
-    FORBIDDEN = "forbidden"  # 401, 403, an address that is not allowed
-    RATE_LIMITED = "rate_limited"  # 429, 503 with Retry-After
-    STALLED = "stalled"  # bytes per second under the floor
-    TRUNCATED = "truncated"  # ended before the declared length, or the container breaks off
-    NOT_MEDIA = "not_media"  # nothing that can be demuxed
-    WRONG_CONTENT = "wrong_content"  # far from the declared quality or runtime
-    TOO_LARGE = "too_large"  # over the account's limit
-    NETWORK = "network"  # connection refused or reset, 5xx
-    TELEGRAM = "telegram"  # Telegram refused the file or the message
-    INTERNAL = "internal"  # our own fault
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether the same link may work at a later time."""
-        return self in _PASSING
+FINISHED = frozenset({_S.DONE, _S.DEAD, _S.QUARANTINED, _S.CANCELLED, _S.WITHDRAWN})  # nothing moves them but people
 
 
-_PASSING = frozenset({Reason.RATE_LIMITED, Reason.STALLED, Reason.NETWORK, Reason.TELEGRAM, Reason.INTERNAL})
+class LinksLeft(msgspec.Struct, frozen=True):
+    """How many links of a variant there still are. `triable`: can be tried at once, by some account; `passing`: failed
+    in this round for a reason that may pass."""
 
-ROUNDS_MAX = 4  # times that the passing failures of a variant are tried again before it is dead
-BACKOFF_S = (30, 300, 3600, 21600)  # wait before round 2, 3, ...; the last one repeats
-LEASE_TTL_S = 60.0  # a lease that is not beaten for this long is taken back
-
-
-def backoff_s(rounds: int, ladder_s: tuple[float, ...] = BACKOFF_S) -> float:
-    """Seconds to wait after `rounds` (1 or more) failed rounds over the sources."""
-    return ladder_s[min(max(rounds, 1), len(ladder_s)) - 1]
+    triable: int
+    passing: int
 
 
-def failure_event(*, untried: int, passing: int, rounds: int, rounds_max: int = ROUNDS_MAX) -> Event:
+def failure_event(left: LinksLeft, *, tried: bool, rounds: int, rounds_max: int) -> Event:
     """What a failed attempt means, by the links that are left.
 
-    `untried` links go first; `passing` counts links whose failure may pass; `rounds` counts this one.
+    `rounds` counts this round over the links. A worker that failed before it `tried` a link would do so again at once:
+    the variant waits as after a round; whether any link is good is not known even after the last.
     """
-    if untried:
+    if left.triable and tried:
         return Event.FAILED_SOURCES_LEFT
-    if passing and rounds < rounds_max:
+    if (left.triable or left.passing) and rounds < rounds_max:
         return Event.FAILED_WORTH_RETRY
-    return Event.FAILED_NOTHING_LEFT
+    return Event.FAILED_UNTRIED if left.triable else Event.FAILED_NOTHING_LEFT
+
+
+def expiry_event(silent_ends: int) -> Event:
+    """What it means that a lease ended without a word from its worker, for the `silent_ends`th time in a row."""
+    return Event.EXPIRED_AGAIN if silent_ends >= SILENT_ENDS_MAX else Event.EXPIRED
 
 
 class LeaseToken(msgspec.Struct, frozen=True):

@@ -14,8 +14,8 @@ import enum
 import msgspec
 
 from telecine.core import quality as quality_classes
-from telecine.core.leases import Reason
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 
 PART_BYTES = 512 * 1024  # upload.saveBigFilePart: 524288 % part_size == 0
 PARTS_MAX = 4000  # appConfig upload_max_fileparts_default

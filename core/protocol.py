@@ -1,4 +1,6 @@
-"""The messages of the coordination API (`/v1`), shared by coordinator, worker and operators' commands.
+"""The messages of the coordination API (`/v1`), that coordinator and workers exchange, and its errors.
+
+What operators are told and say is in `core.operator_protocol`.
 
 JSON by msgspec; unknown fields are refused. Durations are seconds, never times of day, so that clocks need not
 agree. Telegram channel ids are the positive ids of MTProto (the Bot API writes them as -100...).
@@ -12,10 +14,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from telecine.core.catalogue import CatalogueCounts, Title, VariantSummary
 from telecine.core.codes import PART_COUNT_MAX
-from telecine.core.leases import Reason, VariantState
+from telecine.core.leases import VariantState
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 
 CLAIM_WAIT_MAX_S = 30.0
 SOURCES_PER_LEASE_MAX = 100
@@ -72,13 +74,20 @@ class ChannelOpened(Message, frozen=True):
     telegram_id: Int64
 
 
+class ChannelLost(Message, frozen=True):
+    """`POST /v1/channels/{id}/lost`: the account cannot post there any more. The channel is retired. Idempotent."""
+
+    detail: Detail
+
+
 # ---- leases --------------------------------------------------------------------------------------
 
 
 class ClaimRequest(Message, frozen=True):
     """`POST /v1/leases`. 200 with a `Lease`, or 204 where nothing came up within `wait_s`.
 
-    A repeated `request_id` returns the same lease while it lives, so that a lost reply strands none.
+    A repeated `request_id` returns the same lease while it lives, so that a lost reply strands none. `disk_free_bytes`
+    and `file_bytes_max` (the largest file that the account may send) decide what the worker is given.
     """
 
     boot_id: Word
@@ -102,6 +111,9 @@ class Lease(Message, frozen=True):
     `generation` grows each time that the variant is queued anew after having been done; it goes into the
     deterministic `random_id`, so that a resend of the same upload can be told from a new one.
 
+    A channel without `telegram_id` is to be opened first, as after `Hello`. Until `sends_parked_s` after the lease
+    began, Telegram refuses messages of the account: parts can be uploaded, the message waits.
+
     The lease began `waited_s` or more after the coordinator got the call, so a worker that asked at T and counts
     `ttl_s` from T + `waited_s` on its own clock gives up in time, however long the answer took.
     """
@@ -115,6 +127,7 @@ class Lease(Message, frozen=True):
     sources: tuple[SourceRef, ...]
     runtime_s: int | None = None
     waited_s: float = 0.0
+    sends_parked_s: float = 0.0
 
 
 class Stage(enum.StrEnum):
@@ -159,13 +172,19 @@ class BeatAnswer(Message, frozen=True):
 
 
 class SourceReport(Message, frozen=True):
-    """What became of one link. `reason` None: it was used. `detail` is for operators, 500 characters at most."""
+    """What became of one link. `reason` None: it was used. `detail` is for operators, 500 characters at most.
+
+    `size_bytes`: how large the file is, where its server says so. `retry_after_s`: how long the server asks to stay
+    away.
+    """
 
     link_id: Int64
     reason: Reason | None
     detail: Detail | None = None
     bytes_read: Int64 = 0
     seconds: Seconds = 0.0
+    size_bytes: Int64 | None = None
+    retry_after_s: Seconds | None = None
 
 
 class ObjectReport(Message, frozen=True):
@@ -208,9 +227,13 @@ class SettleFloodWait(Message, frozen=True, tag="flood_wait"):
 
 
 class SettleReleased(Message, frozen=True, tag="released"):
-    """The worker stops before the end (shutdown, cancel); the attempt is given back."""
+    """The worker stops before the end (shutdown, cancel); the attempt is given back.
+
+    `disk_bytes`: the upload needs more disk than the worker has; only one that has so much free gets it next.
+    """
 
     sources: tuple[SourceReport, ...] = ()
+    disk_bytes: Int64 = 0
 
 
 Outcome = SettleDone | SettleFailed | SettleFloodWait | SettleReleased
@@ -231,65 +254,7 @@ class Settled(Message, frozen=True):
     repeated: bool = False
 
 
-# ---- operators -----------------------------------------------------------------------------------
-
-
-class WorkerLease(Message, frozen=True):
-    """A variant that a worker holds, as of its last beat."""
-
-    code: str
-    progress: Progress
-
-
-class WorkerStatus(Message, frozen=True):
-    name: str
-    account: str
-    boot_id: str | None
-    seen_ago_s: float | None
-    leases: tuple[WorkerLease, ...]
-
-
-class AccountStatus(Message, frozen=True):
-    name: str
-    premium: bool
-    parked_s: float
-    park_reason: str | None
-
-
-class Status(Message, frozen=True):
-    """`GET /v1/status`: everything an operator wants to see first."""
-
-    version: str
-    counts: CatalogueCounts
-    workers: tuple[WorkerStatus, ...]
-    accounts: tuple[AccountStatus, ...]
-    channels: int
-
-
-class TitlePage(Message, frozen=True):
-    """`GET /v1/titles?q=&limit=&offset=`. A page shorter than `limit` is the last one."""
-
-    titles: tuple[Title, ...]
-
-
-class VariantPage(Message, frozen=True):
-    """`GET /v1/variants?state=&after=&limit=`: in order of the code. `after` continues it; None at the end."""
-
-    variants: tuple[VariantSummary, ...]
-    after: str | None
-
-
-class VariantMoved(Message, frozen=True):
-    """`POST /v1/variants/{code}/retry` and `/cancel`: where the variant is now."""
-
-    code: str
-    state: VariantState
-
-
-class Workers(Message, frozen=True):
-    """`GET /v1/workers`."""
-
-    workers: tuple[WorkerStatus, ...]
+# ---- errors --------------------------------------------------------------------------------------
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

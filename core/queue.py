@@ -1,12 +1,10 @@
-"""What the coordinator asks of the lease queue. The store implements it."""
+"""What workers ask of the lease queue. The store implements it; operators have `core.operations`."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from telecine.core.leases import VariantState
 from telecine.core.protocol import (
-    AccountStatus,
     BeatAnswer,
     BeatRequest,
     ChannelRef,
@@ -15,7 +13,6 @@ from telecine.core.protocol import (
     Lease,
     Outcome,
     Settled,
-    WorkerStatus,
 )
 
 
@@ -32,8 +29,15 @@ class Queue(Protocol):
         ForbiddenError (another account's channel)."""
         ...
 
+    async def channel_lost(self, worker: str, channel_id: int, detail: str) -> None:
+        """Retire a channel that its account cannot post to any more. Raises NotFoundError, ForbiddenError."""
+        ...
+
     async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
-        """Lease the first ready variant that the worker's account may upload now; None where there is none.
+        """Lease the first ready variant that the worker may upload now; None where there is none.
+
+        Respected are the lane (pinned to the account, or shared), priority, parked accounts and hosts, how many may
+        read from a host, what size of file and how much disk an upload needs, and a worker that drains or is disabled.
         Raises ConflictError for a boot that is not the worker's latest."""
         ...
 
@@ -48,17 +52,3 @@ class Queue(Protocol):
     async def settle(self, worker: str, lease: str, outcome: Outcome) -> Settled:
         """Finish a lease. Raises LeaseLostError for one that is no longer the worker's."""
         ...
-
-    async def cancel(self, code: str) -> VariantState:
-        """Take a variant out of the queue. Raises NotFoundError, ConflictError."""
-        ...
-
-    async def requeue(self, code: str) -> VariantState:
-        """Queue a variant again with all its links untried. Raises NotFoundError, ConflictError (leased)."""
-        ...
-
-    async def workers(self) -> tuple[WorkerStatus, ...]: ...
-
-    async def accounts(self) -> tuple[AccountStatus, ...]: ...
-
-    async def channels(self) -> tuple[ChannelRef, ...]: ...

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from telecine.core.leases import AttemptOutcome, LeaseToken, Reason
+from telecine.core.leases import AttemptOutcome, LeaseToken
+from telecine.core.reasons import Reason
 from telecine.store.transaction import Transaction
 
 

@@ -18,8 +18,9 @@ from telecine.core.catalogue import (
     VariantSummary,
 )
 from telecine.core.errors import InputError, NotFoundError
-from telecine.core.leases import LinkFate, Reason, VariantState
+from telecine.core.leases import LinkFate, VariantState
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 from telecine.store.readers import Readers
 from telecine.store.transaction import Row, Transaction
 

@@ -6,8 +6,8 @@ from telecine.core import codes
 from telecine.core.clock import Clock
 from telecine.core.errors import LeaseLostError
 from telecine.core.leases import LeaseToken, VariantState
+from telecine.core.operator_protocol import AccountStatus, WorkerStatus
 from telecine.core.protocol import (
-    AccountStatus,
     BeatAnswer,
     BeatRequest,
     ChannelRef,
@@ -17,7 +17,6 @@ from telecine.core.protocol import (
     Outcome,
     Settled,
     SettleFloodWait,
-    WorkerStatus,
 )
 from telecine.store import claims, settlements, variants, workers
 from telecine.store.claims import LeaseTerms

@@ -47,12 +47,19 @@ def load() -> tuple[Migration, ...]:
 def migrate(raw: Any, migrations: Sequence[Migration], now_ms: int) -> int:
     """Apply what is missing; how many that were. Runs in the connection's thread.
 
-    Raises StoreError for a database of a later version, or one whose migrations are not those given.
+    Raises StoreError for a database of a later version, or one whose migrations are not those given. Foreign keys are
+    not enforced meanwhile, so that a table can be made anew (https://sqlite.org/lang_altertable.html, section 7), but
+    checked before each commit.
     """
-    applied = 0
-    while _next_step(raw, migrations, now_ms):
-        applied += 1
-    return applied
+    [enforced] = raw.execute("PRAGMA foreign_keys").fetchone()
+    raw.execute("PRAGMA foreign_keys = OFF")
+    try:
+        applied = 0
+        while _next_step(raw, migrations, now_ms):
+            applied += 1
+        return applied
+    finally:
+        raw.execute(f"PRAGMA foreign_keys = {enforced}")
 
 
 def _next_step(raw: Any, migrations: Sequence[Migration], now_ms: int) -> bool:
@@ -75,6 +82,9 @@ def _apply(raw: Any, migration: Migration, now_ms: int) -> None:
     try:
         for statement in _statements(migration.script):
             raw.execute(statement)
+        dangling = raw.execute("PRAGMA foreign_key_check").fetchone()
+        if dangling is not None:
+            raise StoreError(f"the migration {migration.name} leaves a row of {dangling[0]} that refers to nothing")
         raw.execute(
             "INSERT INTO meta (name, value, set_at_ms) VALUES (?, ?, ?)",
             (f"migration.{migration.name}", migration.checksum, now_ms),

@@ -7,7 +7,8 @@ from collections import defaultdict
 from telecine.core import codes
 from telecine.core.errors import ConflictError, ForbiddenError, NotFoundError
 from telecine.core.leases import AttemptOutcome, Event, LeaseToken
-from telecine.core.protocol import AccountStatus, ChannelRef, Hello, Progress, Stage, WorkerLease, WorkerStatus
+from telecine.core.operator_protocol import AccountStatus, WorkerLease, WorkerStatus
+from telecine.core.protocol import ChannelRef, Hello, Progress, Stage
 from telecine.store.transaction import Row, Transaction
 from telecine.store.variants import HeldLease, break_lease
 
@@ -98,6 +99,6 @@ def _progress(row: Row, epoch: int) -> Progress:
 
 
 def _account(row: Row, now_ms: int) -> AccountStatus:
-    parked_ms = max(0, row["parked_until_ms"] - now_ms)
-    reason = row["park_reason"] if parked_ms else None
-    return AccountStatus(row["name"], bool(row["premium"]), parked_ms / 1000, reason)
+    uploads_ms, sends_ms = (max(0, row[f"{what}_parked_until_ms"] - now_ms) for what in ("uploads", "sends"))
+    reason = row["park_reason"] if uploads_ms or sends_ms else None
+    return AccountStatus(row["name"], bool(row["premium"]), uploads_ms / 1000, sends_ms / 1000, reason)

@@ -13,7 +13,8 @@ from telecine.core.coordinator.calls import BOTH, OPERATORS, SERVICES, Route, an
 from telecine.core.coordinator.events import VariantChanged
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
-from telecine.core.protocol import Int64, TitlePage, VariantMoved, VariantPage
+from telecine.core.operator_protocol import TitlePage, VariantMoved, VariantPage
+from telecine.core.protocol import Int64
 
 TITLES_PER_PAGE_MAX = 100
 VARIANTS_PER_PAGE_MAX = 1000

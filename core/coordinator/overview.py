@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from telecine.core.coordinator.services import Services
-from telecine.core.protocol import Status
+from telecine.core.operator_protocol import Status
 
 Gauge = tuple[str, dict[str, str], float]
 

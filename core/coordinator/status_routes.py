@@ -8,7 +8,7 @@ from aiohttp import web
 
 from telecine.core.coordinator.calls import ANYONE, CLAIMS, OPERATORS, OVERVIEW, SERVICES, Route, answer
 from telecine.core.errors import UnavailableError
-from telecine.core.protocol import Status
+from telecine.core.operator_protocol import Status
 
 READY_WAIT_S = 5.0
 

@@ -14,7 +14,8 @@ from telecine.core.coordinator.calls import (
     path_number,
     read_body,
 )
-from telecine.core.protocol import ChannelOpened, Hello, Welcome, Workers
+from telecine.core.operator_protocol import Workers
+from telecine.core.protocol import ChannelOpened, Hello, Welcome
 
 
 async def hello(request: web.Request) -> web.Response:

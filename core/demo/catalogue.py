@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from telecine.core.api import Api
 from telecine.core.catalogue import TitleDetail, VariantDetail
-from telecine.core.protocol import TitlePage, VariantPage
+from telecine.core.operator_protocol import TitlePage, VariantPage
 
 PAGE = 100
 

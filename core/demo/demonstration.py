@@ -24,7 +24,7 @@ from telecine.core.demo.viewer import signed_in
 from telecine.core.demo.watching import Watch
 from telecine.core.emulator.control.client import EmulatorControl
 from telecine.core.emulator.faults import Flood, Line, LostReply
-from telecine.core.protocol import Status
+from telecine.core.operator_protocol import Status
 
 LATENCY_S = 0.01
 BANDWIDTH_BYTES_PER_S = 3_000_000  # slow enough for a heartbeat to tell of the middle of every large upload

@@ -6,7 +6,7 @@ import msgspec
 
 from telecine.core.demo.audit import ChannelAudit
 from telecine.core.emulator.control.messages import Stats
-from telecine.core.protocol import Status
+from telecine.core.operator_protocol import Status
 
 
 class Mismatch(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from telecine.core.demo.report import Report
 from telecine.core.leases import VariantState
-from telecine.core.protocol import Status, WorkerLease
+from telecine.core.operator_protocol import Status, WorkerLease
 
 REFRESH_PER_S = 8
 PLAIN_STEP = 5  # variants settled between two lines

@@ -12,7 +12,8 @@ from telecine.core.demo.screen import Screen
 from telecine.core.demo.titles import LARGE_BYTES
 from telecine.core.errors import UnavailableError
 from telecine.core.leases import VariantState
-from telecine.core.protocol import Stage, Status, WorkerStatus
+from telecine.core.operator_protocol import Status, WorkerStatus
+from telecine.core.protocol import Stage
 
 QUEUE_TIMEOUT_S = 150.0
 HARVEST_TIMEOUT_S = 20.0

@@ -10,9 +10,9 @@ from telecine.core import plans
 from telecine.core.codes import PartCode
 from telecine.core.config import WorkerSettings
 from telecine.core.errors import InputError
-from telecine.core.leases import Reason
 from telecine.core.plans import PART_BYTES, Expectation, Plan, PlanKind, Probe
 from telecine.core.protocol import Lease, ObjectReport, SourceRef, SourceReport, Stage
+from telecine.core.reasons import Reason
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.cargo import Cargo, cargo
 from telecine.core.worker.heartbeat import Gauge

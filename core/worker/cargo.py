@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from telecine.core.leases import Reason
 from telecine.core.plans import PART_BYTES, PlanKind, Probe
+from telecine.core.reasons import Reason
 from telecine.core.worker.media.process import MediaChild, MediaLimits
 from telecine.core.worker.parts import Block, blocks_of
 from telecine.core.worker.sources.errors import SourceError

@@ -6,7 +6,6 @@ import logging
 
 from telecine.core import codes
 from telecine.core.errors import FloodWaitError, TelegramError
-from telecine.core.leases import Reason
 from telecine.core.protocol import (
     DETAIL_CHARS_MAX,
     Lease,
@@ -15,6 +14,7 @@ from telecine.core.protocol import (
     SettleFloodWait,
     SourceReport,
 )
+from telecine.core.reasons import Reason
 from telecine.core.worker.attempt import Attempt
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.heartbeat import Gauge

@@ -14,7 +14,6 @@ from telecine.core.errors import (
     TelegramError,
     UnavailableError,
 )
-from telecine.core.leases import Reason
 from telecine.core.protocol import (
     Lease,
     Outcome,
@@ -25,6 +24,7 @@ from telecine.core.protocol import (
     SettleRequest,
     Verdict,
 )
+from telecine.core.reasons import Reason
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.heartbeat import Gauge, Heartbeat
 from telecine.core.worker.job import Job

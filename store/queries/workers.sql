@@ -70,7 +70,7 @@ FROM upload_variants INDEXED BY upload_variants_held WHERE state = 'leased'
 ORDER BY worker_id, leased_at_ms, id;
 
 -- name: accounts_all
-SELECT name, premium, max(uploads_parked_until_ms, sends_parked_until_ms) AS parked_until_ms, park_reason
+SELECT name, premium, uploads_parked_until_ms, sends_parked_until_ms, park_reason
 FROM accounts ORDER BY name;
 
 -- name: channels_all

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from telecine.core import leases
 from telecine.core.errors import ConflictError, InputError
-from telecine.core.leases import Event, LeaseToken, Reason, VariantState, transition
+from telecine.core.leases import Event, LeaseToken, VariantState, transition
+from telecine.core.reasons import Reason
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telecine.core.leases import Reason
 from telecine.core.plans import (
     MOOV_BYTES_MAX,
     PART_BYTES,
@@ -17,6 +16,7 @@ from telecine.core.plans import (
     plan,
 )
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 MKV = "matroska,webm"

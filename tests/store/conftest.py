@@ -17,7 +17,6 @@ from telecine.core.catalogue import (
     PlannedVariant,
     TitleKind,
 )
-from telecine.core.leases import Reason
 from telecine.core.protocol import (
     BeatAnswer,
     BeatRequest,
@@ -34,6 +33,7 @@ from telecine.core.protocol import (
     Stage,
 )
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 from telecine.store import Store
 
 START_MS = 1_700_000_000_000

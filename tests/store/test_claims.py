@@ -8,9 +8,10 @@ import pytest
 from tests.store.conftest import Scene, episode, film, link, series
 
 from telecine.core.errors import ConflictError, InputError, LeaseLostError
-from telecine.core.leases import LeaseToken, Reason, VariantState
+from telecine.core.leases import LeaseToken, VariantState
 from telecine.core.protocol import BeatRequest, Progress, SettleReleased, Stage, Verdict
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 from telecine.store import Store
 from telecine.store.epoch import write_epoch
 

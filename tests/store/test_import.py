@@ -8,8 +8,9 @@ from tests.store.conftest import episode, film, link, plan, series
 
 from telecine.core.catalogue import ImportCounts, ImportedTitle, ImportState, TitleKind
 from telecine.core.errors import ConflictError, InputError, NotFoundError
-from telecine.core.leases import LinkFate, Reason, VariantState
+from telecine.core.leases import LinkFate, VariantState
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 
 if TYPE_CHECKING:
     from tests.store.conftest import Scene

@@ -17,8 +17,9 @@ from pysqlite3 import dbapi2
 from tests.store.conftest import HandClock, Scene, film, link
 
 from telecine.core.errors import ConflictError, LeaseLostError
-from telecine.core.leases import Event, Reason, VariantState, backoff_s, failure_event, transition
+from telecine.core.leases import Event, VariantState, backoff_s, failure_event, transition
 from telecine.core.protocol import Lease, Settled, SettleFloodWait, SettleReleased, Verdict
+from telecine.core.reasons import Reason
 from telecine.store import Store
 
 TTL_S = 60

@@ -5,7 +5,7 @@ import pytest
 from tests.store.conftest import Scene, film, link, uploaded
 
 from telecine.core.errors import ConflictError, InputError, LeaseLostError, NotFoundError
-from telecine.core.leases import LinkFate, Reason, VariantState
+from telecine.core.leases import LinkFate, VariantState
 from telecine.core.protocol import (
     ObjectReport,
     Outcome,
@@ -16,6 +16,7 @@ from telecine.core.protocol import (
     SourceReport,
     Verdict,
 )
+from telecine.core.reasons import Reason
 
 CODE = "CM_M000001_720P"
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from tests.store.conftest import Scene, film, link
 
-from telecine.core.leases import Reason, Swept, VariantState
+from telecine.core.leases import Swept, VariantState
+from telecine.core.reasons import Reason
 from telecine.store import sweeps
 
 

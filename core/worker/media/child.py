@@ -12,7 +12,7 @@ import resource
 
 import av.logging
 
-from telecine.core.leases import Reason
+from telecine.core.reasons import Reason
 from telecine.core.worker.media import probe as media_probe
 from telecine.core.worker.media.reader import MediaError, SourceFile
 from telecine.core.worker.media.remux import remux

@@ -11,8 +11,8 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from telecine.core.leases import Reason
 from telecine.core.plans import Probe, VideoTrack
+from telecine.core.reasons import Reason
 from telecine.core.worker.media.layout import Layout, survey
 from telecine.core.worker.media.reader import (
     PATIENT_OPTIONS,

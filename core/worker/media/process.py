@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
-from telecine.core.leases import Reason
 from telecine.core.plans import Probe
+from telecine.core.reasons import Reason
 from telecine.core.worker.media.wire import (
     HEADER,
     MESSAGE_BYTES_MAX,

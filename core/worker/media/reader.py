@@ -12,8 +12,8 @@ from av.error import FFmpegError
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from telecine.core.leases import Reason
 from telecine.core.plans import AUDIO_CODECS_PLAYABLE
+from telecine.core.reasons import Reason
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,rm,mxf,h264,hevc,ivf,mp3,aac,flac"

@@ -12,8 +12,8 @@ from av.error import FFmpegError
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from telecine.core.leases import Reason
 from telecine.core.plans import MOOV_BYTES_MAX, PART_BYTES
+from telecine.core.reasons import Reason
 from telecine.core.worker.media.packets import MediaPacket, timed
 from telecine.core.worker.media.reader import (
     COPY_READ_BYTES,

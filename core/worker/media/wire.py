@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from telecine.core.leases import Reason
 from telecine.core.plans import PART_BYTES, Probe
+from telecine.core.reasons import Reason
 
 HEADER = struct.Struct("<I")
 MESSAGE_BYTES_MAX = 2 * PART_BYTES  # a part with room for what is around it

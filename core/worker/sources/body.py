@@ -12,7 +12,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from telecine.core.clock import Clock
-from telecine.core.leases import Reason
+from telecine.core.reasons import Reason
 from telecine.core.worker.sources.errors import BrokenOffError, SourceError, failure, refusal
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -7,7 +7,7 @@ import socket
 import aiohttp
 
 from telecine.core.errors import TelecineError
-from telecine.core.leases import Reason
+from telecine.core.reasons import Reason
 from telecine.core.worker.sources.addresses import AddressForbiddenError
 
 

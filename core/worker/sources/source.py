@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from telecine.core.clock import Clock, SystemClock
-from telecine.core.leases import Reason
+from telecine.core.reasons import Reason
 from telecine.core.worker.sources.body import Body, Link, RateFloor, SourceLimits
 from telecine.core.worker.sources.errors import BrokenOffError, SourceError
 

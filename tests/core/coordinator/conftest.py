@@ -33,8 +33,8 @@ from telecine.core.coordinator.tokens import IssuedToken, Scope, Tokens
 from telecine.core.delivery import BotFile, DeliveryOutcome, Resolved
 from telecine.core.errors import ConflictError, LeaseLostError, NotFoundError
 from telecine.core.leases import Swept, VariantState
+from telecine.core.operator_protocol import AccountStatus, WorkerStatus
 from telecine.core.protocol import (
-    AccountStatus,
     BeatAnswer,
     BeatRequest,
     ChannelRef,
@@ -47,7 +47,6 @@ from telecine.core.protocol import (
     SettleDone,
     SourceRef,
     Verdict,
-    WorkerStatus,
 )
 from telecine.core.quality import Quality
 
@@ -185,7 +184,7 @@ class QueueInMemory:
     async def accounts(self) -> tuple[AccountStatus, ...]:
         if self.error is not None:
             raise self.error
-        return (AccountStatus("cm-ember", premium=True, parked_s=12.5, park_reason="FLOOD_WAIT"),)
+        return (AccountStatus("cm-ember", premium=True, uploads_parked_s=12.5, sends_parked_s=0.0, park_reason="FLOOD_WAIT"),)
 
     async def channels(self) -> tuple[ChannelRef, ...]:
         return (CHANNEL,)

@@ -8,7 +8,7 @@ import pytest
 from telecine.core.catalogue import ImportRun, TitleDetail, VariantDetail
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
-from telecine.core.protocol import Status, TitlePage, VariantMoved, VariantPage, Workers
+from telecine.core.operator_protocol import Status, TitlePage, VariantMoved, VariantPage, Workers
 
 if TYPE_CHECKING:
     from tests.core.coordinator.conftest import Api

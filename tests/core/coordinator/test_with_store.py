@@ -22,7 +22,8 @@ from telecine.core.coordinator.server import CoordinatorServer
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Scope, Tokens
 from telecine.core.delivery import Resolved
-from telecine.core.leases import Reason, VariantState
+from telecine.core.leases import VariantState
+from telecine.core.operator_protocol import Status, TitlePage, VariantMoved
 from telecine.core.protocol import (
     BeatAnswer,
     BeatRequest,
@@ -40,13 +41,11 @@ from telecine.core.protocol import (
     SettleRequest,
     SourceReport,
     Stage,
-    Status,
-    TitlePage,
-    VariantMoved,
     Verdict,
     Welcome,
 )
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 from telecine.store.database import Store
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from telecine.core.demo.report import Delivery, Mismatch, Viewing, compose
 from telecine.core.demo.titles import Clip, Link, Packing, Trouble
 from telecine.core.emulator.control.messages import Stats
 from telecine.core.leases import LinkFate, VariantState
-from telecine.core.protocol import Status
+from telecine.core.operator_protocol import Status
 from telecine.core.quality import Quality
 
 CODE = "CM_M000001_360P"

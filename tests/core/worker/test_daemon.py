@@ -18,7 +18,6 @@ from telecine.core.emulator.media.pictures import pictures
 from telecine.core.emulator.media.specs import AudioCodec, Container, MediaSpec, VideoCodec
 from telecine.core.emulator.server import Emulator
 from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
-from telecine.core.leases import Reason
 from telecine.core.plans import file_bytes_max
 from telecine.core.protocol import (
     SettleDone,
@@ -29,6 +28,7 @@ from telecine.core.protocol import (
     Verdict,
 )
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 
 CODE = "CM_M000321_240P"
 

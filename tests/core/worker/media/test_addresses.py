@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from telecine.core.leases import Reason
+from telecine.core.reasons import Reason
 from telecine.core.worker.sources.addresses import AddressForbiddenError, is_public, public_socket, source_session
 from telecine.core.worker.sources.source import SourceError, open_source
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from telecine.core.emulator.media.pictures import pictures
-from telecine.core.leases import Reason
+from telecine.core.reasons import Reason
 from telecine.core.worker.media.process import MediaLimits
 from telecine.core.worker.sources.source import SourceError
 

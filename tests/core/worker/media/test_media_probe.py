@@ -10,8 +10,8 @@ import pytest
 from telecine.core.emulator.media.files import html_page, truncate_copy
 from telecine.core.emulator.media.pictures import pictures
 from telecine.core.emulator.media.specs import Container
-from telecine.core.leases import Reason
 from telecine.core.plans import Probe
+from telecine.core.reasons import Reason
 from telecine.core.worker.sources.source import SourceError
 
 from .conftest import KINDS, Clip, Sources, child, probe_failure, remuxed

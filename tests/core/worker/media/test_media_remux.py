@@ -8,7 +8,7 @@ import pytest
 from telecine.core.emulator.media.pictures import pictures
 from telecine.core.emulator.media.specs import AudioCodec, Container, MediaSpec, VideoCodec
 from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
-from telecine.core.leases import Reason
+from telecine.core.reasons import Reason
 from telecine.core.worker.media.layout import survey
 from telecine.core.worker.media.reader import SourceFile
 from telecine.core.worker.media.remux import remux

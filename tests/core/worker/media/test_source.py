@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
-from telecine.core.leases import Reason
+from telecine.core.reasons import Reason
 from telecine.core.worker.sources import source as source_module
 from telecine.core.worker.sources.body import Stamp
 from telecine.core.worker.sources.errors import refusal

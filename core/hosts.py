@@ -1,0 +1,24 @@
+"""Source hosts: what the queue counts and spares as one."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+HOST_CHARS_MAX = 255
+
+
+def source_host(url: str) -> str:
+    """The host that a link points to, in lower case, with its port where that is not the scheme's own.
+
+    Total: a link that names no host, such as a path or a malformed URL, has the host `""`.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return ""
+    if ":" in host:  # an IPv6 address
+        host = f"[{host}]"
+    shown = host if port is None or port == _DEFAULT_PORTS.get(parts.scheme) else f"{host}:{port}"
+    return shown[:HOST_CHARS_MAX]

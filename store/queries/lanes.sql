@@ -1,0 +1,22 @@
+-- Which lane a variant waits in: by the host of the link that is tried next, and by what that link demands.
+
+-- name: relane_variant
+-- Links that anyone may try go first, then those of hosts that are not parked, the untried, the order of retry. Links
+-- that were too large for an account that tried them come last: the smallest says what the next account must be allowed.
+UPDATE upload_variants SET (host_id, file_bytes) = (
+  SELECT l.host_id, coalesce(s.file_bytes, 0)
+  FROM variant_sources s JOIN source_links l ON l.id = s.link_id JOIN hosts h ON h.id = l.host_id
+  WHERE s.variant_id = upload_variants.id
+    AND (s.fate = 'untried' OR (s.passing AND s.failed_round < upload_variants.rounds) OR s.file_bytes IS NOT NULL)
+  ORDER BY coalesce(s.file_bytes, 0), h.parked_until_ms > :now_ms, s.fate <> 'untried', s.position
+  LIMIT 1)
+WHERE id = :variant_id AND EXISTS (
+  SELECT 1 FROM variant_sources s
+  WHERE s.variant_id = upload_variants.id
+    AND (s.fate = 'untried' OR (s.passing AND s.failed_round < upload_variants.rounds) OR s.file_bytes IS NOT NULL));
+
+-- name: host_by_name
+SELECT id FROM hosts WHERE name = :name;
+
+-- name: insert_host
+INSERT INTO hosts (name) VALUES (:name) RETURNING id;
