@@ -1,0 +1,75 @@
+"""`python -m tests.bench [NAME]`: run benchmarks, or list what there is."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+from rich.console import Console
+from tests.bench.peers import PeerMissingError
+from tests.bench.queue_pairs import QUEUE
+from tests.bench.report import Benchmark, Options, Report, conduct
+
+BENCHMARKS = (QUEUE,)
+RESULTS = Path("build/bench")
+ALL = "all"
+CONSOLE_COLUMNS = 120  # where the output is not a terminal
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name", required=False)
+@click.option("--quick", is_flag=True, help="Tiny sizes: shows that it runs, not how fast it is.")
+@click.option("--skip-missing-peers", is_flag=True, help="With --quick: leave out peers that are not installed.")
+@click.option("--into", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Folder of results.")
+def main(name: str | None, quick: bool, skip_missing_peers: bool, into: Path) -> None:
+    """Run the benchmark NAME, or `all`; without NAME, list them.
+
+    Exits with 1 where a bound does not hold, with 2 where it could not be measured.
+    """
+    console = Console(width=None if sys.stdout.isatty() else CONSOLE_COLUMNS)
+    if name is None:
+        listing(console)
+        return
+    if skip_missing_peers and not quick:
+        raise click.UsageError("--skip-missing-peers goes with --quick only: a comparison needs whom it compares with")
+    options = {"quick": quick, "skip_missing_peers": skip_missing_peers}
+    failed = [
+        f"{report.benchmark}: {check.name}"
+        for report in (_run(benchmark, into, console, **options) for benchmark in chosen(name))
+        for check in report.checks
+        if not check.holds
+    ]
+    if failed:
+        console.print(f"[red]does not hold:[/] {', '.join(failed)}", highlight=False)
+        sys.exit(1)
+
+
+def chosen(name: str) -> tuple[Benchmark, ...]:
+    """Raises UsageError that lists what there is."""
+    found = BENCHMARKS if name == ALL else tuple(one for one in BENCHMARKS if one.name == name)
+    if not found:
+        names = ", ".join([*(one.name for one in BENCHMARKS), ALL])
+        raise click.UsageError(f"there is no benchmark {name!r}; there are: {names}")
+    return found
+
+
+def listing(console: Console) -> None:
+    for one in BENCHMARKS:
+        console.print(f"{one.name:<10}{one.line}", highlight=False)
+    console.print(f"{ALL:<10}all of them\n\nmake bench NAME=queue [ARGS=--quick]", highlight=False)
+
+
+def _run(benchmark: Benchmark, into: Path, console: Console, **options: bool) -> Report:
+    into.mkdir(parents=True, exist_ok=True)
+    # Beside the results, not in /tmp, which is memory on many machines: there a commit costs nothing.
+    with tempfile.TemporaryDirectory(prefix=f"{benchmark.name}-", dir=into) as folder:
+        try:
+            return conduct(benchmark, Options(Path(folder), **options), into=into, console=console)
+        except PeerMissingError as error:
+            raise click.UsageError(str(error)) from error
+
+
+if __name__ == "__main__":
+    main(prog_name="make bench NAME=")

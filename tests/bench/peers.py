@@ -1,0 +1,263 @@
+"""Other people's queues on SQLite, as they come: their own defaults, their own API, one commit a call.
+
+Their tables are filled by SQL, since a million calls of their API would take hours; what is measured is their API.
+Only what they do for one message is asked of them: take one, and say that it is done.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pickle
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from pysqlite3 import dbapi2
+
+PAYLOAD = '{"code": "CM_S000001_S01E01_1080P", "url": "https://host-1.example/1.mkv"}'
+INSTALL_HINT = "`make bench` installs the peers; or pip install -r requirements-bench.lock"
+
+
+class PeerMissingError(Exception):
+    """A peer is not installed."""
+
+
+class Consumer(Protocol):
+    """One connection to a peer's queue."""
+
+    def pair(self) -> None:
+        """Take a message and acknowledge it. Raises IndexError where there is none."""
+        ...
+
+    def pragmas(self) -> Mapping[str, Any]:
+        """The settings that durability hangs on, as the peer has made them."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """`open` is given the folder and how many will consume at once; it gives one consumer for each."""
+
+    name: str
+    module: str | None
+    acknowledges: bool
+    fill: Callable[[Path, int], None]
+    open: Callable[[Path, int], list[Consumer]]
+    remark: str
+
+    @property
+    def is_installed(self) -> bool:
+        return self.module is None or importlib.util.find_spec(self.module) is not None
+
+    def require(self) -> None:
+        """Raises PeerMissingError that says how to install it."""
+        if not self.is_installed:
+            raise PeerMissingError(f"{self.name} is not installed; {INSTALL_HINT}")
+
+
+class Pace(msgspec.Struct, frozen=True):
+    pairs: int
+    pairs_per_s: float
+    pragmas: Mapping[str, Any]
+
+
+def pace(peer: Peer, folder: Path, *, callers: int, seconds: float, pairs_max: int) -> Pace:
+    """Let `callers` threads consume for `seconds`, or until `pairs_max` are done."""
+    consumers = peer.open(folder, callers)
+    try:
+        began_s = time.perf_counter()
+        if callers == 1:  # in this thread: some connections may only be used where they were made
+            done = _consume(consumers[0], began_s + seconds, pairs_max)
+        else:
+            with ThreadPoolExecutor(callers) as pool:
+                share = -(-pairs_max // callers)
+                done = sum(pool.map(lambda consumer: _consume(consumer, began_s + seconds, share), consumers))
+        taken_s = time.perf_counter() - began_s
+        return Pace(done, done / taken_s, consumers[0].pragmas())
+    finally:
+        for consumer in consumers:
+            consumer.close()
+
+
+def _consume(consumer: Consumer, until_s: float, pairs_max: int) -> int:
+    done = 0
+    while done < pairs_max and time.perf_counter() < until_s:
+        consumer.pair()
+        done += 1
+    return done
+
+
+# ---- litequeue -----------------------------------------------------------------------------------
+
+
+class _LiteQueue:
+    def __init__(self, path: Path) -> None:
+        self._queue = importlib.import_module("litequeue").LiteQueue(path, timeout=30)
+
+    def pair(self) -> None:
+        message = self._queue.pop()
+        if message is None:
+            raise IndexError("litequeue is empty")
+        self._queue.done(message.message_id)
+
+    def pragmas(self) -> Mapping[str, Any]:
+        return _pragmas(self._queue.conn)
+
+    def close(self) -> None:
+        self._queue.close()
+
+
+def _open_litequeue(folder: Path, callers: int) -> list[Consumer]:
+    return [_LiteQueue(folder / "litequeue.db") for _ in range(callers)]
+
+
+def _fill_litequeue(folder: Path, rows: int) -> None:
+    _LiteQueue(folder / "litequeue.db").close()
+    messages = ((PAYLOAD, f"{n:08x}-0000-7000-8000-{n:012x}", n) for n in range(rows))
+    _insert(
+        folder / "litequeue.db", "INSERT INTO Queue (data, message_id, status, in_time) VALUES (?, ?, 0, ?)", messages
+    )
+
+
+# ---- huey ----------------------------------------------------------------------------------------
+
+
+class _Huey:
+    """A storage is safe among threads, and serves them one at a time."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def pair(self) -> None:
+        if self._storage.dequeue() is None:
+            raise IndexError("huey's queue is empty")
+
+    def pragmas(self) -> Mapping[str, Any]:
+        return _pragmas(self._storage.conn)
+
+    def close(self) -> None:
+        self._storage.close()
+
+
+def _open_huey(folder: Path, callers: int) -> list[Consumer]:
+    storage = importlib.import_module("huey.storage").SqliteStorage("queue", str(folder / "huey.db"))
+    return [_Huey(storage)] * callers
+
+
+def _fill_huey(folder: Path, rows: int) -> None:
+    for consumer in _open_huey(folder, 1):
+        consumer.close()
+    tasks = (("queue", PAYLOAD.encode()) for _ in range(rows))
+    _insert(folder / "huey.db", "INSERT INTO task (queue, data) VALUES (?, ?)", tasks)
+
+
+# ---- persist-queue -------------------------------------------------------------------------------
+
+
+class _AckQueue:
+    """A queue is safe among threads if it was told so, and serves them one at a time."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    def pair(self) -> None:
+        item = self._queue.get(block=False, raw=True)
+        self._queue.ack(id=item["pqid"])
+
+    def pragmas(self) -> Mapping[str, Any]:
+        return _pragmas(self._queue._putter)
+
+    def close(self) -> None:
+        self._queue.close()
+
+
+def _open_persistqueue(folder: Path, callers: int) -> list[Consumer]:
+    ack_queue = importlib.import_module("persistqueue").SQLiteAckQueue
+    queue = ack_queue(str(folder / "persistqueue"), multithreading=callers > 1)
+    return [_AckQueue(queue)] * callers
+
+
+def _fill_persistqueue(folder: Path, rows: int) -> None:
+    for consumer in _open_persistqueue(folder, 1):
+        consumer.close()
+    item = pickle.dumps(PAYLOAD, protocol=4)
+    items = ((item, time.time()) for _ in range(rows))
+    _insert(
+        folder / "persistqueue" / "data.db",
+        "INSERT INTO ack_queue_default (data, timestamp, status) VALUES (?, ?, 0)",
+        items,
+    )
+
+
+# ---- raw commits ---------------------------------------------------------------------------------
+
+
+class _RawCommits:
+    """No queue: two updates by primary key, each committed. What durable commits cost on this disk, by our library."""
+
+    def __init__(self, path: Path) -> None:
+        self._raw = dbapi2.connect(str(path), isolation_level=None)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+            self._raw.execute(f"PRAGMA {pragma}").fetchall()
+        self._next = 1
+
+    def pair(self) -> None:
+        for state in ("leased", "done"):
+            self._raw.execute("BEGIN IMMEDIATE")
+            changed = self._raw.execute("UPDATE job SET state = ? WHERE id = ?", (state, self._next)).rowcount
+            self._raw.execute("COMMIT")
+            if not changed:
+                raise IndexError("no job is left")
+        self._next += 1
+
+    def pragmas(self) -> Mapping[str, Any]:
+        return _pragmas(self._raw)
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+def _open_raw(folder: Path, callers: int) -> list[Consumer]:
+    if callers != 1:
+        raise ValueError("raw commits are measured by one caller")
+    return [_RawCommits(folder / "raw.db")]
+
+
+def _fill_raw(folder: Path, rows: int) -> None:
+    with closing(dbapi2.connect(str(folder / "raw.db"))) as raw:
+        raw.execute("CREATE TABLE job (id INTEGER PRIMARY KEY, state TEXT NOT NULL, data TEXT NOT NULL)")
+        raw.executemany("INSERT INTO job (state, data) VALUES ('ready', ?)", ((PAYLOAD,) for _ in range(rows)))
+        raw.commit()
+
+
+def _pragmas(raw: Any) -> Mapping[str, Any]:
+    names = ("journal_mode", "synchronous", "cache_size")
+    return {name: raw.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+
+
+def _insert(path: Path, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA synchronous=OFF")
+        raw.executemany(statement, rows)
+        raw.commit()
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+LITEQUEUE = Peer(
+    "litequeue", "litequeue", True, _fill_litequeue, _open_litequeue, "pop, done; a power cut may undo what was done"
+)
+HUEY = Peer(
+    "huey SqliteStorage", "huey", False, _fill_huey, _open_huey, "dequeue deletes: a crash loses what was taken"
+)
+PERSIST_QUEUE = Peer(
+    "persist-queue SQLiteAckQueue", "persistqueue", True, _fill_persistqueue, _open_persistqueue, "get, ack"
+)
+RAW_COMMITS = Peer("raw SQLite commits", None, False, _fill_raw, _open_raw, "two UPDATEs, a COMMIT each; no queue")
+PEERS = (LITEQUEUE, HUEY, PERSIST_QUEUE, RAW_COMMITS)
