@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PEERS  := $(VENV)/.installed-bench
 JOBS   ?= auto
 
 .DEFAULT_GOAL := help
@@ -22,6 +23,11 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(PEERS): requirements-bench.lock $(STAMP)
+	@echo "installing the queues that ours is measured beside into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
+	@touch $@
+
 demo: $(STAMP) ## the whole system, end to end, on the embedded CM and Telegram (KEEP=1 leaves it running)
 	@$(BIN)/telecine demo $(if $(KEEP),--keep)
 
@@ -35,6 +41,9 @@ check: $(STAMP) ## lint, format, types and the direction of imports
 	$(BIN)/pyright
 	PYTHONPATH=typings $(BIN)/lint-imports --no-cache
 
+bench: $(if $(NAME),$(PEERS),$(STAMP)) ## list the benchmarks, or run one: make bench NAME=queue (NAME=all, ARGS=--quick)
+	@$(BIN)/python -m tests.bench $(NAME) $(ARGS)
+
 format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -45,6 +54,10 @@ lock: ## renew the locked dependencies from pyproject.toml
 	  --no-emit-index-url --no-emit-find-links $(UPGRADE) pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links $(UPGRADE) --extra dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['bench'])" \
+	  | tr ' ' '\n' \
+	  | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links $(UPGRADE) -c requirements-dev.lock - -o requirements-bench.lock
 
 clean: ## remove what was built
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

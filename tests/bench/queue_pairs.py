@@ -12,7 +12,7 @@ from pysqlite3 import dbapi2
 from tests.bench.crew import claim_latencies_ms, muster, pairs_per_s
 from tests.bench.filling import fill
 from tests.bench.peers import PEERS, Pace, Peer, pace
-from tests.bench.report import Benchmark, Check, Findings, Options, Sheet, count_words, median, percentile
+from tests.bench.report import Check, Findings, Options, Sheet, count_words, median, percentile
 
 from telecine.core.clock import SystemClock
 from telecine.store import Store
@@ -84,6 +84,7 @@ class ParkingFigure(msgspec.Struct, frozen=True):
 
 
 def measure(options: Options) -> Findings:
+    """Raises PeerMissingError."""
     scale = QUICK if options.quick else FULL
     peers = [peer for peer in PEERS if peer.is_installed or not options.skip_missing_peers]
     for peer in peers:
@@ -281,8 +282,3 @@ def _parking_sheet(parking: Sequence[ParkingFigure]) -> Sheet:
         for figure in parking
     )
     return Sheet("latency of a single claim, ms", ("accounts parked", "claims", "p50", "p99", "max"), rows)
-
-
-QUEUE = Benchmark(
-    "queue", "claim+settle pairs/s at 10k, 100k and 1M rows beside other queues; parked accounts", measure
-)
