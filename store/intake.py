@@ -10,7 +10,7 @@ from telecine.core.catalogue import ImportCounts, ImportedTitle, ImportRun, Impo
 from telecine.core.errors import ConflictError, NotFoundError
 from telecine.store.readers import Readers
 from telecine.store.signal import WorkSignal
-from telecine.store.title_import import TitleImport
+from telecine.store.title_import import SourceHosts, TitleImport
 from telecine.store.transaction import Row, Transaction
 from telecine.store.writer import Writer
 
@@ -48,8 +48,9 @@ def begin_import(tx: Transaction) -> ImportRun:
 def import_titles(tx: Transaction, import_id: int, titles: Sequence[ImportedTitle]) -> ImportCounts:
     """Raises NotFoundError or ConflictError for a run that is not under way, InputError for a plan with gaps."""
     counts = ImportCounts()
+    hosts = SourceHosts(tx)
     for title in titles:
-        counts += TitleImport(tx, title).write()
+        counts += TitleImport(tx, title, hosts).write()
     if not tx.execute("count_import", {"import_id": import_id, **msgspec.structs.asdict(counts)}):
         raise _not_running(tx, import_id)
     return counts

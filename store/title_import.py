@@ -10,13 +10,30 @@ from telecine.core.catalogue import ImportCounts, ImportedEpisode, ImportedLink,
 from telecine.core.codes import EPISODE_NUMBER_MAX, VariantCode
 from telecine.core.errors import InputError, StoreError
 from telecine.core.folding import fold
+from telecine.core.hosts import source_host
 from telecine.core.leases import Event, LinkFate, VariantState
 from telecine.core.quality import Quality
+from telecine.store.lanes import host_id, relane
 from telecine.store.transaction import Row, Transaction
 from telecine.store.variants import enter_state
 
 # Two episodes that CM gives one number still need two codes: the later one is counted from here.
 SPARE_EPISODE_NUMBER = 10_000
+
+
+class SourceHosts:
+    """The ids of source hosts, each looked up once in an operation."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._ids: dict[str, int] = {}
+
+    def id_of(self, url: str) -> int:
+        """Our id of the host that a link points to; a new host gets one."""
+        name = source_host(url)
+        if name not in self._ids:
+            self._ids[name] = host_id(self._tx, url)
+        return self._ids[name]
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -36,21 +53,26 @@ class _Link(msgspec.Struct):
 
 
 class _Variant(msgspec.Struct):
-    """A variant as it stood before this import, and how many links it has now."""
+    """A variant as it stood before this import, how many links it has now, and what became of them.
+
+    `gained`: it has a link that it had not; `shifted`: the link that is tried next may be another, or elsewhere.
+    """
 
     id: int
     state: VariantState
     sources: int
     was_empty: bool
     gained: bool = False
+    shifted: bool = False
 
 
 class TitleImport:
     """Writes one title with everything below it. Use once, within a transaction."""
 
-    def __init__(self, tx: Transaction, title: ImportedTitle) -> None:
+    def __init__(self, tx: Transaction, title: ImportedTitle, hosts: SourceHosts) -> None:
         self._tx = tx
         self._title = title
+        self._hosts = hosts
         self._episodes = list({episode.cm_id: episode for episode in title.episodes}.values())  # the last wins
         self._title_id = 0
         self._variants: dict[tuple[int | None, str], _Variant] = {}
@@ -153,16 +175,25 @@ class TitleImport:
         }
         if row is None:
             self._counts["links_new"] += 1
-            params |= {"title_id": self._title_id, "episode_id": place.episode_id, "cm_id": link.cm_id}
+            params |= {
+                "host_id": self._hosts.id_of(link.url),
+                "title_id": self._title_id,
+                "episode_id": place.episode_id,
+                "cm_id": link.cm_id,
+            }
             return _Link(self._tx.get("insert_link", params)["id"])
         if not row["listed"] or _differs(row, params, "url", "quality", "evidence", "declared_quality"):
-            self._tx.execute("update_link", {"id": row["id"], **params})
+            host = row["host_id"] if row["url"] == link.url else self._hosts.id_of(link.url)
+            self._tx.execute("update_link", {"id": row["id"], "host_id": host, **params})
+            if host != row["host_id"] and row["variant_id"] is not None:
+                self._variants_by_id[row["variant_id"]].shifted = True
         return _Link(row["id"], row["variant_id"], LinkFate(row["fate"] or LinkFate.UNTRIED))
 
     def _read_variants(self) -> None:
         for row in self._all("known_variants"):
             variant = _Variant(row["id"], VariantState(row["state"]), row["sources"], was_empty=row["sources"] == 0)
-            self._variants[row["episode_id"], row["quality"]] = variant
+            if row["copy"] == 1:
+                self._variants[row["episode_id"], row["quality"]] = variant
             self._variants_by_id[variant.id] = variant
 
     def _assign(self, place: _Place, quality: Quality, link: _Link) -> None:
@@ -175,12 +206,13 @@ class TitleImport:
         if current is not None:
             if current is target or link.fate is LinkFate.USED or current.state is VariantState.LEASED:
                 return
-            self._tx.execute("remove_source", {"link_id": link.id})
+            self._tx.execute("remove_source", {"link_id": link.id, "variant_id": current.id})
             current.sources -= 1
+            current.shifted = True
         target = target or self._insert_variant(place, quality)
         self._tx.execute("append_source", {"variant_id": target.id, "link_id": link.id})
         target.sources += 1
-        target.gained = True
+        target.gained = target.shifted = True
 
     def _insert_variant(self, place: _Place, quality: Quality) -> _Variant:
         code = VariantCode(self._title_id, quality, place.code_season, place.code_episode)
@@ -199,6 +231,8 @@ class TitleImport:
     def _requeue_changed(self) -> None:
         """A waiting variant whose links all moved away is taken out; one that gained a link is tried at once."""
         for variant in self._variants.values():
+            if variant.shifted:
+                relane(self._tx, variant.id)
             event = _event_of(variant)
             if event is not None:
                 enter_state(self._tx, variant.id, variant.state, event)

@@ -53,27 +53,29 @@ UPDATE episodes SET season = :season, episode = :episode, name = :name, runtime_
 WHERE id = :id;
 
 -- name: known_links
-SELECT l.id, l.episode_id, l.cm_id, l.url, l.quality, l.evidence, l.declared_quality, l.listed,
+-- Each link once: copies of a variant have the same links as the original.
+SELECT l.id, l.episode_id, l.cm_id, l.url, l.host_id, l.quality, l.evidence, l.declared_quality, l.listed,
        s.variant_id, s.fate
-FROM source_links l LEFT JOIN variant_sources s ON s.link_id = l.id
+FROM source_links l LEFT JOIN variant_sources s
+  ON s.link_id = l.id AND (SELECT v.copy FROM upload_variants v WHERE v.id = s.variant_id) = 1
 WHERE l.title_id = :title_id;
 
 -- name: insert_link
-INSERT INTO source_links (title_id, episode_id, cm_id, url, quality, evidence, declared_quality,
+INSERT INTO source_links (title_id, episode_id, cm_id, url, host_id, quality, evidence, declared_quality,
   first_seen_at_ms, changed_at_ms)
-VALUES (:title_id, :episode_id, :cm_id, :url, :quality, :evidence, :declared_quality, :now_ms, :now_ms)
+VALUES (:title_id, :episode_id, :cm_id, :url, :host_id, :quality, :evidence, :declared_quality, :now_ms, :now_ms)
 RETURNING id;
 
 -- name: update_link
-UPDATE source_links SET url = :url, quality = :quality, evidence = :evidence, declared_quality = :declared_quality,
-  listed = 1, changed_at_ms = :now_ms
+UPDATE source_links SET url = :url, host_id = :host_id, quality = :quality, evidence = :evidence,
+  declared_quality = :declared_quality, listed = 1, changed_at_ms = :now_ms
 WHERE id = :id;
 
 -- name: unlist_link
 UPDATE source_links SET listed = 0, changed_at_ms = :now_ms WHERE id = :id AND listed = 1;
 
 -- name: known_variants
-SELECT v.id, v.episode_id, v.quality, v.state,
+SELECT v.id, v.episode_id, v.quality, v.copy, v.state,
        (SELECT count(*) FROM variant_sources s WHERE s.variant_id = v.id) AS sources
 FROM upload_variants v WHERE v.title_id = :title_id;
 
@@ -88,4 +90,4 @@ VALUES (:variant_id, :link_id,
   1 + coalesce((SELECT max(position) FROM variant_sources WHERE variant_id = :variant_id), 0));
 
 -- name: remove_source
-DELETE FROM variant_sources WHERE link_id = :link_id;
+DELETE FROM variant_sources WHERE link_id = :link_id AND variant_id = :variant_id;
