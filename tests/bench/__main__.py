@@ -15,6 +15,7 @@ BENCHMARKS = (
     Benchmark(
         "queue", "claim+settle pairs/s at 10k, 100k and 1M rows beside other queues; parked accounts", "queue_pairs"
     ),
+    Benchmark("api", "requests/s over HTTP at 1, 16, 64 connections beside an aiohttp hello-world", "api_requests"),
 )
 RESULTS = Path("build/bench")
 ALL = "all"
@@ -75,4 +76,4 @@ def _run(benchmark: Benchmark, into: Path, console: Console, **options: bool) ->
 
 
 if __name__ == "__main__":
-    main(prog_name="make bench NAME=")
+    main(prog_name="python -m tests.bench")

@@ -37,10 +37,14 @@ class Hand:
         self._boot_id = f"boot-of-{name}"
         self._claims = 0
 
+    @property
+    def telegram_user_id(self) -> int:
+        """The account's."""
+        return int(self.account.rpartition("-")[2]) + 1
+
     async def enrol(self) -> None:
         """Say hello and open the channels of the account."""
-        user_id = 1 + sum(map(ord, self.account))
-        hello = Hello(self._boot_id, "1.0", user_id, premium=True)
+        hello = Hello(self._boot_id, "1.0", self.telegram_user_id, premium=True)
         wanted = await self._queue.hello(self.name, self.account, hello, channels_wanted=CHANNELS_PER_ACCOUNT)
         for channel in wanted:
             if channel.telegram_id is None:

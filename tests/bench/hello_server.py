@@ -1,0 +1,56 @@
+"""What the API is measured against, as a process of its own: aiohttp saying hello; with `raw`, the least that answers.
+
+The first is the ceiling of anything that aiohttp serves; the second shows how far up the load generator reaches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import cast
+
+import uvloop
+from aiohttp import web
+
+BODY = b'{"hello":"world"}'
+HOST = "127.0.0.1"
+
+
+class RawHello(asyncio.Protocol):
+    """Answers whatever comes in one piece, without reading it."""
+
+    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(self.ANSWER)
+
+
+async def hello(request: web.Request) -> web.Response:
+    return web.Response(body=BODY, content_type="application/json")
+
+
+async def serve_aiohttp() -> None:
+    app = web.Application()
+    app.router.add_get("/", hello)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, 0).start()
+    _tell(runner.addresses[0][1])
+    await asyncio.Event().wait()
+
+
+async def serve_raw() -> None:
+    server = await asyncio.get_running_loop().create_server(RawHello, HOST, 0)
+    _tell(server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+
+
+def _tell(port: int) -> None:
+    print(f"listening on http://{HOST}:{port}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(serve_raw() if "raw" in sys.argv else serve_aiohttp())
