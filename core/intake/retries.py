@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import email.utils
-
 from aiohttp import ClientResponse, hdrs
 
 from telecine.core.errors import UnavailableError
+from telecine.core.retry_after import retry_after_s
 
 ATTEMPTS_MAX = 6
 BACKOFF_S = 1.0
@@ -44,17 +42,3 @@ def delay_s(attempt: int, error: UnavailableError, jitter: float) -> float | Non
         return asked_s + jitter if asked_s <= RETRY_AFTER_S_MAX else None
     ceiling_s = min(BACKOFF_S_MAX, BACKOFF_S * 2.0 ** (attempt - 1))
     return ceiling_s * (0.5 + 0.5 * jitter)
-
-
-def retry_after_s(header: str | None, now_ms: int) -> float | None:
-    """What a Retry-After header asks for, given in seconds or as a date; None where it says nothing readable."""
-    text = (header or "").strip()
-    if text.isascii() and text.isdecimal() and len(text) <= 9:
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return max(0.0, moment.timestamp() - now_ms / 1000)

@@ -43,7 +43,9 @@ class Attempt:
     def link_id(self) -> int:
         return self._ref.link_id
 
-    def report(self, reason: Reason | None, detail: str | None = None) -> SourceReport:
+    def report(
+        self, reason: Reason | None, detail: str | None = None, *, retry_after_s: float | None = None
+    ) -> SourceReport:
         """What became of the link."""
         return SourceReport(
             link_id=self._ref.link_id,
@@ -51,6 +53,8 @@ class Attempt:
             detail=detail,
             bytes_read=self._source.bytes_read if self._source else 0,
             seconds=round(self._bench.clock.monotonic_s() - self._started_s, 3),
+            size_bytes=self._source.size_bytes if self._source else None,
+            retry_after_s=retry_after_s,
         )
 
     async def run(self, before: tuple[SourceReport, ...]) -> None:

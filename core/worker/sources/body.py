@@ -133,9 +133,10 @@ def _extent(response: aiohttp.ClientResponse) -> tuple[int, int | None, int | No
 class Link:
     """One URL to ask for bodies. Redirects are walked by us, so that each hop is checked."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, limits: SourceLimits) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, limits: SourceLimits, clock: Clock) -> None:
         self._session = session
         self._limits = limits
+        self._clock = clock
         self._first = _checked(_parsed(url))
         self._last = self._first
 
@@ -165,7 +166,7 @@ class Link:
                 url = _checked(url.join(_parsed(location)))
                 continue
             self._last = url
-            return _body(response)
+            return _body(response, self._clock.now_ms())
         raise SourceError(Reason.GONE, f"redirects more than {self._limits.redirects_max} times")
 
     async def _ask(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
@@ -180,9 +181,9 @@ class Link:
             raise failure(error) from error
 
 
-def _body(response: aiohttp.ClientResponse) -> Body:
+def _body(response: aiohttp.ClientResponse, now_ms: int) -> Body:
     """Raises SourceError for an answer that brings nothing of the file."""
-    error = refusal(response.status, retry_after=hdrs.RETRY_AFTER in response.headers)
+    error = refusal(response.status, response.headers.get(hdrs.RETRY_AFTER), now_ms)
     if error:
         response.close()
         raise error

@@ -8,17 +8,24 @@ import aiohttp
 
 from telecine.core.errors import TelecineError
 from telecine.core.reasons import Reason
+from telecine.core.retry_after import retry_after_s
 from telecine.core.worker.sources.addresses import AddressForbiddenError
+
+RETRY_AFTER_S_MAX = 24 * 3600.0  # who asks for more is asked again after a day all the same
 
 
 class SourceError(TelecineError):
-    """A source link cannot be used. The message names no URL, since those may carry secrets."""
+    """A source link cannot be used. The message names no URL, since those may carry secrets.
+
+    `retry_after_s`: how long the host asks to stay away, where it says.
+    """
 
     code = "source"
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.retry_after_s = retry_after_s
 
 
 class BrokenOffError(Exception):
@@ -29,13 +36,15 @@ class BrokenOffError(Exception):
         self.reset = reset
 
 
-def refusal(status: int, *, retry_after: bool) -> SourceError | None:
-    """What an HTTP status says against a source; None for those that bring a body."""
+def refusal(status: int, retry_after: str | None, now_ms: int) -> SourceError | None:
+    """What an HTTP status says against a source, with its Retry-After header; None for those that bring a body."""
     if status in (200, 206):
         return None
     message = f"the host answers {status}"
     if status == 429 or (status == 503 and retry_after):
-        return SourceError(Reason.RATE_LIMITED, message)
+        wait_s = retry_after_s(retry_after, now_ms)
+        bounded_s = None if wait_s is None else min(wait_s, RETRY_AFTER_S_MAX)
+        return SourceError(Reason.RATE_LIMITED, message, retry_after_s=bounded_s)
     if status == 416:
         return SourceError(Reason.NOT_MEDIA, "the host has no bytes to send")
     if status in (404, 410):

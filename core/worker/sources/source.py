@@ -216,8 +216,8 @@ async def open_source(
     session: aiohttp.ClientSession, url: str, limits: SourceLimits | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Source]:
     """Open a link; `session` decides which addresses are allowed (`addresses.source_session`). Raises SourceError."""
-    limits = limits or SourceLimits()
-    source = Source(Link(session, url, limits), limits, clock or SystemClock())
+    limits, clock = limits or SourceLimits(), clock or SystemClock()
+    source = Source(Link(session, url, limits, clock), limits, clock)
     try:
         await source.open()
         yield source

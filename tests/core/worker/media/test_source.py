@@ -10,7 +10,7 @@ from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.reasons import Reason
 from telecine.core.worker.sources import source as source_module
 from telecine.core.worker.sources.body import Stamp
-from telecine.core.worker.sources.errors import refusal
+from telecine.core.worker.sources.errors import RETRY_AFTER_S_MAX, refusal
 from telecine.core.worker.sources.source import BLOCK_BYTES, Source, SourceError, SourceLimits, open_source
 
 from .conftest import QUICK, Sources
@@ -161,16 +161,45 @@ async def test_missing_file_is_gone(sources: Sources) -> None:
     assert (await failure(sources, "missing.mkv")).reason is Reason.GONE
 
 
-def test_busy_host_that_says_when_to_come_back_limits_the_rate() -> None:
-    busy = refusal(503, retry_after=True)
+NOW_MS = 1_800_000_000_000  # Fri, 15 Jan 2027 08:00:00 GMT
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "seconds"),
+    [
+        (429, None, None),
+        (429, "soon", None),
+        (429, "90", 90),
+        (503, "90", 90),
+        (503, "Fri, 15 Jan 2027 08:05:00 GMT", 300),
+        (503, "Fri, 15 Jan 2027 07:00:00 GMT", 0),
+        (429, "999999999", RETRY_AFTER_S_MAX),
+        (429, "Fri, 15 Jan 2038 08:05:00 GMT", RETRY_AFTER_S_MAX),
+    ],
+)
+def test_busy_host_limits_the_rate_and_says_for_how_long(
+    status: int, retry_after: str | None, seconds: float | None
+) -> None:
+    busy = refusal(status, retry_after, NOW_MS)
     assert busy is not None
-    assert busy.reason is Reason.RATE_LIMITED
-    assert refusal(200, retry_after=True) is None
+    assert (busy.reason, busy.retry_after_s) == (Reason.RATE_LIMITED, seconds)
+
+
+@pytest.mark.parametrize("status", [200, 206])
+def test_an_answer_with_a_body_is_no_refusal_whatever_else_it_says(status: int) -> None:
+    assert refusal(status, "90", NOW_MS) is None
+
+
+def test_a_host_in_trouble_that_says_nothing_is_the_networks_fault() -> None:
+    trouble = refusal(503, None, NOW_MS)
+    assert trouble is not None
+    assert (trouble.reason, trouble.retry_after_s) == (Reason.NETWORK, None)
 
 
 async def test_rate_limit_is_told(sources: Sources) -> None:
-    sources.break_link(NAME, Fault.RATE_LIMITED)
-    assert (await failure(sources)).reason is Reason.RATE_LIMITED
+    sources.break_link(NAME, Fault.RATE_LIMITED, retry_after_s=7)
+    error = await failure(sources)
+    assert (error.reason, error.retry_after_s) == (Reason.RATE_LIMITED, 7)
 
 
 async def test_page_of_html_is_no_media_whatever_its_type(sources: Sources) -> None:
