@@ -14,6 +14,7 @@ from telecine.store.catalogue import SqliteCatalogue
 from telecine.store.claims import LeaseTerms
 from telecine.store.connection import Connection, DatabaseError, open_writer, require_sqlite
 from telecine.store.epoch import read_epoch
+from telecine.store.events import SqliteEvents, newest_event
 from telecine.store.intake import SqliteIntake
 from telecine.store.queue import SqliteQueue
 from telecine.store.readers import Readers
@@ -30,10 +31,19 @@ READERS = 2
 class Store:
     """Every Protocol of the domain, on one database. Use `async with Store.open(path, clock=...)`."""
 
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock, terms: LeaseTerms, policy: RetryPolicy) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        events: SqliteEvents,
+        clock: Clock,
+        terms: LeaseTerms,
+        policy: RetryPolicy,
+    ) -> None:
         self._signal = WorkSignal(clock)
         self._readers = readers
         self.epoch = terms.epoch
+        self.events = events
         self.catalogue = SqliteCatalogue(readers)
         self.intake = SqliteIntake(writer, readers, self._signal)
         self.queue = SqliteQueue(writer, readers, self._signal, clock, terms, policy)
@@ -62,11 +72,14 @@ class Store:
         require_sqlite()
         terms = LeaseTerms(read_epoch(path), lease_ttl_s)
         async with AsyncExitStack() as stack:
-            writer = await _open_writer(path, clock, replicated=replicated)
-            stack.push_async_callback(writer.close)
+            connection = await _open_migrated(path, clock, replicated=replicated)
+            stack.push_async_callback(connection.close)  # the last to go: it alone can empty the WAL
             pool = await Readers.open(path, count=readers, clock=clock)
             stack.push_async_callback(pool.close)
-            store = cls(writer, pool, clock, terms, RetryPolicy(retry_backoff_s, rounds_max))
+            events = SqliteEvents(pool, terms.epoch, await pool.run(newest_event))
+            writer = Writer(connection, clock, on_told=events.announce)
+            stack.push_async_callback(writer.close)
+            store = cls(writer, pool, events, clock, terms, RetryPolicy(retry_backoff_s, rounds_max))
             await store._remember_parks()
             yield store
 
@@ -76,8 +89,8 @@ class Store:
             self._signal.unpark_at(row["until_ms"])
 
 
-async def _open_writer(path: Path, clock: Clock, *, replicated: bool) -> Writer:
-    connection: Connection = await open_writer(path, replicated=replicated)
+async def _open_migrated(path: Path, clock: Clock, *, replicated: bool) -> Connection:
+    connection = await open_writer(path, replicated=replicated)
     try:
         known = schema.load()
         await connection.run(lambda raw: schema.migrate(raw, known, clock.now_ms()))
@@ -86,4 +99,4 @@ async def _open_writer(path: Path, clock: Clock, *, replicated: bool) -> Writer:
         if isinstance(error, DatabaseError):
             raise StoreError(f"{path}: the schema cannot be read or brought up to date: {error}") from error
         raise
-    return Writer(connection, clock)
+    return connection

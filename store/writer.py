@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from telecine.core.clock import Clock
 from telecine.core.errors import StoreError
+from telecine.core.events import Recorded
 from telecine.store.connection import Connection, DatabaseError
 from telecine.store.transaction import Operation, Transaction
 
 T = TypeVar("T")
 
 BATCH_MAX = 256  # operations in one transaction: bounds how long the first of them waits
+
+OnTold = Callable[[Sequence[Recorded]], None]
 
 
 class _Waiting(Generic[T]):
@@ -46,11 +50,15 @@ class _Waiting(Generic[T]):
 
 
 class Writer:
-    """Runs operations in the order they came, grouped into transactions. Owns its connection."""
+    """Runs operations in the order they came, grouped into transactions. Nobody else may use its connection.
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    `on_told` hears of the events of each commit, in their order, before the next one begins.
+    """
+
+    def __init__(self, connection: Connection, clock: Clock, *, on_told: OnTold) -> None:
         self._connection = connection
         self._clock = clock
+        self._on_told = on_told
         self._waiting: deque[_Waiting[Any]] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
@@ -70,13 +78,10 @@ class Writer:
         return await reply
 
     async def close(self) -> None:
-        """Finish what is waiting, then close the connection."""
+        """Finish what is waiting."""
         self._closing = True
         self._arrived.set()
-        try:
-            await self._task
-        finally:
-            await self._connection.close()
+        await self._task
 
     async def _work(self) -> None:
         while self._waiting or not self._closing:
@@ -94,7 +99,7 @@ class Writer:
                 batch.append(waiting)
         now_ms = self._clock.now_ms()
         try:
-            await self._connection.run(lambda raw: _commit(raw, now_ms, batch))
+            told = await self._connection.run(lambda raw: _commit(raw, now_ms, batch))
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
             failure = StoreError(f"the database cannot be written: {error}")
             failure.__cause__ = error
@@ -103,10 +108,13 @@ class Writer:
             return
         for waiting in batch:
             waiting.answer()
+        if told:
+            self._on_told(told)
 
 
-def _commit(raw: Any, now_ms: int, batch: list[_Waiting[Any]]) -> None:
-    """Run a batch in one transaction. Runs in the connection's thread; raises where nothing of it was kept."""
+def _commit(raw: Any, now_ms: int, batch: list[_Waiting[Any]]) -> list[Recorded]:
+    """Run a batch in one transaction, and say what it told. Runs in the connection's thread; raises where nothing of
+    it was kept."""
     raw.execute("BEGIN IMMEDIATE")
     try:
         transaction = Transaction(raw, now_ms)
@@ -117,16 +125,19 @@ def _commit(raw: Any, now_ms: int, batch: list[_Waiting[Any]]) -> None:
         if raw.in_transaction:
             raw.execute("ROLLBACK")
         raise
+    return transaction.told
 
 
 def _run_in_savepoint(raw: Any, transaction: Transaction, waiting: _Waiting[Any]) -> None:
     raw.execute("SAVEPOINT operation")
+    told_before = len(transaction.told)
     try:
         waiting.result = waiting.operation(transaction)
     except Exception as error:
         if not raw.in_transaction:  # a full disk or an I/O error has undone the whole transaction
             raise
         raw.execute("ROLLBACK TO operation")
+        del transaction.told[told_before:]
         waiting.error = _translated(error)
     raw.execute("RELEASE operation")
 

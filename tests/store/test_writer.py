@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from telecine.core.errors import NotFoundError, StoreError
+from telecine.core.events import QueueSwept, Recorded
 from telecine.store import schema, writer
 from telecine.store.connection import open_writer
+from telecine.store.events import events_after
 from telecine.store.readers import Readers
 from telecine.store.transaction import Operation, Transaction
 from telecine.store.writer import Writer
@@ -35,10 +38,11 @@ def refuse(tx: Transaction, user_id: int) -> int:
 class Desk:
     """A writer with a reader beside it, and a count of its commits."""
 
-    def __init__(self, writing: Writer, readers: Readers, commits: list[int]) -> None:
+    def __init__(self, writing: Writer, readers: Readers, commits: list[int], told: list[Recorded]) -> None:
         self.writing = writing
         self.readers = readers
         self.commits = commits
+        self.told = told
 
     async def users(self) -> int:
         def count(tx: Transaction) -> int:
@@ -54,16 +58,18 @@ async def desk(path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) ->
     commits: list[int] = []
     commit = writer._commit
 
-    def counted(raw: Any, now_ms: int, batch: list[Any]) -> None:
+    def counted(raw: Any, now_ms: int, batch: list[Any]) -> list[Recorded]:
         commits.append(len(batch))
-        commit(raw, now_ms, batch)
+        return commit(raw, now_ms, batch)
 
     monkeypatch.setattr(writer, "_commit", counted)
-    writing = Writer(connection, clock)
+    told: list[Recorded] = []
+    writing = Writer(connection, clock, on_told=told.extend)
     readers = await Readers.open(path, count=1, clock=clock)
-    yield Desk(writing, readers, commits)
-    await readers.close()
+    yield Desk(writing, readers, commits, told)
     await writing.close()
+    await readers.close()
+    await connection.close()
 
 
 async def test_whoever_waits_shares_a_commit(desk: Desk) -> None:
@@ -174,6 +180,61 @@ async def test_a_full_disk_is_told_and_passes(desk: Desk) -> None:
     assert await desk.users() == 0
     await desk.writing.run(pages(1_000_000))
     assert await desk.writing.run(noting(1)) == 1
+
+
+# ---- what is told --------------------------------------------------------------------------------
+
+
+def telling(*swept: int) -> Operation[None]:
+    """Tells one event for each number, by which it is known again."""
+
+    def tell(tx: Transaction) -> None:
+        for number in swept:
+            tx.tell(QueueSwept(number, 0))
+
+    return tell
+
+
+def numbers(told: list[Recorded]) -> list[tuple[int, int]]:
+    return [(one.number, msgspec.json.decode(one.data, type=QueueSwept).expired) for one in told]
+
+
+async def test_what_is_told_is_known_in_its_order_once_it_is_committed(desk: Desk) -> None:
+    known_inside: list[int] = []
+
+    def tell(tx: Transaction) -> None:
+        tx.tell(QueueSwept(3, 0))
+        known_inside.append(len(desk.told))
+
+    await asyncio.gather(desk.writing.run(telling(1, 2)), desk.writing.run(tell))
+    await desk.writing.run(telling(4))
+    assert known_inside == [0]
+    assert numbers(desk.told) == [(1, 1), (2, 2), (3, 3), (4, 4)]
+
+
+async def test_what_is_undone_tells_nothing_and_takes_no_number(desk: Desk) -> None:
+    def refuse_and_tell(tx: Transaction) -> None:
+        tx.tell(QueueSwept(99, 0))
+        raise NotFoundError("told, then regretted")
+
+    calls = (desk.writing.run(telling(1)), desk.writing.run(refuse_and_tell), desk.writing.run(telling(2)))
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(results[1], NotFoundError)
+    assert numbers(desk.told) == [(1, 1), (2, 2)]
+    assert numbers(list(await desk.readers.run(lambda tx: events_after(tx, 0, 10)))) == [(1, 1), (2, 2)]
+
+
+async def test_a_failed_commit_tells_nothing(desk: Desk) -> None:
+    def orphan(tx: Transaction) -> None:
+        tx.tell(QueueSwept(99, 0))
+        tx._connection.execute("PRAGMA defer_foreign_keys=ON")
+        tx._connection.execute("INSERT INTO requests (user_id, wish, asked_at_ms) VALUES (999, 'x', 0)")
+
+    with pytest.raises(StoreError):
+        await desk.writing.run(orphan)
+    assert desk.told == []
+    await desk.writing.run(telling(1))
+    assert numbers(desk.told) == [(1, 1)]
 
 
 async def test_an_operation_that_gives_no_row_where_one_must_be_is_an_error(desk: Desk) -> None:

@@ -1,0 +1,23 @@
+-- What happened, for those who look.
+
+-- name: insert_event
+-- A table that keeps its newest row numbers the next one higher by one: what was rolled back leaves no gap.
+INSERT INTO events (at_ms, kind, data) VALUES (:now_ms, :kind, :data);
+
+-- name: newest_event
+SELECT coalesce(max(id), 0) AS id FROM events;
+
+-- name: events_after
+SELECT id, kind, data FROM events WHERE id > :number ORDER BY id LIMIT :limit;
+
+-- name: prune_events
+-- From the oldest on, up to the first that is to be kept, and never the newest: its number must not be given again.
+DELETE FROM events
+WHERE id < (SELECT coalesce(min(id) FILTER (WHERE at_ms >= :before_ms), max(id) + 1)
+            FROM (SELECT id, at_ms FROM events ORDER BY id LIMIT :limit))
+  AND id < (SELECT max(id) FROM events);
+
+-- name: prune_attempts
+DELETE FROM upload_attempts
+WHERE id < (SELECT coalesce(min(id) FILTER (WHERE finished_at_ms >= :before_ms), max(id) + 1)
+            FROM (SELECT id, finished_at_ms FROM upload_attempts ORDER BY id LIMIT :limit));
