@@ -5,6 +5,8 @@ A code names one upload target and says nothing about the title to a stranger:
     CM_M000321_1080P                 film 321
     CM_S000045_S01E03_720P           series 45, season 1, episode 3
     CM_M000321_1080P_P02OF03         the second of three parts
+    CM_M000321_1080P_C02             the second copy of film 321, with another account
+    CM_M000321_1080P_C02_P02OF03     the second of its parts
     CM_C000012                       storage channel 12
 
 Numbers are padded to a minimal width and grow beyond it, so every code has exactly one spelling:
@@ -27,12 +29,14 @@ COPIES_MAX = 2  # accounts that hold the same upload
 
 
 class VariantCode(msgspec.Struct, frozen=True, order=True):
-    """One upload target. `season` and `episode` are both given (an episode) or both None (a film)."""
+    """One upload target, or a further copy of it. `season` and `episode` are both given (an episode) or both None (a
+    film). `copy` is 1 for the original, which is spelled without it."""
 
     title_number: int
     quality: Quality
     season: int | None = None
     episode: int | None = None
+    copy: int = 1
 
     def __post_init__(self) -> None:
         _check("title number", self.title_number, 1, TITLE_NUMBER_MAX)
@@ -41,15 +45,22 @@ class VariantCode(msgspec.Struct, frozen=True, order=True):
         if self.season is not None and self.episode is not None:
             _check("season", self.season, 0, EPISODE_NUMBER_MAX)
             _check("episode", self.episode, 0, EPISODE_NUMBER_MAX)
+        _check("copy", self.copy, 1, COPIES_MAX)
 
     @property
     def is_episode(self) -> bool:
         return self.season is not None
 
+    @property
+    def copies(self) -> tuple[VariantCode, ...]:
+        """The codes of all copies that there may be of this target, the original first."""
+        return tuple(msgspec.structs.replace(self, copy=number) for number in range(1, COPIES_MAX + 1))
+
     def __str__(self) -> str:
+        suffix = self.quality.value if self.copy == 1 else f"{self.quality.value}_C{self.copy:02d}"
         if self.season is None:
-            return f"CM_M{self.title_number:06d}_{self.quality.value}"
-        return f"CM_S{self.title_number:06d}_S{self.season:02d}E{self.episode:02d}_{self.quality.value}"
+            return f"CM_M{self.title_number:06d}_{suffix}"
+        return f"CM_S{self.title_number:06d}_S{self.season:02d}E{self.episode:02d}_{suffix}"
 
 
 class PartCode(msgspec.Struct, frozen=True, order=True):
@@ -71,7 +82,7 @@ class PartCode(msgspec.Struct, frozen=True, order=True):
 
 _CODE = re.compile(
     r"CM_(?:M(?P<film>\d{6,12})|S(?P<series>\d{6,12})_S(?P<season>\d{2,5})E(?P<episode>\d{2,5}))"
-    r"_(?P<quality>\d{3,4}P|AUTO)(?:_P(?P<part_no>\d{2})OF(?P<part_count>\d{2}))?",
+    r"_(?P<quality>\d{3,4}P|AUTO)(?:_C(?P<copy>\d{2}))?(?:_P(?P<part_no>\d{2})OF(?P<part_count>\d{2}))?",
     re.ASCII,
 )
 _CHANNEL = re.compile(r"CM_C(?P<number>\d{6,12})", re.ASCII)
@@ -130,6 +141,7 @@ def _build(match: re.Match[str]) -> PartCode:
         quality=Quality(match["quality"]),
         season=None if season is None else int(season),
         episode=None if episode is None else int(episode),
+        copy=int(match["copy"] or 1),
     )
     if match["part_no"] is None:
         return PartCode(variant)

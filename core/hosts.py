@@ -15,7 +15,7 @@ def source_host(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        host, port = (parts.hostname or "").lower(), parts.port  # `hostname` leaves capitals behind a % as they are
     except ValueError:
         return ""
     if ":" in host:  # an IPv6 address

@@ -13,8 +13,9 @@ from telecine.core.quality import Quality
 
 numbers = st.integers(1, codes.TITLE_NUMBER_MAX)
 episode_numbers = st.integers(0, codes.EPISODE_NUMBER_MAX)
-films = st.builds(VariantCode, numbers, st.sampled_from(Quality))
-episodes = st.builds(VariantCode, numbers, st.sampled_from(Quality), episode_numbers, episode_numbers)
+copies = st.integers(1, codes.COPIES_MAX)
+films = st.builds(VariantCode, numbers, st.sampled_from(Quality), copy=copies)
+episodes = st.builds(VariantCode, numbers, st.sampled_from(Quality), episode_numbers, episode_numbers, copies)
 parts = st.integers(1, codes.PART_COUNT_MAX).flatmap(
     lambda count: st.builds(PartCode, films | episodes, st.integers(1, count), st.just(count))
 )
@@ -27,6 +28,8 @@ parts = st.integers(1, codes.PART_COUNT_MAX).flatmap(
         (VariantCode(45, Quality.HD, 1, 3), "CM_S000045_S01E03_720P"),
         (VariantCode(7, Quality.AUTO), "CM_M000007_AUTO"),
         (VariantCode(1_234_567, Quality.UHD, 0, 1204), "CM_S1234567_S00E1204_2160P"),
+        (VariantCode(321, Quality.FULL_HD, copy=2), "CM_M000321_1080P_C02"),
+        (VariantCode(45, Quality.AUTO, 1, 3, copy=2), "CM_S000045_S01E03_AUTO_C02"),
     ],
 )
 def test_a_code_is_spelled_as_documented(code: VariantCode, text: str) -> None:
@@ -37,6 +40,15 @@ def test_a_code_is_spelled_as_documented(code: VariantCode, text: str) -> None:
 def test_a_part_is_a_suffix() -> None:
     assert str(PartCode(VariantCode(321, Quality.FULL_HD), 2, 3)) == "CM_M000321_1080P_P02OF03"
     assert str(PartCode(VariantCode(321, Quality.FULL_HD))) == "CM_M000321_1080P"
+    assert str(PartCode(VariantCode(321, Quality.FULL_HD, copy=2), 1, 3)) == "CM_M000321_1080P_C02_P01OF03"
+
+
+@given(films | episodes)
+def test_each_copy_of_a_target_knows_all_of_them(code: VariantCode) -> None:
+    original, second = code.copies
+    assert code in code.copies
+    assert str(second) == f"{original}_C02"
+    assert second.copies == original.copies
 
 
 @given(parts)
@@ -73,6 +85,11 @@ def test_whatever_is_read_prints_as_it_was_read(text: str) -> None:
         "CM_M000321_1081P",
         "CM_M000321_1080p",
         "CM_M000321_1080P_P01OF01",  # a whole target has no suffix
+        "CM_M000321_1080P_C01",  # an original says no number
+        "CM_M000321_1080P_C00",
+        "CM_M000321_1080P_C03",
+        "CM_M000321_1080P_C2",
+        "CM_M000321_1080P_P01OF02_C02",
         "CM_M000321_1080P_P03OF02",
         "CM_M000321_1080P_P00OF02",
         "CM_M000321_S01E03_720P",
@@ -106,6 +123,11 @@ def test_numbers_out_of_range_make_no_code(number: int, season: int | None, epis
 def test_find_passes_over_what_only_looks_like_a_code() -> None:
     assert codes.find("CM_M000000_1080P then CM_M000009_720P") == PartCode(VariantCode(9, Quality.HD))
     assert codes.find("no code here") is None
+
+
+def test_find_does_not_take_one_copy_for_another() -> None:
+    assert codes.find("CM_M000009_720P_C02_P01OF02") == PartCode(VariantCode(9, Quality.HD, copy=2), 1, 2)
+    assert codes.find("CM_M000009_720P_C03") is None
 
 
 @given(numbers)
