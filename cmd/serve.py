@@ -14,6 +14,7 @@ import click
 from telecine.cmd import settings
 from telecine.cmd.alone import alone_with
 from telecine.cmd.running import log_as_daemon, run, stop_requested
+from telecine.core.backoff import Ladder
 from telecine.core.clock import Clock, SystemClock
 from telecine.core.config import Config, CoordinatorSettings
 from telecine.core.coordinator.events import Events
@@ -24,6 +25,7 @@ from telecine.core.coordinator.tokens import Tokens
 from telecine.core.errors import ConfigError, UnavailableError
 from telecine.core.intake.background import BackgroundImports
 from telecine.core.intake.importer import Importer
+from telecine.core.policy import QueuePolicy
 from telecine.store.database import Store
 
 if TYPE_CHECKING:
@@ -102,9 +104,20 @@ def _store(coordinator: CoordinatorSettings, clock: Clock) -> AbstractAsyncConte
     return Store.open(
         coordinator.database,
         clock=clock,
-        lease_ttl_s=coordinator.lease_ttl_s,
-        retry_backoff_s=coordinator.retry_backoff_s,
+        policy=_policy(coordinator),
         replicated=coordinator.replicated,
+    )
+
+
+def _policy(coordinator: CoordinatorSettings) -> QueuePolicy:
+    return QueuePolicy(
+        lease_ttl_s=coordinator.lease_ttl_s,
+        rounds=Ladder(coordinator.retry_backoff_s),
+        rounds_max=coordinator.retry_rounds_max,
+        hosts=Ladder(coordinator.host_backoff_s),
+        accounts=Ladder(coordinator.account_backoff_s),
+        host_leases_max=coordinator.host_leases_max or None,
+        channel_messages_max=coordinator.channel_messages_max,
     )
 
 

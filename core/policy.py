@@ -37,3 +37,6 @@ class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
     def lease_due_at_ms(self, now_ms: int) -> int:
         """When a lease that is given or beaten now runs out."""
         return now_ms + round(self.lease_ttl_s * 1000)
+
+
+STANDARD = QueuePolicy()

@@ -7,8 +7,25 @@ from collections.abc import Iterable
 import msgspec
 
 from telecine.core.leases import AttemptOutcome, LeaseToken
+from telecine.core.protocol import (
+    DETAIL_CHARS_MAX,
+    Outcome,
+    SettleDone,
+    SettleFailed,
+    SettleFloodWait,
+    SettleReleased,
+    SourceReport,
+)
 from telecine.core.reasons import Reason
+from telecine.store.held import HeldLease
 from telecine.store.transaction import Transaction
+
+_OUTCOMES: dict[type[Outcome], AttemptOutcome] = {
+    SettleDone: AttemptOutcome.DONE,
+    SettleFailed: AttemptOutcome.FAILED,
+    SettleFloodWait: AttemptOutcome.FLOOD_WAIT,
+    SettleReleased: AttemptOutcome.RELEASED,
+}
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -38,3 +55,80 @@ def outcomes_of(tx: Transaction, token: LeaseToken, worker: str) -> frozenset[At
     """How a lease of this worker ended; nothing for one that has not, or was never its own."""
     params = {"variant_id": token.variant_id, "fence": token.fence, "worker": worker}
     return frozenset(AttemptOutcome(row["outcome"]) for row in tx.all("outcomes_of_lease", params))
+
+
+def unreported(lease: HeldLease, outcome: AttemptOutcome, now_ms: int, detail: str | None = None) -> Attempt:
+    """The whole lease as one attempt at the link it was last seen at."""
+    return Attempt(
+        variant_id=lease.variant_id,
+        fence=lease.fence,
+        worker_id=lease.worker_id,
+        account_id=lease.account_id,
+        outcome=outcome,
+        link_id=lease.progress_link_id,
+        detail=detail,
+        stage=lease.stage,
+        started_at_ms=min(lease.leased_at_ms, now_ms),
+        finished_at_ms=now_ms,
+    )
+
+
+def reported(lease: HeldLease, outcome: Outcome, now_ms: int) -> list[Attempt]:
+    """A row for each link that was tried, one after the other up to now; and one for a lease that these do not explain:
+    given back, cut short, adopted, or failed before any link."""
+    attempts: list[Attempt] = []
+    ended_at_ms = now_ms
+    for report in reversed(outcome.sources):
+        attempt = _attempt(lease, outcome, report, ended_at_ms)
+        attempts.insert(0, attempt)
+        ended_at_ms = attempt.started_at_ms
+    if not _explained(attempts, outcome):
+        whole = unreported(lease, _OUTCOMES[type(outcome)], now_ms)
+        attempts.append(
+            msgspec.structs.replace(
+                whole,
+                reason=outcome.reason if isinstance(outcome, SettleFailed) else None,
+                detail=shortened(_detail(outcome)),
+                plan=outcome.plan if isinstance(outcome, SettleDone) else None,
+            )
+        )
+    return attempts
+
+
+def _attempt(lease: HeldLease, outcome: Outcome, report: SourceReport, ended_at_ms: int) -> Attempt:
+    used = report.reason is None
+    begun_at_ms = min(lease.leased_at_ms, ended_at_ms)
+    return Attempt(
+        variant_id=lease.variant_id,
+        fence=lease.fence,
+        worker_id=lease.worker_id,
+        account_id=lease.account_id,
+        link_id=report.link_id,
+        outcome=AttemptOutcome.DONE if used else AttemptOutcome.FAILED,
+        reason=report.reason,
+        detail=shortened(report.detail),
+        stage=lease.stage if report.link_id == lease.progress_link_id else None,
+        plan=outcome.plan if used and isinstance(outcome, SettleDone) else None,
+        bytes_read=report.bytes_read,
+        started_at_ms=max(begun_at_ms, ended_at_ms - round(report.seconds * 1000)),
+        finished_at_ms=ended_at_ms,
+    )
+
+
+def _explained(attempts: list[Attempt], outcome: Outcome) -> bool:
+    return any(attempt.outcome is _OUTCOMES[type(outcome)] for attempt in attempts)
+
+
+def _detail(outcome: Outcome) -> str | None:
+    match outcome:
+        case SettleFailed():
+            return outcome.detail
+        case SettleFloodWait():
+            return f"wait {outcome.wait_s:g} s before {outcome.request}"
+        case _:
+            return None
+
+
+def shortened(detail: str | None) -> str | None:
+    """What of a detail is kept."""
+    return None if detail is None else detail[:DETAIL_CHARS_MAX]

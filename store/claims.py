@@ -7,6 +7,8 @@ import msgspec
 from telecine.core import codes
 from telecine.core.errors import ConflictError, InputError
 from telecine.core.leases import AttemptOutcome, LeaseToken, LinkFate
+from telecine.core.operator_protocol import WorkerMode
+from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import (
     SOURCES_PER_LEASE_MAX,
     BeatAnswer,
@@ -24,39 +26,45 @@ from telecine.store.attempts import outcomes_of
 from telecine.store.transaction import Row, Transaction
 
 SEEN_EVERY_MS = 1000  # how stale `seen_at_ms` may be: a write less for most claims
+_ANY_TIME_MS = 2**62  # a lease is repeated with the links that it had, wherever they point
 
 
 class LeaseTerms(msgspec.Struct, frozen=True):
-    """What all leases have in common: the epoch of the database, and how long one lasts without a beat."""
+    """What all leases have in common: the epoch of the database, and the policy of the queue."""
 
     epoch: int
-    ttl_s: float
-
-    def due_at_ms(self, now_ms: int) -> int:
-        return now_ms + round(self.ttl_s * 1000)
+    policy: QueuePolicy
 
 
 def claim(tx: Transaction, terms: LeaseTerms, worker: str, request: ClaimRequest) -> Lease | None:
     """Raises ConflictError for a boot that is not the worker's latest."""
-    row = _claimer(tx, worker, request)
-    due_at_ms = terms.due_at_ms(tx.now_ms)
-    if row["held_id"] is not None:
-        tx.execute("prolong_lease", {"variant_id": row["held_id"], "due_at_ms": due_at_ms})
-        return _lease(tx, terms, row["held_id"])
-    if row["parked_until_ms"] > tx.now_ms or row["channel_id"] is None:
+    policy = terms.policy
+    claimer = _claimer(tx, policy, worker, request)
+    due_at_ms = policy.lease_due_at_ms(tx.now_ms)
+    if claimer["held_id"] is not None:
+        held = tx.get("prolong_lease", {"variant_id": claimer["held_id"], "due_at_ms": due_at_ms})
+        return _lease(tx, terms, claimer, held, request, open_at_ms=_ANY_TIME_MS)
+    if not _may_claim(claimer, policy, tx.now_ms):
         return None
-    claimed = tx.one(
+    variant_id = claimer["next_id"]
+    if claimer["demanding"]:
+        variant_id = _next_of_all(tx, policy, claimer, request)
+    channel_id = None if variant_id is None else claimer["channel_id"] or _planned_channel(tx, policy, claimer)
+    if channel_id is None:
+        return None
+    claimed = tx.get(
         "claim_variant",
         {
-            "worker_id": row["worker_id"],
-            "account_id": row["account_id"],
-            "channel_id": row["channel_id"],
+            "variant_id": variant_id,
+            "worker_id": claimer["worker_id"],
+            "account_id": claimer["account_id"],
+            "channel_id": channel_id,
             "request_id": request.request_id,
             "now_ms": tx.now_ms,
             "due_at_ms": due_at_ms,
         },
     )
-    return None if claimed is None else _lease(tx, terms, claimed["id"])
+    return _lease(tx, terms, claimer, claimed, request, open_at_ms=tx.now_ms)
 
 
 def beat(tx: Transaction, terms: LeaseTerms, worker: str, request: BeatRequest) -> BeatAnswer:
@@ -65,11 +73,18 @@ def beat(tx: Transaction, terms: LeaseTerms, worker: str, request: BeatRequest) 
     if row is None or row["boot_id"] != request.boot_id:
         return BeatAnswer(tuple(LeaseVerdict(progress.lease, Verdict.LOST, 0.0) for progress in request.leases))
     tx.execute("touch_worker", {"worker_id": row["id"], "now_ms": tx.now_ms})
-    return BeatAnswer(tuple(_verdict(tx, terms, worker, row["id"], progress) for progress in request.leases))
+    verdicts = tuple(_verdict(tx, terms, worker, row["id"], progress) for progress in request.leases)
+    return BeatAnswer(verdicts, drain=row["mode"] != WorkerMode.ACTIVE)
 
 
-def _claimer(tx: Transaction, worker: str, request: ClaimRequest) -> Row:
-    row = tx.one("claimer", {"worker": worker, "request_id": request.request_id})
+def _claimer(tx: Transaction, policy: QueuePolicy, worker: str, request: ClaimRequest) -> Row:
+    params = {
+        "worker": worker,
+        "request_id": request.request_id,
+        "now_ms": tx.now_ms,
+        "host_leases_max": policy.host_leases_max,
+    }
+    row = tx.one("claimer", params)
     if row is None:
         raise ConflictError(f"the worker {worker} has not said hello", hint="POST /v1/workers/hello first")
     if row["boot_id"] != request.boot_id:
@@ -81,23 +96,77 @@ def _claimer(tx: Transaction, worker: str, request: ClaimRequest) -> Row:
     return row
 
 
-def _lease(tx: Transaction, terms: LeaseTerms, variant_id: int) -> Lease:
-    row = tx.get("lease_to_hand_out", {"variant_id": variant_id})
-    sources = tx.all("sources_to_try", {"variant_id": variant_id, "rounds": row["rounds"]})
-    untried_first = sorted(sources, key=lambda source: bool(source["fate"] != LinkFate.UNTRIED))
+def _may_claim(claimer: Row, policy: QueuePolicy, now_ms: int) -> bool:
+    """While messages are parked, parts can be uploaded already; for as long as Telegram keeps them."""
+    sends_ahead_until_ms = now_ms + round(policy.sends_ahead_s_max * 1000)
+    return bool(
+        claimer["mode"] == WorkerMode.ACTIVE
+        and claimer["uploads_parked_until_ms"] <= now_ms
+        and claimer["sends_parked_until_ms"] <= sends_ahead_until_ms
+    )
+
+
+def _next_of_all(tx: Transaction, policy: QueuePolicy, claimer: Row, request: ClaimRequest) -> int | None:
+    """The first of what anyone can take and of what not every worker can."""
+    demanding = tx.one(
+        "next_demanding_variant",
+        {
+            "account_id": claimer["account_id"],
+            "file_bytes_max": request.file_bytes_max,
+            "disk_free_bytes": request.disk_free_bytes,
+            "now_ms": tx.now_ms,
+            "host_leases_max": policy.host_leases_max,
+        },
+    )
+    if demanding is None:
+        return claimer["next_id"]  # type: ignore[no-any-return]
+    return int(tx.get("first_of_two", {"one_id": claimer["next_id"], "other_id": demanding["id"]})["id"])
+
+
+def _planned_channel(tx: Transaction, policy: QueuePolicy, claimer: Row) -> int | None:
+    """A channel that the worker is to create first; None where the account has as many as it may."""
+    account = {"account_id": claimer["account_id"]}
+    plan = {**account, "now_ms": tx.now_ms, "channels_max": policy.channels_per_account_max}
+    row = tx.one("planned_channel", account) or tx.one("plan_another_channel", plan)
+    return None if row is None else int(row["id"])
+
+
+def _lease(
+    tx: Transaction,
+    terms: LeaseTerms,
+    claimer: Row,
+    row: Row,
+    request: ClaimRequest,
+    *,
+    open_at_ms: int,
+) -> Lease:
+    params = {
+        "variant_id": row["id"],
+        "rounds": row["rounds"],
+        "open_at_ms": open_at_ms,
+        "file_bytes_max": request.file_bytes_max,
+    }
     return Lease(
-        lease=str(LeaseToken(terms.epoch, variant_id, row["fence"])),
+        lease=str(LeaseToken(terms.epoch, row["id"], row["fence"])),
         code=row["code"],
         quality=Quality(row["quality"]),
         generation=row["generation"],
-        ttl_s=terms.ttl_s,
+        ttl_s=terms.policy.lease_ttl_s,
         channel=ChannelRef(row["channel_id"], codes.channel_code(row["channel_id"]), row["telegram_id"]),
-        sources=tuple(
-            SourceRef(source["link_id"], source["url"], source["position"])
-            for source in untried_first[:SOURCES_PER_LEASE_MAX]
-        ),
+        sources=_in_order(tx.all("sources_to_try", params), row["host_id"]),
         runtime_s=row["runtime_s"],
+        sends_parked_s=max(0, claimer["sends_parked_until_ms"] - tx.now_ms) / 1000,
     )
+
+
+def _in_order(rows: list[Row], host_id: int | None) -> tuple[SourceRef, ...]:
+    """Untried links first, in retry order; the very first is one of the host whose lane the variant stood in, because
+    that is where the lease is counted."""
+    if len(rows) > 1:
+        rows = sorted(rows, key=lambda row: bool(row["fate"] != LinkFate.UNTRIED))
+        first = next((index for index, row in enumerate(rows) if row["host_id"] == host_id), 0)
+        rows.insert(0, rows.pop(first))
+    return tuple(SourceRef(row["link_id"], row["url"], row["position"]) for row in rows[:SOURCES_PER_LEASE_MAX])
 
 
 def _verdict(tx: Transaction, terms: LeaseTerms, worker: str, worker_id: int, progress: Progress) -> LeaseVerdict:
@@ -114,7 +183,7 @@ def _verdict(tx: Transaction, terms: LeaseTerms, worker: str, worker_id: int, pr
             "variant_id": token.variant_id,
             "fence": token.fence,
             "worker_id": worker_id,
-            "due_at_ms": terms.due_at_ms(tx.now_ms),
+            "due_at_ms": terms.policy.lease_due_at_ms(tx.now_ms),
             "stage": progress.stage.value,
             "link_id": progress.link_id,
             "bytes_done": progress.bytes_done,
@@ -122,7 +191,7 @@ def _verdict(tx: Transaction, terms: LeaseTerms, worker: str, worker_id: int, pr
         },
     )
     if kept:
-        return LeaseVerdict(progress.lease, Verdict.GO_ON, terms.ttl_s)
+        return LeaseVerdict(progress.lease, Verdict.GO_ON, terms.policy.lease_ttl_s)
     if AttemptOutcome.CANCELLED in outcomes_of(tx, token, worker):
         return LeaseVerdict(progress.lease, Verdict.CANCEL, 0.0)
     return lost

@@ -1,41 +1,13 @@
-"""How a variant changes its state: by the domain's table, and only from the state it was read in."""
+"""How a variant that holds no lease changes its state: by the domain's table, only from the state it was read in."""
 
 from __future__ import annotations
 
-import msgspec
-
-from telecine.core.errors import ConflictError, LeaseLostError, NotFoundError
-from telecine.core.leases import AttemptOutcome, Event, VariantState, transition
-from telecine.store.attempts import Attempt, record_attempts
+from telecine.core.errors import ConflictError, NotFoundError
+from telecine.core.leases import FINISHED, AttemptOutcome, Event, VariantState, transition
+from telecine.store.ends import break_lease
+from telecine.store.held import HeldLease
+from telecine.store.lanes import relane
 from telecine.store.transaction import Row, Transaction
-
-FINISHED = frozenset({VariantState.DONE, VariantState.DEAD, VariantState.CANCELLED, VariantState.WITHDRAWN})
-
-
-class HeldLease(msgspec.Struct, frozen=True):
-    """A lease under way, as it stands in the database."""
-
-    variant_id: int
-    fence: int
-    rounds: int
-    leased_at_ms: int
-    stage: str | None
-    progress_link_id: int | None
-    worker_id: int
-    account_id: int
-
-    @classmethod
-    def of(cls, row: Row) -> HeldLease:
-        return cls(
-            variant_id=row["id"],
-            fence=row["fence"],
-            rounds=row["rounds"],
-            leased_at_ms=row["leased_at_ms"],
-            stage=row["stage"],
-            progress_link_id=row["progress_link_id"],
-            worker_id=row["worker_id"],
-            account_id=row["account_id"],
-        )
 
 
 def enter_state(tx: Transaction, variant_id: int, state: VariantState, event: Event) -> VariantState:
@@ -53,58 +25,6 @@ def enter_state(tx: Transaction, variant_id: int, state: VariantState, event: Ev
     if not changed:
         raise ConflictError(f"the variant is no longer {state.value}")
     return target
-
-
-def end_lease(
-    tx: Transaction,
-    lease: HeldLease,
-    event: Event,
-    *,
-    rounds: int | None = None,
-    retry_in_s: float = 0.0,
-    channel_id: int | None = None,
-) -> VariantState:
-    """Take a variant out of its lease. A delayed one is due in `retry_in_s`; flood wait and release give the attempt
-    back. Raises LeaseLostError where the lease is gone."""
-    state = transition(VariantState.LEASED, event)
-    ended = tx.execute(
-        "end_lease",
-        {
-            "variant_id": lease.variant_id,
-            "fence": lease.fence,
-            "state": state.value,
-            "due_at_ms": tx.now_ms + round(retry_in_s * 1000) if state is VariantState.DELAYED else None,
-            "finished_at_ms": tx.now_ms if state in FINISHED else None,
-            "attempts_given_back": int(event in {Event.FLOOD_WAIT, Event.RELEASED}),
-            "expiries": int(event is Event.EXPIRED),
-            "rounds": lease.rounds if rounds is None else rounds,
-            "channel_id": channel_id,
-        },
-    )
-    if not ended:
-        raise LeaseLostError("the lease is no longer held")
-    return state
-
-
-def break_lease(tx: Transaction, lease: HeldLease, event: Event, outcome: AttemptOutcome) -> VariantState:
-    """End a lease that its worker did not settle, and note why."""
-    record_attempts(tx, [unreported(lease, outcome, tx.now_ms)])
-    return end_lease(tx, lease, event)
-
-
-def unreported(lease: HeldLease, outcome: AttemptOutcome, now_ms: int) -> Attempt:
-    """The whole lease as one attempt at the link it was last seen at."""
-    return Attempt(
-        variant_id=lease.variant_id,
-        fence=lease.fence,
-        worker_id=lease.worker_id,
-        account_id=lease.account_id,
-        outcome=outcome,
-        link_id=lease.progress_link_id,
-        stage=lease.stage,
-        started_at_ms=min(lease.leased_at_ms, now_ms),
-        finished_at_ms=now_ms,
-    )
 
 
 def cancel(tx: Transaction, code: str) -> VariantState:
@@ -126,6 +46,7 @@ def requeue(tx: Transaction, code: str) -> VariantState:
     state = enter_state(tx, row["id"], VariantState(row["state"]), Event.REQUEUE)
     tx.execute("forget_fates", params)
     tx.execute("retire_objects", params)
+    relane(tx, row["id"])
     return state
 
 

@@ -13,8 +13,9 @@ CREATE TABLE hosts (
   park_reason     TEXT
 ) STRICT;
 
+CREATE INDEX hosts_on_a_rung ON hosts (id) WHERE rung > 0;
+
 ALTER TABLE source_links ADD COLUMN host_id INTEGER REFERENCES hosts (id);
-ALTER TABLE source_links ADD COLUMN size_bytes INTEGER CHECK (size_bytes >= 0);  -- as a worker saw it
 
 -- The authority of each URL that is there already, without user and password, in lower case.
 CREATE TEMP TABLE link_hosts AS

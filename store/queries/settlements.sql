@@ -1,9 +1,17 @@
 -- Ending leases: by the worker's report, or by time.
 
 -- name: lease_to_settle
--- No row: the lease is not, or no longer, this worker's.
-SELECT v.id, v.fence, v.rounds, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id, w.account_id
-FROM upload_variants v JOIN workers w ON w.id = v.worker_id
+-- No row: the lease is not, or no longer, this worker's. channel_telegram_id: where its parts are expected. hosts_climbed:
+-- whether there is any host that a success can bring down a rung.
+SELECT v.id, v.code, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id, w.account_id,
+       v.channel_id, c.telegram_id AS channel_telegram_id, c.account_id AS channel_account_id, a.rung AS account_rung,
+       EXISTS (SELECT 1 FROM hosts INDEXED BY hosts_on_a_rung WHERE rung > 0) AS hosts_climbed,
+       EXISTS (SELECT 1 FROM hosts h WHERE h.id = v.host_id AND coalesce(h.leases_max, :host_leases_max) IS NOT NULL)
+         AS host_limited
+FROM upload_variants v
+JOIN workers w ON w.id = v.worker_id
+JOIN accounts a ON a.id = w.account_id
+JOIN channels c ON c.id = v.channel_id
 WHERE v.id = :variant_id AND v.fence = :fence AND v.state = 'leased' AND w.name = :worker;
 
 -- name: state_of_variant
@@ -11,12 +19,13 @@ SELECT code, state FROM upload_variants WHERE id = :variant_id;
 
 -- name: report_source
 UPDATE variant_sources SET fate = :fate, reason = :reason, detail = :detail, passing = :passing,
-  failed_round = :failed_round, tried_at_ms = :now_ms
+  failed_round = :failed_round, file_bytes = :file_bytes, tried_at_ms = :now_ms
 WHERE link_id = :link_id AND variant_id = :variant_id;
 
--- name: sources_left
--- triable: may be tried at once; passing: failed in this round, worth another.
-SELECT count(*) FILTER (WHERE fate = 'untried' OR (passing AND failed_round < :rounds)) AS triable,
+-- name: links_left
+-- triable: may be tried at once, by an account that may send files so large; passing: failed in this round, worth another.
+SELECT count(*) FILTER (WHERE fate = 'untried' OR (passing AND failed_round < :rounds) OR file_bytes IS NOT NULL)
+         AS triable,
        count(*) FILTER (WHERE passing AND failed_round >= :rounds) AS passing
 FROM variant_sources WHERE variant_id = :variant_id;
 
@@ -30,8 +39,19 @@ INSERT INTO telegram_objects (variant_id, part_no, part_count, channel_id, messa
 VALUES (:variant_id, :part_no, :part_count, :channel_id, :message_id, :account_id, :fence, :size_bytes,
   :sha256, :duration_s, :width_px, :height_px, :now_ms);
 
+-- name: count_channel_messages
+-- A channel that is full is retired at once.
+UPDATE channels SET
+  messages = messages + :messages,
+  retired_because = CASE WHEN retired_at_ms IS NULL AND messages + :messages >= :messages_max THEN 'full'
+                         ELSE retired_because END,
+  retired_at_ms = CASE WHEN retired_at_ms IS NULL AND messages + :messages >= :messages_max THEN :now_ms
+                       ELSE retired_at_ms END
+WHERE id = :channel_id;
+
 -- name: due_variants
-SELECT v.id, v.state, v.fence, v.rounds, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id, w.account_id
+SELECT v.id, v.code, v.state, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id,
+       w.account_id
 FROM upload_variants v LEFT JOIN workers w ON w.id = v.worker_id
 WHERE v.due_at_ms <= :now_ms
 ORDER BY v.due_at_ms

@@ -4,7 +4,8 @@
 -- Every way out of a lease. The fence stays: it tells the next one from this one.
 UPDATE upload_variants SET
   state = :state, due_at_ms = :due_at_ms, finished_at_ms = :finished_at_ms,
-  attempts = max(0, attempts - :attempts_given_back), expiries = expiries + :expiries, rounds = :rounds,
+  attempts = max(0, attempts - :attempts_given_back), expiries = :expiries, rounds = :rounds,
+  disk_bytes = coalesce(:disk_bytes, disk_bytes),
   channel_id = coalesce(:channel_id, channel_id),
   worker_id = NULL, request_id = NULL, leased_at_ms = NULL,
   stage = NULL, progress_link_id = NULL, bytes_done = NULL, bytes_total = NULL
@@ -17,18 +18,18 @@ WHERE id = :variant_id AND state = :from_state AND state <> 'leased';
 
 -- name: start_over
 -- What was done once gets a new generation when it is queued again.
-UPDATE upload_variants SET rounds = 0, generation = generation + (state IN ('done', 'withdrawn'))
+UPDATE upload_variants SET rounds = 0, expiries = 0, file_bytes = 0, disk_bytes = 0, generation = generation + (state IN ('done', 'withdrawn'))
 WHERE id = :variant_id;
 
 -- name: forget_fates
 UPDATE variant_sources SET fate = 'untried', reason = NULL, detail = NULL, passing = 0, failed_round = NULL,
-  tried_at_ms = NULL
+  file_bytes = NULL, tried_at_ms = NULL
 WHERE variant_id = :variant_id;
 
 -- name: retire_objects
 UPDATE telegram_objects SET retired_at_ms = :now_ms WHERE variant_id = :variant_id AND retired_at_ms IS NULL;
 
 -- name: lease_by_code
-SELECT id, state, fence, rounds, leased_at_ms, stage, progress_link_id, worker_id,
+SELECT id, code, state, fence, rounds, expiries, leased_at_ms, stage, progress_link_id, worker_id,
        (SELECT account_id FROM workers WHERE id = worker_id) AS account_id
 FROM upload_variants WHERE code = :code;

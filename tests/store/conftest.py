@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pysqlite3 import dbapi2
 
+from telecine.core.backoff import Ladder
 from telecine.core.catalogue import (
     ImportCounts,
     ImportedEpisode,
@@ -17,6 +18,7 @@ from telecine.core.catalogue import (
     PlannedVariant,
     TitleKind,
 )
+from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import (
     BeatAnswer,
     BeatRequest,
@@ -36,6 +38,13 @@ from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 from telecine.store import Store
 
+POLICY = QueuePolicy(
+    lease_ttl_s=60.0,
+    rounds=Ladder((30.0, 300.0)),
+    rounds_max=3,
+    hosts=Ladder((5.0, 20.0)),
+    accounts=Ladder((60.0, 600.0)),
+)
 START_MS = 1_700_000_000_000
 
 
@@ -173,7 +182,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def scene(path: Path, clock: HandClock) -> AsyncIterator[Scene]:
-    async with Store.open(path, clock=clock, lease_ttl_s=60.0, retry_backoff_s=(30.0, 300.0), rounds_max=3) as store:
+    async with Store.open(path, clock=clock, policy=POLICY) as store:
         yield Scene(store, clock, path)
     assert Scene(store, clock, path).sql("PRAGMA integrity_check") == [("ok",)]
     assert Scene(store, clock, path).sql("PRAGMA foreign_key_check") == []

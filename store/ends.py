@@ -1,0 +1,57 @@
+"""How a lease ends: by the domain's table, and only while it is held."""
+
+from __future__ import annotations
+
+from telecine.core.errors import LeaseLostError
+from telecine.core.leases import FINISHED, AttemptOutcome, Event, VariantState, expiry_event, transition
+from telecine.store.attempts import record_attempts, unreported
+from telecine.store.held import HeldLease
+from telecine.store.transaction import Transaction
+
+_SILENT = frozenset({Event.EXPIRED, Event.EXPIRED_AGAIN})
+
+
+def end_lease(
+    tx: Transaction,
+    lease: HeldLease,
+    event: Event,
+    *,
+    rounds: int | None = None,
+    retry_in_s: float = 0.0,
+    channel_id: int | None = None,
+    disk_bytes: int | None = None,
+) -> VariantState:
+    """Take a variant out of its lease. A delayed one is due in `retry_in_s`; flood wait and release give the attempt
+    back; whoever says how a lease ended has survived it. Raises LeaseLostError where the lease is gone."""
+    state = transition(VariantState.LEASED, event)
+    ended = tx.execute(
+        "end_lease",
+        {
+            "variant_id": lease.variant_id,
+            "fence": lease.fence,
+            "state": state.value,
+            "due_at_ms": tx.now_ms + round(retry_in_s * 1000) if state is VariantState.DELAYED else None,
+            "finished_at_ms": tx.now_ms if state in FINISHED else None,
+            "attempts_given_back": int(event in {Event.FLOOD_WAIT, Event.RELEASED}),
+            "expiries": lease.expiries + 1 if event in _SILENT else 0,
+            "rounds": lease.rounds if rounds is None else rounds,
+            "channel_id": channel_id,
+            "disk_bytes": disk_bytes,
+        },
+    )
+    if not ended:
+        raise LeaseLostError("the lease is no longer held")
+    return state
+
+
+def break_lease(
+    tx: Transaction, lease: HeldLease, event: Event, outcome: AttemptOutcome, detail: str | None = None
+) -> VariantState:
+    """End a lease that its worker did not settle, and note why."""
+    record_attempts(tx, [unreported(lease, outcome, tx.now_ms, detail)])
+    return end_lease(tx, lease, event)
+
+
+def silent_end(tx: Transaction, lease: HeldLease, outcome: AttemptOutcome) -> VariantState:
+    """End a lease whose worker is gone without a word. What does that to its workers again and again is set aside."""
+    return break_lease(tx, lease, expiry_event(lease.expiries + 1), outcome)

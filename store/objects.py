@@ -1,0 +1,69 @@
+"""The messages that hold an upload, as its worker reports them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from telecine.core.errors import ConflictError, InputError
+from telecine.core.policy import QueuePolicy
+from telecine.core.protocol import ObjectReport
+from telecine.store.connection import IntegrityError
+from telecine.store.held import HeldLease
+from telecine.store.transaction import Row, Transaction
+
+
+def store_objects(
+    tx: Transaction, policy: QueuePolicy, lease: HeldLease, row: Row, reports: tuple[ObjectReport, ...]
+) -> int:
+    """Keep the messages; our id of the channel they are in, which is retired once it is full. `row` says where the
+    lease expects them. Raises InputError for parts that are not whole or not in a channel of the account, ConflictError
+    for a message that holds another upload."""
+    _check_parts(reports)
+    channel_id = _channel_id(tx, lease, row, reports[0].channel_id)
+    for report in reports:
+        _store(
+            tx,
+            {
+                **msgspec.structs.asdict(report),
+                "channel_id": channel_id,
+                "variant_id": lease.variant_id,
+                "account_id": lease.account_id,
+                "fence": lease.fence,
+                "now_ms": tx.now_ms,
+            },
+        )
+    counted = {"channel_id": channel_id, "messages": len(reports), "messages_max": policy.channel_messages_max}
+    tx.execute("count_channel_messages", {**counted, "now_ms": tx.now_ms})
+    return channel_id
+
+
+def _store(tx: Transaction, message: dict[str, Any]) -> None:
+    try:
+        tx.execute("insert_object", message)
+    except IntegrityError as error:
+        holder = tx.one("message_holder", message)
+        if holder is None:
+            raise
+        raise ConflictError(f"message {message['message_id']} holds a part of {holder['code']} already") from error
+
+
+def _check_parts(reports: tuple[ObjectReport, ...]) -> None:
+    numbers = sorted(report.part_no for report in reports)
+    if not reports or numbers != list(range(1, len(reports) + 1)):
+        raise InputError(f"the parts are {numbers}; each from 1 to their count is needed once", field="objects")
+    if {report.part_count for report in reports} != {len(reports)}:
+        raise InputError(f"{len(reports)} parts were reported, but they say another count", field="objects")
+    if len({report.channel_id for report in reports}) != 1:
+        raise InputError("all parts of an upload belong into one channel", field="objects")
+
+
+def _channel_id(tx: Transaction, lease: HeldLease, row: Row, telegram_id: int) -> int:
+    """The channel of the worker's account that holds the parts: the lease's, or another of the same account."""
+    if telegram_id == row["channel_telegram_id"] and row["channel_account_id"] == lease.account_id:
+        return int(row["channel_id"])
+    other = tx.one("channel_by_telegram_id", {"telegram_id": telegram_id})
+    if other is None or other["account_id"] != lease.account_id:
+        raise InputError("the parts are in a channel that is not the account's", field="objects")
+    return int(other["id"])
