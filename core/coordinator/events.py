@@ -1,96 +1,59 @@
-"""What just happened, told to whoever is looking: the dashboard, `telecine watch`.
+"""Telling followers what happens, each at its own pace, with neither a gap nor a repetition.
 
-A bounded memory of events that any number of followers read at their own pace. One that fell behind, or comes back
-with the number of an event that is no longer there, is told to look at the whole state anew. Events are hints for
-people; nothing is decided by them and losing one loses nothing.
+The latest events are held in memory. Who is further behind, after a restart or because it reads slowly, is told from
+the log what lasts; what does not last is told only to those who keep up. Only where the log no longer holds what comes
+next, or the follower's place is of another epoch, is it told to look at the whole state anew.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
+from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
 import msgspec
 
-from telecine.core.catalogue import ImportRun
 from telecine.core.errors import UnavailableError
-from telecine.core.leases import VariantState
-from telecine.core.protocol import Progress
+from telecine.core.events import EventKind, EventLog, Happening, Recorded, kind_of
 
 EVENTS_KEPT_MAX = 2048
+EVENTS_PER_PAGE = 256
 FOLLOWERS_MAX = 64
 KEEP_ALIVE_S = 15.0
 
 
-class VariantChanged(msgspec.Struct, frozen=True):
-    """A variant is in another state. `worker`: whose doing it was, if a worker's."""
-
-    code: str
-    state: VariantState
-    worker: str | None = None
-
-
-class WorkerProgressed(msgspec.Struct, frozen=True):
-    """How far a worker is with its leases."""
-
-    worker: str
-    leases: tuple[Progress, ...]
-
-
-class QueueSwept(msgspec.Struct, frozen=True):
-    """Leases were taken back and delayed variants made ready."""
-
-    expired: int
-    promoted: int
-
-
-Happening = VariantChanged | WorkerProgressed | QueueSwept | ImportRun
-
-
-class EventKind(enum.StrEnum):
-    VARIANT = "variant"
-    PROGRESS = "progress"
-    QUEUE = "queue"
-    IMPORT = "import"
-    RESET = "reset"  # events were missed: fetch what you show anew
-
-
-_KINDS: dict[type, EventKind] = {
-    VariantChanged: EventKind.VARIANT,
-    WorkerProgressed: EventKind.PROGRESS,
-    QueueSwept: EventKind.QUEUE,
-    ImportRun: EventKind.IMPORT,
-}
-
-
 class Event(msgspec.Struct, frozen=True):
-    """One event as it is told. `id` is what a follower that comes back shows; `data` is JSON."""
+    """One event as it is told; `data` is JSON. `id` is what a follower that comes back shows, None for what does not
+    last."""
 
-    id: str
     kind: EventKind
     data: bytes
+    id: str | None = None
 
 
 class Events:
-    """Keeps the latest events. `boot` tells the numbers of this run of the coordinator from those of others."""
+    """What happens, for up to `FOLLOWERS_MAX` followers."""
 
-    def __init__(self, boot: str, *, kept_max: int = EVENTS_KEPT_MAX) -> None:
-        self._boot = boot
-        self._kept: deque[Event] = deque(maxlen=kept_max)
-        self._count = 0  # of events ever published; the newest has this number
-        self._published = asyncio.Event()
+    def __init__(self, log: EventLog, *, kept_max: int = EVENTS_KEPT_MAX) -> None:
+        self._log = log
+        self._recent = _Recent(log.newest, kept_max)
+        self._arrived = asyncio.Event()
         self._closed = False
         self._followers = 0
+        log.listen(self._hear)
+
+    @property
+    def latest_id(self) -> str:
+        """Who follows from here misses nothing that happens after this moment."""
+        return self._id(self._recent.newest)
 
     def publish(self, happening: Happening) -> None:
-        """Tell all followers. Never waits."""
-        self._count += 1
-        data = msgspec.json.encode(happening)
-        self._kept.append(Event(self._id(self._count), _KINDS[type(happening)], data))
+        """Tell those who follow at the moment of something that does not last. Never waits."""
+        event = Event(kind_of(happening), msgspec.json.encode(happening))
+        self._recent.keep(_Kept(self._recent.newest, event))
         self._wake()
 
     def close(self) -> None:
@@ -99,12 +62,10 @@ class Events:
         self._wake()
 
     @contextmanager
-    def follow(
-        self, last_id: str | None, *, keep_alive_s: float = KEEP_ALIVE_S
-    ) -> Iterator[AsyncIterator[Event | None]]:
-        """Events behind `last_id` (None: from now on) as they come; None where there was none for `keep_alive_s`.
+    def follow(self, last_id: str, *, keep_alive_s: float = KEEP_ALIVE_S) -> Iterator[AsyncIterator[Event | None]]:
+        """Events behind `last_id` as they come; None where there was none for `keep_alive_s`.
 
-        Raises UnavailableError where too many follow already.
+        Raises UnavailableError where too many follow already; the iterator, StoreError where the log cannot be read.
         """
         if self._followers >= FOLLOWERS_MAX:
             raise UnavailableError(f"{FOLLOWERS_MAX} are following already")
@@ -115,38 +76,95 @@ class Events:
             self._followers -= 1
 
     async def _read(self, seen: int | None, keep_alive_s: float) -> AsyncIterator[Event | None]:
+        """`seen`: the number of the follower's latest event, None where it is unknown. `place`: where it is in memory;
+        before the beginning of that, it reads the log until memory holds what follows."""
+        recent, place = self._recent, -1
         while not self._closed:
-            if seen is None or self._count - seen > len(self._kept):
-                seen = self._count
-                yield Event(self._id(seen), EventKind.RESET, b"{}")
-            elif seen < self._count:
-                for event in tuple(islice(self._kept, len(self._kept) - (self._count - seen), None)):
-                    seen += 1
-                    yield event
+            if seen is None:
+                seen = recent.newest
+                yield Event(EventKind.RESET, b"{}", self._id(seen))
+            elif place < recent.begin and seen < recent.forgotten:
+                page = await self._log.after(seen, limit=EVENTS_PER_PAGE)
+                is_whole = bool(page) and page[0].number == seen + 1
+                seen = page[-1].number if is_whole else None  # what comes next was pruned
+                for recorded in page if is_whole else ():
+                    yield self._event(recorded)
+            elif place < recent.begin:
+                place = recent.place_behind(seen)
+            elif place < recent.end:
+                for kept in recent.since(place):
+                    place += 1
+                    if kept.event.id is None or kept.number > seen:  # the log may know of an event before memory does
+                        seen = max(seen, kept.number)
+                        yield kept.event
             elif not await self._wait(keep_alive_s):
                 yield None
 
+    def _hear(self, recorded: Sequence[Recorded]) -> None:
+        for one in recorded:
+            self._recent.keep(_Kept(one.number, self._event(one)))
+        self._wake()
+
+    def _event(self, recorded: Recorded) -> Event:
+        return Event(recorded.kind, recorded.data, self._id(recorded.number))
+
     async def _wait(self, timeout_s: float) -> bool:
-        published = self._published
+        arrived = self._arrived
         try:
             async with asyncio.timeout(timeout_s):
-                return await published.wait()
+                return await arrived.wait()
         except TimeoutError:
             return False
 
     def _wake(self) -> None:
         # A new one each time: whoever waits holds the old one, and none can be missed.
-        self._published.set()
-        self._published = asyncio.Event()
+        self._arrived.set()
+        self._arrived = asyncio.Event()
 
     def _id(self, number: int) -> str:
-        return f"{self._boot}-{number}"
+        return f"{self._log.epoch}-{number}"
 
-    def _number(self, last_id: str | None) -> int | None:
-        """The number in an id of this run; None for one of another run, or for none of ours at all."""
-        if last_id is None:
-            return self._count
-        boot, _, number = last_id.rpartition("-")
-        if boot != self._boot or not (number.isascii() and number.isdigit() and len(number) <= 18):
+    def _number(self, last_id: str) -> int | None:
+        """The number in an id of this epoch; None for one of another, or for none of ours at all."""
+        epoch, _, number = last_id.partition("-")
+        if epoch != str(self._log.epoch) or not (number.isascii() and number.isdigit() and len(number) <= 18):
             return None
-        return int(number) if int(number) <= self._count else None
+        return int(number) if int(number) <= self._recent.newest else None
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """An event in memory. `number`: its own in the log; of what does not last, that of the event before it."""
+
+    number: int
+    event: Event
+
+
+class _Recent:
+    """The latest events in memory. The place of an event is how many were ever kept before it."""
+
+    def __init__(self, newest: int, kept_max: int) -> None:
+        self._kept: deque[_Kept] = deque()
+        self._kept_max = kept_max
+        self.begin = 0
+        self.newest = newest
+        self.forgotten = newest
+        """The number of the newest event of the log that is not in memory any more."""
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self._kept)
+
+    def keep(self, kept: _Kept) -> None:
+        self._kept.append(kept)
+        self.newest = kept.number
+        if len(self._kept) > self._kept_max:
+            self.forgotten = self._kept.popleft().number
+            self.begin += 1
+
+    def place_behind(self, number: int) -> int:
+        """Of the first event after that of the log with `number`."""
+        return self.begin + bisect_right(self._kept, number, key=lambda kept: kept.number)
+
+    def since(self, place: int) -> tuple[_Kept, ...]:
+        """The events from `place` on, which must not be before the beginning."""
+        return tuple(islice(self._kept, place - self.begin, None))
