@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.console import Console
 from tests.bench.peers import PeerMissingError
-from tests.bench.report import Benchmark, Options, Report, conduct
+from tests.bench.report import Benchmark, Options, conduct
 
 BENCHMARKS = (
     Benchmark(
@@ -26,11 +28,12 @@ CONSOLE_COLUMNS = 120  # where the output is not a terminal
 @click.argument("name", required=False)
 @click.option("--quick", is_flag=True, help="Tiny sizes: shows that it runs, not how fast it is.")
 @click.option("--skip-missing-peers", is_flag=True, help="With --quick: leave out peers that are not installed.")
+@click.option("--profile", is_flag=True, help="Show where the time goes instead of how much there is.")
 @click.option("--into", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Folder of results.")
-def main(name: str | None, quick: bool, skip_missing_peers: bool, into: Path) -> None:
+def main(name: str | None, quick: bool, skip_missing_peers: bool, profile: bool, into: Path) -> None:
     """Run the benchmark NAME, or `all`; without NAME, list them.
 
-    Exits with 1 where a bound does not hold, with 2 where it could not be measured.
+    Exits with 1 where a bound does not hold, with 2 where NAME is none or a peer is missing.
     """
     console = Console(width=None if sys.stdout.isatty() else CONSOLE_COLUMNS)
     if name is None:
@@ -38,13 +41,14 @@ def main(name: str | None, quick: bool, skip_missing_peers: bool, into: Path) ->
         return
     if skip_missing_peers and not quick:
         raise click.UsageError("--skip-missing-peers goes with --quick only: a comparison needs whom it compares with")
-    options = {"quick": quick, "skip_missing_peers": skip_missing_peers}
-    failed = [
-        f"{report.benchmark}: {check.name}"
-        for report in (_run(benchmark, into, console, **options) for benchmark in chosen(name))
-        for check in report.checks
-        if not check.holds
-    ]
+    failed: list[str] = []
+    for benchmark in chosen(name):
+        with _at_work(benchmark, into, console, quick=quick, skip_missing_peers=skip_missing_peers) as options:
+            if profile:
+                console.print(benchmark.profile(options), highlight=False, markup=False)
+                continue
+            report = conduct(benchmark, options, into=into, console=console)
+            failed += (f"{benchmark.name}: {check.name}" for check in report.checks if not check.holds)
     if failed:
         console.print(f"[red]does not hold:[/] {', '.join(failed)}", highlight=False)
         sys.exit(1)
@@ -65,12 +69,17 @@ def listing(console: Console) -> None:
     console.print(f"{ALL:<10}all of them\n\nmake bench NAME=queue [ARGS=--quick]", highlight=False)
 
 
-def _run(benchmark: Benchmark, into: Path, console: Console, **options: bool) -> Report:
+@contextmanager
+def _at_work(benchmark: Benchmark, into: Path, console: Console, **asked: bool) -> Iterator[Options]:
+    """A folder to work in, and a line that says what is being done."""
     into.mkdir(parents=True, exist_ok=True)
     # Beside the results, not in /tmp, which is memory on many machines: there a commit costs nothing.
-    with tempfile.TemporaryDirectory(prefix=f"{benchmark.name}-", dir=into) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix=f"{benchmark.name}-", dir=into) as folder,
+        console.status(benchmark.name) as status,
+    ):
         try:
-            return conduct(benchmark, Options(Path(folder), **options), into=into, console=console)
+            yield Options(Path(folder), lambda doing: status.update(f"{benchmark.name}: {doing}"), **asked)
         except PeerMissingError as error:
             raise click.UsageError(str(error)) from error
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 import uvloop
-from tests.bench.crew import muster
-from tests.bench.filling import fill
+from tests.bench.crew import CHANNELS_PER_ACCOUNT, muster
+from tests.bench.filling import Filling, fill
 from tests.bench.http_load import Caller, Load, Plan, Workload
 from tests.bench.report import Check, Findings, Options, Sheet, median
 from tests.bench.servers import Address, serving
@@ -37,11 +37,11 @@ class Scale(msgspec.Struct, frozen=True):
     seconds: float = 1.5
     warm_up_s: float = 0.3
     accounts: int = 16
-    rows: int = 200_000
+    rows: int = 300_000
     codes: int = 1000
 
 
-QUICK = Scale(connections=(1, 4), rounds=1, seconds=0.2, warm_up_s=0.05, accounts=2, rows=4000, codes=20)
+QUICK = Scale(connections=(2,), rounds=1, seconds=0.1, warm_up_s=0.02, accounts=2, rows=4000, codes=20)
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -68,12 +68,13 @@ class ApiFigure(msgspec.Struct, frozen=True):
 def measure(options: Options) -> Findings:
     """Raises ServerFailedError."""
     scale = QUICK if options.quick else Scale()
-    stage = uvloop.run(_set_up(options.folder, scale))
+    options.say(f"filling the database with {scale.rows} rows")
+    stage = uvloop.run(set_up(options.folder, scale))
     figures: list[ApiFigure] = []
     with ExitStack() as stack:
         hello = stack.enter_context(serving("tests.bench.hello_server"))
         raw = stack.enter_context(serving("tests.bench.hello_server", "raw"))
-        ours = stack.enter_context(serving("telecine.cmd", "--config", str(stage.settings), "serve"))
+        ours = stack.enter_context(serving(*served_by(stage)))
         subjects = {
             HELLO: (hello, Workload.HELLO),
             RAW: (raw, Workload.HELLO),
@@ -81,6 +82,7 @@ def measure(options: Options) -> Findings:
             READ: (ours, Workload.READ),
         }
         for connections in scale.connections:
+            options.say(f"{connections} connections")
             figures += _compare(scale, stage, subjects, connections)
     return Findings(
         method=_method(scale),
@@ -90,12 +92,14 @@ def measure(options: Options) -> Findings:
     )
 
 
-async def _set_up(folder: Path, scale: Scale) -> Stage:
+async def set_up(folder: Path, scale: Scale) -> Stage:
     """A database full of work, a worker for each connection with a token of its own, and settings to serve it by."""
     database, secret, clock = folder / "telecine.db", secrets.token_urlsafe(32), SystemClock()
     async with Store.open(database, clock=clock) as store:
         crew = await muster(store.queue, accounts=scale.accounts, hands=max(scale.connections))
-        fill(database, scale.rows, accounts=scale.accounts, pinned_of_100=50, now_ms=clock.now_ms())
+        channels = scale.accounts * CHANNELS_PER_ACCOUNT
+        filling = Filling(scale.rows, done=scale.rows // 2, accounts=scale.accounts, channels=channels)
+        fill(database, filling, clock.now_ms())
         tokens = Tokens(secret, clock, store.tokens)
         callers = []
         for hand in crew:
@@ -118,21 +122,31 @@ def _compare(
     loads: dict[str, list[Load]] = {subject: [] for subject in subjects}
     for _ in range(scale.rounds):
         for subject, (address, workload) in subjects.items():
-            plan = Plan(
-                host=address.host,
-                port=address.port,
-                workload=workload,
-                connections=connections,
-                seconds=scale.seconds,
-                warm_up_s=scale.warm_up_s,
-                callers=stage.callers[:connections],
-                codes=stage.codes,
-            )
-            loads[subject].append(_generate(plan))
+            plan = plan_of(scale, stage, address, workload, connections)
+            loads[subject].append(generate(plan))
     return [_figure(subject, connections, rounds, loads[HELLO]) for subject, rounds in loads.items()]
 
 
-def _generate(plan: Plan) -> Load:
+def served_by(stage: Stage) -> tuple[str, ...]:
+    """The module and the arguments that serve it: the coordinator as it runs anywhere, but without the bot."""
+    return ("telecine.cmd", "--config", str(stage.settings), "serve")
+
+
+def plan_of(scale: Scale, stage: Stage, address: Address, workload: Workload, connections: int) -> Plan:
+    """What the load generator is told."""
+    return Plan(
+        host=address.host,
+        port=address.port,
+        workload=workload,
+        connections=connections,
+        seconds=scale.seconds,
+        warm_up_s=scale.warm_up_s,
+        callers=stage.callers[:connections],
+        codes=stage.codes,
+    )
+
+
+def generate(plan: Plan) -> Load:
     """Run the load generator as a process. Raises CalledProcessError, after it has said why on stderr."""
     command = [sys.executable, "-m", "tests.bench.http_load"]
     done = subprocess.run(command, input=msgspec.json.encode(plan), stdout=subprocess.PIPE, check=True)
@@ -167,8 +181,8 @@ def _method(scale: Scale) -> tuple[str, ...]:
         "in which all subjects take turns"
     )
     cycle = (
-        f"{CYCLE}: `telecine serve` on {scale.rows} targets; each connection is a worker with a token of its own that "
-        "repeats the three calls, a third each; every answer is 200"
+        f"{CYCLE}: `telecine serve` on {scale.rows} targets, half of them done; each connection is a worker with a "
+        "token of its own that repeats the three calls, a third each; every answer is 200"
     )
     hello = f"{HELLO}: GET /, on uvloop as ours; ratio: to the hello of the same round"
     raw = f"{RAW}: a server that parses nothing shows how far up the load generator reaches"

@@ -43,12 +43,13 @@ class Consumer(Protocol):
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """`open` is given the folder and how many will consume at once; it gives one consumer for each."""
+    """`fill` is given a folder, and how many rows to put there, of which how many are done: as far as the peer keeps
+    what is done. `open` is given the folder and how many will consume at once; it gives one consumer for each."""
 
     name: str
     module: str | None
     acknowledges: bool
-    fill: Callable[[Path, int], None]
+    fill: Callable[[Path, int, int], None]
     open: Callable[[Path, int], list[Consumer]]
     remark: str
 
@@ -118,11 +119,17 @@ def _open_litequeue(folder: Path, callers: int) -> list[Consumer]:
     return [_LiteQueue(folder / "litequeue.db") for _ in range(callers)]
 
 
-def _fill_litequeue(folder: Path, rows: int) -> None:
+def _fill_litequeue(folder: Path, rows: int, done: int) -> None:
     _LiteQueue(folder / "litequeue.db").close()
-    messages = ((PAYLOAD, f"{n:08x}-0000-7000-8000-{n:012x}", n) for n in range(rows))
+    ready, finished = 0, 2
+    messages = (
+        (PAYLOAD, f"{n:08x}-0000-7000-8000-{n:012x}", finished if n < done else ready, n, n if n < done else None)
+        for n in range(rows)
+    )
     _insert(
-        folder / "litequeue.db", "INSERT INTO Queue (data, message_id, status, in_time) VALUES (?, ?, 0, ?)", messages
+        folder / "litequeue.db",
+        "INSERT INTO Queue (data, message_id, status, in_time, done_time) VALUES (?, ?, ?, ?, ?)",
+        messages,
     )
 
 
@@ -151,10 +158,10 @@ def _open_huey(folder: Path, callers: int) -> list[Consumer]:
     return [_Huey(storage)] * callers
 
 
-def _fill_huey(folder: Path, rows: int) -> None:
+def _fill_huey(folder: Path, rows: int, done: int) -> None:
     for consumer in _open_huey(folder, 1):
         consumer.close()
-    tasks = (("queue", PAYLOAD.encode()) for _ in range(rows))
+    tasks = (("queue", PAYLOAD.encode()) for _ in range(rows - done))  # it keeps nothing that is done
     _insert(folder / "huey.db", "INSERT INTO task (queue, data) VALUES (?, ?)", tasks)
 
 
@@ -184,14 +191,15 @@ def _open_persistqueue(folder: Path, callers: int) -> list[Consumer]:
     return [_AckQueue(queue)] * callers
 
 
-def _fill_persistqueue(folder: Path, rows: int) -> None:
+def _fill_persistqueue(folder: Path, rows: int, done: int) -> None:
     for consumer in _open_persistqueue(folder, 1):
         consumer.close()
     item = pickle.dumps(PAYLOAD, protocol=4)
-    items = ((item, time.time()) for _ in range(rows))
+    waiting, acknowledged = 0, 5
+    items = ((item, time.time(), acknowledged if n < done else waiting) for n in range(rows))
     _insert(
         folder / "persistqueue" / "data.db",
-        "INSERT INTO ack_queue_default (data, timestamp, status) VALUES (?, ?, 0)",
+        "INSERT INTO ack_queue_default (data, timestamp, status) VALUES (?, ?, ?)",
         items,
     )
 
@@ -206,7 +214,7 @@ class _RawCommits:
         self._raw = dbapi2.connect(str(path), isolation_level=None)
         for pragma in ("journal_mode=WAL", "synchronous=FULL"):
             self._raw.execute(f"PRAGMA {pragma}").fetchall()
-        self._next = 1
+        (self._next,) = self._raw.execute("SELECT min(id) FROM job WHERE state = 'ready'").fetchone()
 
     def pair(self) -> None:
         for state in ("leased", "done"):
@@ -230,10 +238,11 @@ def _open_raw(folder: Path, callers: int) -> list[Consumer]:
     return [_RawCommits(folder / "raw.db")]
 
 
-def _fill_raw(folder: Path, rows: int) -> None:
+def _fill_raw(folder: Path, rows: int, done: int) -> None:
     with closing(dbapi2.connect(str(folder / "raw.db"))) as raw:
+        jobs = (("done" if n < done else "ready", PAYLOAD) for n in range(rows))
         raw.execute("CREATE TABLE job (id INTEGER PRIMARY KEY, state TEXT NOT NULL, data TEXT NOT NULL)")
-        raw.executemany("INSERT INTO job (state, data) VALUES ('ready', ?)", ((PAYLOAD,) for _ in range(rows)))
+        raw.executemany("INSERT INTO job (state, data) VALUES (?, ?)", jobs)
         raw.commit()
 
 

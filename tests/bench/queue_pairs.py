@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import uvloop
-from pysqlite3 import dbapi2
-from tests.bench.crew import claim_latencies_ms, muster, pairs_per_s
-from tests.bench.filling import fill
+from tests.bench.crew import CHANNELS_PER_ACCOUNT, claim_latencies_ms, muster, pairs_per_s
+from tests.bench.filling import HOSTS, Filling, fill, rewind, unpark
 from tests.bench.peers import PEERS, Pace, Peer, pace
 from tests.bench.report import Check, Findings, Options, Sheet, count_words, median, percentile
 
@@ -91,9 +90,11 @@ def measure(options: Options) -> Findings:
         peer.require()
     pairs: list[PairsFigure] = []
     for rows in scale.rows:
+        options.say(f"{OURS}, {count_words(rows)} rows")
         pairs += uvloop.run(_ours(options.folder, scale, rows))
         for peer in peers:
-            pairs += _theirs(options.folder, scale, peer, rows)
+            options.say(f"{peer.name}, {count_words(rows)} rows")
+            pairs += _theirs(options.folder, scale, peer, rows, done=rows // 2)
     parking = uvloop.run(_parking(options.folder, scale))
     return Findings(
         method=_method(scale),
@@ -111,19 +112,20 @@ async def _ours(folder: Path, scale: Scale, rows: int) -> list[PairsFigure]:
     async with Store.open(path, clock=clock) as store:
         crew = await muster(store.queue, accounts=scale.accounts, hands=scale.callers)
 
-        def fill_up(variants: int) -> None:
-            fill(path, variants, accounts=scale.accounts, pinned_of_100=50, now_ms=clock.now_ms())
-
-        fill_up(rows)
+        fill(path, _filling(rows, scale.accounts, done=rows // 2), clock.now_ms())
         figures = []
         for hands, count in ((crew[:1], scale.pairs_of_lone_round), (crew, scale.pairs_of_round)):
             rounds = []
             for _ in range(scale.rounds + 1):
                 rounds.append(await pairs_per_s(hands, count))
-                fill_up(count)
+                rewind(path, rows // 2)
             figures.append(_figure(OURS, rows, len(hands), rounds[1:]))  # the first one warms up
     path.unlink()
     return figures
+
+
+def _filling(rows: int, accounts: int, *, done: int, pinned_of_100: int = 50) -> Filling:
+    return Filling(rows, done, accounts, accounts * CHANNELS_PER_ACCOUNT, pinned_of_100)
 
 
 def _figure(engine: str, rows: int, callers: int, rounds: Sequence[float]) -> PairsFigure:
@@ -134,10 +136,10 @@ def _figure(engine: str, rows: int, callers: int, rounds: Sequence[float]) -> Pa
 # ---- theirs --------------------------------------------------------------------------------------
 
 
-def _theirs(folder: Path, scale: Scale, peer: Peer, rows: int) -> list[PairsFigure]:
+def _theirs(folder: Path, scale: Scale, peer: Peer, rows: int, *, done: int) -> list[PairsFigure]:
     place = folder / f"{peer.name}-{rows}"
     place.mkdir()
-    peer.fill(place, rows)
+    peer.fill(place, rows, done)
     figures = []
     for callers in scale.peer_callers:
         if callers > 1 and not peer.module:
@@ -148,6 +150,7 @@ def _theirs(folder: Path, scale: Scale, peer: Peer, rows: int) -> list[PairsFigu
             for _ in range(scale.peer_rounds)
         ]
         figures.append(_peer_figure(peer, rows, callers, paces))
+    shutil.rmtree(place)
     return figures
 
 
@@ -169,26 +172,20 @@ async def _parking(folder: Path, scale: Scale) -> tuple[ParkingFigure, ParkingFi
     path, clock = folder / "parking.db", SystemClock()
     async with Store.open(path, clock=clock) as store:
         crew = await muster(store.queue, accounts=scale.lanes, hands=scale.lanes)
-        fill(path, scale.lanes_rows, accounts=scale.lanes, pinned_of_100=80, now_ms=clock.now_ms())
+        fill(path, _filling(scale.lanes_rows, scale.lanes, done=0, pinned_of_100=80), clock.now_ms())
         active = crew[::10]
         others = [hand for hand in crew if hand not in active]
         await claim_latencies_ms(active, scale.lanes_claims)
         free_ms: list[float] = []
         parked_ms: list[float] = []
         for _ in range(scale.lanes_rounds):
-            _unpark(path)
+            unpark(path)
             free_ms += await claim_latencies_ms(active, scale.lanes_claims)
             for hand in others:
                 await hand.report_flood(3600.0)
             parked_ms += await claim_latencies_ms(active, scale.lanes_claims)
     path.unlink()
     return _parking_figure(scale, 0, free_ms), _parking_figure(scale, len(others), parked_ms)
-
-
-def _unpark(path: Path) -> None:
-    with closing(dbapi2.connect(str(path), isolation_level=None)) as raw:
-        raw.execute("PRAGMA busy_timeout=5000")
-        raw.execute("UPDATE accounts SET sends_parked_until_ms = 0, uploads_parked_until_ms = 0")
 
 
 def _parking_figure(scale: Scale, parked: int, latencies_ms: Sequence[float]) -> ParkingFigure:
@@ -233,7 +230,7 @@ def _best(pairs: Sequence[PairsFigure], rows: int, engine: str) -> float | None:
 def _method(scale: Scale) -> tuple[str, ...]:
     ours = (
         f"ours: median of {scale.rounds} rounds after one to warm up, {scale.pairs_of_round} pairs each "
-        f"({scale.pairs_of_lone_round} with one caller); the queue is filled up by SQL between rounds; "
+        f"({scale.pairs_of_lone_round} with one caller); what was done is made ready again by SQL between rounds; "
         f"{scale.callers} callers are as many workers of {scale.accounts} accounts, on uvloop"
     )
     peers = (
@@ -244,7 +241,8 @@ def _method(scale: Scale) -> tuple[str, ...]:
         f"parked: {scale.lanes_rounds} rounds each way in turn, {scale.lanes_claims} claims each, one at a time; "
         f"{scale.lanes_rows} rows, of which 80 % pinned to the {scale.lanes} accounts"
     )
-    return ours, peers, parked
+    rows = f"half of the rows are done and kept, half are ready, on {HOSTS} source hosts"
+    return rows, ours, peers, parked
 
 
 def _pairs_sheet(scale: Scale, pairs: Sequence[PairsFigure]) -> Sheet:

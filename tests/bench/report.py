@@ -8,7 +8,7 @@ import platform
 import sqlite3
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from rich.table import Table
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a benchmark is asked for. `folder` is its own, on the disk that is measured, and empty."""
+    """What a benchmark is asked for. `folder` is its own, on the disk that is measured, and empty. `say` tells whoever
+    waits what is being done."""
 
     folder: Path
+    say: Callable[[str], None]
     quick: bool = False
     skip_missing_peers: bool = False
 
@@ -112,6 +114,11 @@ class Benchmark(msgspec.Struct, frozen=True):
     def run(self, options: Options) -> Findings:
         findings: Findings = importlib.import_module(f"tests.bench.{self.module}").measure(options)
         return findings
+
+    def profile(self, options: Options) -> str:
+        """Where the time goes, as text."""
+        text: str = getattr(importlib.import_module("tests.bench.profiling"), f"profile_{self.name}")(options)
+        return text
 
 
 def conduct(benchmark: Benchmark, options: Options, *, into: Path, console: Console) -> Report:

@@ -1,0 +1,65 @@
+"""`ARGS=--profile`: where the time goes, function by function. Slower than the real thing, and no measurement of it."""
+
+from __future__ import annotations
+
+import cProfile
+import io
+import pstats
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from tests.bench.api_requests import Scale, generate, plan_of, served_by, set_up
+from tests.bench.crew import CHANNELS_PER_ACCOUNT, muster, pairs_per_s
+from tests.bench.filling import Filling, fill
+from tests.bench.http_load import Workload
+from tests.bench.report import Options
+from tests.bench.servers import serving
+
+from telecine.core.clock import SystemClock
+from telecine.store import Store
+
+ROWS = 100_000
+PAIRS = 20_000
+ACCOUNTS = 16
+CALLERS = 256
+FUNCTIONS_SHOWN = 35
+API_SCALE = Scale(connections=(64,), seconds=5.0, rows=ROWS)
+
+
+def profile_queue(options: Options) -> str:
+    """The store's event loop and its writer's thread, while 256 callers claim and settle at 100k rows."""
+    options.say(f"profiling {PAIRS} pairs")
+    return uvloop.run(_profile_store(options.folder / "telecine.db"))
+
+
+def profile_api(options: Options) -> str:
+    """The coordinator's event loop while 64 workers claim, beat and settle."""
+    options.say("profiling the coordinator")
+    stage = uvloop.run(set_up(options.folder, API_SCALE))
+    stats = options.folder / "serve.profile"
+    with serving("cProfile", "-o", str(stats), "-m", *served_by(stage)) as address:
+        load = generate(plan_of(API_SCALE, stage, address, Workload.CYCLE, 64))
+    return f"{load.requests_per_s:,.0f} requests/s while profiled\n\n{_top(str(stats))}"
+
+
+async def _profile_store(path: Path) -> str:
+    loop, writer = cProfile.Profile(), cProfile.Profile()
+    clock = SystemClock()
+    async with Store.open(path, clock=clock) as store:
+        crew = await muster(store.queue, accounts=ACCOUNTS, hands=CALLERS)
+        fill(path, Filling(ROWS, ROWS // 2, ACCOUNTS, ACCOUNTS * CHANNELS_PER_ACCOUNT), clock.now_ms())
+        connection = store.queue._writer._connection
+        await pairs_per_s(crew, PAIRS // 10)
+        await connection.run(lambda _: writer.enable())  # a profile sees the thread that enables it
+        loop.enable()
+        rate = await pairs_per_s(crew, PAIRS)
+        loop.disable()
+        await connection.run(lambda _: writer.disable())
+    return f"{rate:,.0f} pairs/s while profiled\n\nthe writer's thread\n{_top(writer)}\n\nthe loop\n{_top(loop)}"
+
+
+def _top(profile: Any) -> str:
+    text = io.StringIO()
+    pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(FUNCTIONS_SHOWN)
+    return text.getvalue().strip()
