@@ -1,22 +1,33 @@
-"""The coordinator as an aiohttp application."""
+"""The API: every call, and what surrounds each of them."""
 
 from __future__ import annotations
 
-from aiohttp import web
+import logging
+import re
 
 from telecine.core.coordinator import (
     catalogue_routes,
     event_routes,
     import_routes,
     lease_routes,
+    problems,
     status_routes,
     worker_routes,
 )
-from telecine.core.coordinator.calls import BODY_BYTES_MAX, CLAIMS, OVERVIEW, SERVICES, Route
+from telecine.core.coordinator.admission import Admission
+from telecine.core.coordinator.calls import Call, Route
 from telecine.core.coordinator.claims import Claims
-from telecine.core.coordinator.middlewares import SCOPES, answer_errors, authorize, name_request, observe
+from telecine.core.coordinator.conditional import economize
+from telecine.core.coordinator.http.answers import Answer, Stream
+from telecine.core.coordinator.http.parser import Request, RequestRefusedError
+from telecine.core.coordinator.metrics import CallMeter
 from telecine.core.coordinator.overview import Overview
+from telecine.core.coordinator.routing import Router
 from telecine.core.coordinator.services import Services
+from telecine.core.coordinator.tokens import Identity
+from telecine.core.errors import InputError, TelecineError
+
+logger = logging.getLogger(__name__)
 
 ROUTES: tuple[Route, ...] = (
     *worker_routes.ROUTES,
@@ -27,27 +38,99 @@ ROUTES: tuple[Route, ...] = (
     *status_routes.ROUTES,
 )
 
-
-def create_app(services: Services) -> web.Application:
-    """Hang every call of the API. Must run inside the event loop that will serve it.
-
-    To be served with `handler_cancellation=True`, so that a long poll ends with its client.
-    """
-    app = web.Application(middlewares=(observe, answer_errors, authorize), client_max_size=BODY_BYTES_MAX)
-    app[SERVICES] = services
-    app[CLAIMS] = Claims(services.queue, services.clock)
-    app[OVERVIEW] = Overview(services)
-    app[SCOPES] = {app.router.add_route(r.method, r.path, r.handler): r.scopes for r in ROUTES}
-    app.on_response_prepare.append(name_request)
-    app.on_shutdown.append(_let_waiters_go)
-    app.on_cleanup.append(_settle_abandoned_claims)
-    return app
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
-async def _let_waiters_go(app: web.Application) -> None:
-    app[CLAIMS].close()
-    app[SERVICES].events.close()
+class Api:
+    """Answers requests. One chain for all of them, written out in one place: find the call, admit the caller, run the
+    handler, turn what it raises into a problem document, count and name the answer."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._admission = Admission(services.tokens)
+        self._claims = Claims(services.queue, services.clock)
+        self._overview = Overview(services)
+        self._router = Router[tuple[Route, CallMeter]]()
+        for route in ROUTES:
+            self._router.add(route.method, route.path, (route, services.metrics.meter(f"{route.method} {route.path}")))
+        self._unrouted = services.metrics.meter("none")
+
+    def close(self) -> None:
+        """Let go of everyone who waits or follows; nobody waits from now on."""
+        self._claims.close()
+        self._services.events.close()
+
+    async def wait_closed(self) -> None:
+        """Wait for the leases of clients that went away in the middle of a claim."""
+        await self._claims.wait_closed()
+
+    async def handle(self, request: Request) -> Answer | Stream:
+        """The answer to a request, whatever it is. Raises nothing but CancelledError."""
+        clock, started_s = self._services.clock, self._services.clock.monotonic_s()
+        request_id = self._id(request)
+        meter = self._unrouted
+        try:
+            route, meter, names = self._find(request)
+            answer = await self._answer(route, names, request)
+        except RequestRefusedError as refusal:
+            answer = problems.of_refusal(refusal)
+        except TelecineError as error:
+            if error.http_status >= 500:
+                _log(error, request_id)
+            answer = problems.of_error(error)
+        except Exception:  # the edge: whatever it is, the caller gets a problem document
+            logger.exception("request %s failed", request_id)
+            answer = problems.unexpected()
+        answer.headers["X-Request-ID"] = request_id
+        seconds = clock.monotonic_s() - started_s
+        meter.count(answer.status, seconds)
+        logger.debug("%s: %d in %.0f ms, request %s", meter.call, answer.status, seconds * 1000, request_id)
+        return answer
+
+    def refuse(self, refusal: RequestRefusedError) -> Answer:
+        """The answer to what is no request."""
+        answer = problems.of_refusal(refusal)
+        answer.headers["X-Request-ID"] = self._services.new_id()
+        self._unrouted.count(answer.status, 0.0)
+        return answer
+
+    def _find(self, request: Request) -> tuple[Route, CallMeter, dict[str, str]]:
+        placed, values = self._router.find(request.path)
+        if not placed:
+            raise RequestRefusedError(404, "there is no such call")
+        found = placed.get("GET" if request.method == "HEAD" else request.method)
+        if found is None:
+            allowed = ", ".join(sorted({*placed, *({"HEAD"} if "GET" in placed else ())}))
+            raise RequestRefusedError(405, "this call takes another method", {"Allow": allowed})
+        (route, meter), names = found
+        return route, meter, dict(zip(names, values, strict=True))
+
+    async def _answer(self, route: Route, names: dict[str, str], request: Request) -> Answer | Stream:
+        if not route.scopes:
+            return await self._run(route, names, request, None)
+        identity = self._admission.admit(request.header(b"authorization"), route.scopes)
+        self._admission.enter(identity.jti)
+        try:
+            return await self._run(route, names, request, identity)
+        finally:
+            self._admission.leave(identity.jti)
+
+    async def _run(
+        self, route: Route, names: dict[str, str], request: Request, identity: Identity | None
+    ) -> Answer | Stream:
+        if request.query and route.query is None and route.scopes:
+            raise InputError("this call takes no parameters")
+        answer = await route.handler(Call(request, names, identity, self._services, self._claims, self._overview))
+        return economize(answer, request) if route.is_read and isinstance(answer, Answer) else answer
+
+    def _id(self, request: Request) -> str:
+        given = request.header(b"x-request-id")
+        return given if given is not None and _REQUEST_ID.fullmatch(given) else self._services.new_id()
 
 
-async def _settle_abandoned_claims(app: web.Application) -> None:
-    await app[CLAIMS].wait_closed()
+def _log(error: TelecineError, request_id: str) -> None:
+    """A fault of ours with all that is known of it; one of a peer's in a line."""
+    if error.http_status == 500:
+        logger.error("request %s failed", request_id, exc_info=error)
+    else:
+        logger.warning("request %s cannot be served: %s", request_id, error)

@@ -1,39 +1,91 @@
-"""What all calls share: where they hang, how a request is read and an answer written."""
+"""What all calls share: where they hang, how a handler reads a request and answers it."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from telecine.core.coordinator.claims import Claims
+from telecine.core.coordinator.http.answers import JSON, Answer, Stream
+from telecine.core.coordinator.http.parser import Request
 from telecine.core.coordinator.overview import Overview
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Identity, Scope
 from telecine.core.errors import InputError
 from telecine.core.protocol import Int64
 
-BODY_BYTES_MAX = 1024 * 1024
-BODY_WAIT_S = 30.0
+PARAMETERS_MAX = 64
 
-SERVICES = web.AppKey("services", Services)
-CLAIMS = web.AppKey("claims", Claims)
-OVERVIEW = web.AppKey("overview", Overview)
-IDENTITY = web.RequestKey("identity", Identity)
-REQUEST_ID = web.RequestKey("request_id", str)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
 
 ANYONE: frozenset[Scope] = frozenset()
 WORKERS = frozenset({Scope.WORKER})
 OPERATORS = frozenset({Scope.OPERATOR})
 BOTH = WORKERS | OPERATORS
+
+
+class Call:
+    """One request as a handler sees it."""
+
+    __slots__ = ("_identity", "_names", "_request", "claims", "overview", "services")
+
+    def __init__(
+        self,
+        request: Request,
+        names: Mapping[str, str],
+        identity: Identity | None,
+        services: Services,
+        claims: Claims,
+        overview: Overview,
+    ) -> None:
+        self._request = request
+        self._names = names
+        self._identity = identity
+        self.services = services
+        self.claims = claims
+        self.overview = overview
+
+    @property
+    def identity(self) -> Identity:
+        """Who is calling. Raises RuntimeError in a call that asks for no token."""
+        if self._identity is None:
+            raise RuntimeError("anyone may make this call")
+        return self._identity
+
+    @property
+    def caller(self) -> str:
+        """The name of whoever is calling."""
+        return self.identity.subject
+
+    def body(self, message: type[T]) -> T:
+        """The JSON body as a `message`. Raises InputError that names the field which is wrong."""
+        return decode(self._request.body, message)
+
+    def query(self, message: type[T]) -> T:
+        """The query parameters as a `message`. Raises InputError that names the parameter which is wrong."""
+        return read_query(self._request.query, message)
+
+    def name(self, placeholder: str) -> str:
+        """What stands in the path for a `{placeholder}`."""
+        return unquote(self._names[placeholder])
+
+    def number(self, placeholder: str) -> int:
+        """A number that stands in the path. Raises InputError."""
+        try:
+            return msgspec.convert(self.name(placeholder), Int64, strict=False)
+        except msgspec.ValidationError as error:
+            raise InputError(str(error), field=placeholder) from error
+
+    def header(self, name: bytes) -> str | None:
+        """A header by its name in lower case; None where it was not sent."""
+        return self._request.header(name)
+
+
+Handler = Callable[[Call], Awaitable[Answer | Stream]]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -46,13 +98,14 @@ class Route(msgspec.Struct, frozen=True):
 
     method: str
     path: str
+    """`{id}` stands for a number, any other placeholder for a word."""
     handler: Handler
     scopes: frozenset[Scope]
     """Who may make it. `ANYONE`: no token is asked for."""
     query: type[msgspec.Struct] | None = None
-    """What `read_query` reads; None where no parameter is looked at."""
+    """What `Call.query` reads. None: a request with parameters is refused."""
     body: type[msgspec.Struct] | None = None
-    """What `read_body` reads; None where no body is."""
+    """What `Call.body` reads; None where no body is."""
     answers: type[msgspec.Struct] | None = None
     """The message of a success; None for an answer that is not JSON, or is empty."""
     status: int = 200
@@ -61,59 +114,62 @@ class Route(msgspec.Struct, frozen=True):
     """Whether 204 is a success beside `status`."""
     refusals: tuple[int, ...] = ()
     """Statuses of the errors that the call raises by itself, such as 409."""
-    media_type: str = "application/json"
+    media_type: str = JSON
     """Of a success that has a body."""
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it gives JSON and changes nothing, so that the answer may be compressed and asked for by its tag."""
+        return self.method == "GET" and self.media_type == JSON
 
-async def read_body(request: web.Request, message: type[T]) -> T:
-    """The JSON body as a `message`. Raises InputError that names the field which is wrong."""
-    try:
-        async with asyncio.timeout(BODY_WAIT_S):
-            body = await request.read()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout from None
-    except (web.RequestPayloadError, HttpProcessingError) as error:
-        raise InputError("the body does not arrive as its headers say") from error
-    return decode(body, message)
+
+def answer(message: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    """A message as JSON."""
+    return Answer(status, _ENCODER.encode(message), headers=headers or {})
+
+
+def nothing() -> Answer:
+    """Success without a body."""
+    return Answer(204)
 
 
 def decode(body: bytes, message: type[T]) -> T:
     """JSON as a `message`. Raises InputError that names the field which is wrong."""
     try:
-        return msgspec.json.decode(body, type=message)
+        decoded: T = _decoder(message).decode(body)
     except msgspec.ValidationError as error:
         raise _input_error(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InputError("the body is not JSON", hint="send one JSON object, encoded as UTF-8") from error
+    return decoded
 
 
-def read_query(request: web.Request, message: type[T]) -> T:
-    """The query parameters as a `message`. Raises InputError that names the parameter which is wrong."""
-    repeated = next((name for name in request.query if len(request.query.getall(name)) > 1), None)
-    if repeated is not None:
-        raise InputError("this parameter is given more than once", field=repeated)
-    return _convert(dict(request.query), message)
-
-
-def path_number(request: web.Request, name: str) -> int:
-    """A number in the path. Raises InputError."""
+def read_query(query: str, message: type[T]) -> T:
+    """Query parameters as a `message`. Raises InputError that names the parameter which is wrong."""
     try:
-        return msgspec.convert(request.match_info[name], Int64, strict=False)
-    except msgspec.ValidationError as error:
-        raise InputError(str(error), field=name) from error
-
-
-def answer(message: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """A message as JSON."""
-    body = msgspec.json.encode(message)
-    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
-
-
-def _convert(pairs: Mapping[str, str], message: type[T]) -> T:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
+    except ValueError as error:
+        raise InputError(f"there are more than {PARAMETERS_MAX} parameters") from error
+    parameters: dict[str, str] = {}
+    for name, value in pairs:
+        if name in parameters:
+            raise InputError("this parameter is given more than once", field=name)
+        parameters[name] = value
     try:
-        return msgspec.convert(pairs, message, strict=False)
+        return msgspec.convert(parameters, message, strict=False)
     except msgspec.ValidationError as error:
         raise _input_error(str(error)) from error
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(message: Any) -> msgspec.json.Decoder[Any]:
+    """Made once a message: making one costs more than using it."""
+    return _DECODERS.get(message) or _DECODERS.setdefault(message, msgspec.json.Decoder(message))
 
 
 _AT = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$?(?P<where>[^`]*)`)?", re.DOTALL)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from aiohttp import web
 from msgspec import Meta
 
 from telecine.core.catalogue import TitleDetail, VariantDetail
-from telecine.core.coordinator.calls import BOTH, OPERATORS, SERVICES, Route, answer, path_number, read_query
+from telecine.core.coordinator.calls import BOTH, OPERATORS, Call, Route, answer
 from telecine.core.coordinator.events import VariantChanged
+from telecine.core.coordinator.http.answers import Answer
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import TitlePage, VariantMoved, VariantPage
@@ -42,50 +42,50 @@ class ResolveQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bot_id: Int64
 
 
-async def titles(request: web.Request) -> web.Response:
+async def titles(call: Call) -> Answer:
     """Titles whose names hold all the words of `q`, best first; all of them by name where there are none."""
-    query = read_query(request, TitlesQuery)
-    found = await request.app[SERVICES].catalogue.search(query.q, limit=query.limit, offset=query.offset)
+    query = call.query(TitlesQuery)
+    found = await call.services.catalogue.search(query.q, limit=query.limit, offset=query.offset)
     return answer(TitlePage(found))
 
 
-async def title(request: web.Request) -> web.Response:
+async def title(call: Call) -> Answer:
     """A title with its episodes and upload targets."""
-    return answer(await request.app[SERVICES].catalogue.title(path_number(request, "id")))
+    return answer(await call.services.catalogue.title(call.number("id")))
 
 
-async def variants(request: web.Request) -> web.Response:
+async def variants(call: Call) -> Answer:
     """Upload targets in order of their codes."""
-    query = read_query(request, VariantsQuery)
-    page = await request.app[SERVICES].catalogue.variants(state=query.state, after=query.after, limit=query.limit)
+    query = call.query(VariantsQuery)
+    page = await call.services.catalogue.variants(state=query.state, after=query.after, limit=query.limit)
     return answer(VariantPage(page, after=page[-1].code if len(page) == query.limit else None))
 
 
-async def variant(request: web.Request) -> web.Response:
+async def variant(call: Call) -> Answer:
     """An upload target with its links, what became of them, and its messages in Telegram."""
-    return answer(await request.app[SERVICES].catalogue.variant(request.match_info["code"]))
+    return answer(await call.services.catalogue.variant(call.name("code")))
 
 
-async def resolve(request: web.Request) -> web.Response:
+async def resolve(call: Call) -> Answer:
     """What a bot would send: the parts in order, with the `file_id`s that are its own."""
-    query = read_query(request, ResolveQuery)
-    return answer(await request.app[SERVICES].shelf.resolve(request.match_info["code"], bot_id=query.bot_id))
+    query = call.query(ResolveQuery)
+    return answer(await call.services.shelf.resolve(call.name("code"), bot_id=query.bot_id))
 
 
-async def retry(request: web.Request) -> web.Response:
+async def retry(call: Call) -> Answer:
     """Queue an upload target again, all its links untried."""
-    services, code = request.app[SERVICES], request.match_info["code"]
-    return _moved(request, code, await services.queue.requeue(code))
+    services, code = call.services, call.name("code")
+    return _moved(call, code, await services.queue.requeue(code))
 
 
-async def cancel(request: web.Request) -> web.Response:
+async def cancel(call: Call) -> Answer:
     """Take an upload target out of the queue, and out of a worker's hands."""
-    services, code = request.app[SERVICES], request.match_info["code"]
-    return _moved(request, code, await services.queue.cancel(code))
+    services, code = call.services, call.name("code")
+    return _moved(call, code, await services.queue.cancel(code))
 
 
-def _moved(request: web.Request, code: str, state: VariantState) -> web.Response:
-    request.app[SERVICES].events.publish(VariantChanged(code, state))
+def _moved(call: Call, code: str, state: VariantState) -> Answer:
+    call.services.events.publish(VariantChanged(code, state))
     return answer(VariantMoved(code, state))
 
 

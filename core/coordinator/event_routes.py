@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncGenerator
 
-from aiohttp import web
-
-from telecine.core.coordinator.calls import OPERATORS, SERVICES, Route
+from telecine.core.coordinator.calls import OPERATORS, Call, Route
 from telecine.core.coordinator.events import Event
+from telecine.core.coordinator.http.answers import EVENT_STREAM, Stream
 from telecine.core.errors import UnauthorizedError
 
-WRITE_WAIT_S = 30.0  # a reader that takes nothing for this long is let go
+RECONNECT = b"retry: 2000\n\n"  # milliseconds
+UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the second is for nginx
 
 
-async def events(request: web.Request) -> web.StreamResponse:
+async def events(call: Call) -> Stream:
     """What happens from now on, or since `Last-Event-ID`, as server-sent events."""
-    with request.app[SERVICES].events.follow(request.headers.get("Last-Event-ID")) as happened:
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        response = web.StreamResponse(headers=headers)
-        await response.prepare(request)
-        try:
-            await response.write(b"retry: 2000\n\n")
-            async for event in happened:
-                request.app[SERVICES].tokens.verify(request.headers.get("Authorization"))
-                async with asyncio.timeout(WRITE_WAIT_S):
-                    await response.write(_frame(event))
-        except (ConnectionError, TimeoutError, UnauthorizedError):  # a stream may outlive its token
-            response.force_close()
-        return response
+    return await Stream.begin(_frames(call), dict(UNBUFFERED))
+
+
+async def _frames(call: Call) -> AsyncGenerator[bytes, None]:
+    with call.services.events.follow(call.header(b"last-event-id")) as happened:
+        yield RECONNECT
+        async for event in happened:
+            try:
+                call.services.tokens.verify(call.header(b"authorization"))
+            except UnauthorizedError:  # a stream does not outlive its token
+                return
+            yield _frame(event)
 
 
 def _frame(event: Event | None) -> bytes:
@@ -36,4 +35,4 @@ def _frame(event: Event | None) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event.id.encode(), event.kind.value.encode(), event.data)
 
 
-ROUTES = (Route("GET", "/v1/events", events, OPERATORS, media_type="text/event-stream"),)
+ROUTES = (Route("GET", "/v1/events", events, OPERATORS, media_type=EVENT_STREAM),)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from telecine.core.catalogue import ImportRun
-from telecine.core.coordinator.calls import OPERATORS, SERVICES, Route, answer, path_number
+from telecine.core.coordinator.calls import OPERATORS, Call, Route, answer
+from telecine.core.coordinator.http.answers import Answer
 
 
-async def start_import(request: web.Request) -> web.Response:
+async def start_import(call: Call) -> Answer:
     """Start an import from CM, which goes on in the background; 409 while one is running."""
-    services = request.app[SERVICES]
+    services = call.services
     run = await services.imports.start()
     services.events.publish(run)
     return answer(run, status=202, headers={"Location": f"/v1/imports/{run.id}"})
 
 
-async def import_run(request: web.Request) -> web.Response:
+async def import_run(call: Call) -> Answer:
     """How far an import is, or how it ended."""
-    return answer(await request.app[SERVICES].imports.run(path_number(request, "id")))
+    return answer(await call.services.imports.run(call.number("id")))
 
 
 ROUTES = (

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
-from telecine.core.coordinator.calls import CLAIMS, IDENTITY, SERVICES, WORKERS, Route, answer, read_body
+from telecine.core.coordinator.calls import WORKERS, Call, Route, answer, nothing
 from telecine.core.coordinator.events import VariantChanged, WorkerProgressed
+from telecine.core.coordinator.http.answers import Answer
 from telecine.core.leases import VariantState
 from telecine.core.protocol import BeatAnswer, BeatRequest, ClaimRequest, Lease, Outcome, Settled, SettleRequest
 
 
-async def claim(request: web.Request) -> web.Response:
+async def claim(call: Call) -> Answer:
     """Claim the next upload; 204 where none came up within `wait_s`."""
-    asked = await read_body(request, ClaimRequest)
-    services, worker = request.app[SERVICES], request[IDENTITY].subject
-    lease = await request.app[CLAIMS].claim(worker, asked)
+    asked = call.body(ClaimRequest)
+    services, worker = call.services, call.caller
+    lease = await call.claims.claim(worker, asked)
     services.metrics.count("telecine_claims_total", answer="none" if lease is None else "lease")
     if lease is None:
-        return web.Response(status=204)
+        return nothing()
     services.events.publish(VariantChanged(lease.code, VariantState.LEASED, worker))
     return answer(lease)
 
 
-async def beat(request: web.Request) -> web.Response:
+async def beat(call: Call) -> Answer:
     """Prolong all leases of a worker and tell how far it is with them."""
-    told = await read_body(request, BeatRequest)
-    services, worker = request.app[SERVICES], request[IDENTITY].subject
+    told = call.body(BeatRequest)
+    services, worker = call.services, call.caller
     verdicts = await services.queue.beat(worker, told)
     if told.leases:
         services.events.publish(WorkerProgressed(worker, told.leases))
     return answer(verdicts)
 
 
-async def settle(request: web.Request) -> web.Response:
+async def settle(call: Call) -> Answer:
     """End a lease; 409 where it is lost already."""
-    told = await read_body(request, SettleRequest)
-    services, worker = request.app[SERVICES], request[IDENTITY].subject
-    settled = await services.queue.settle(worker, request.match_info["lease"], told.outcome)
+    told = call.body(SettleRequest)
+    services, worker = call.services, call.caller
+    settled = await services.queue.settle(worker, call.name("lease"), told.outcome)
     if not settled.repeated:
         services.metrics.count("telecine_settled_total", outcome=_tag(told.outcome))
         services.events.publish(VariantChanged(settled.code, settled.state, worker))

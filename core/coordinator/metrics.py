@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -25,24 +25,47 @@ _HELP = {
 }
 
 
+class CallMeter:
+    """Counts the answers to one call, of which there are too many to look up labels for each."""
+
+    def __init__(self, call: str) -> None:
+        self.call = call
+        self._statuses: Counter[int] = Counter()
+        self._seconds = 0.0
+
+    def count(self, status: int, seconds: float) -> None:
+        self._statuses[status] += 1
+        self._seconds += seconds
+
+    def samples(self) -> Iterator[tuple[tuple[str, Labels], float]]:
+        """What was counted, where anything was."""
+        for status, count in self._statuses.items():
+            yield ("telecine_http_requests_total", (("call", self.call), ("status", str(status)))), count
+        if self._statuses:
+            yield ("telecine_http_request_seconds_total", (("call", self.call),)), self._seconds
+
+
 class Metrics:
     """Counters since the start. Names are declared above; an unknown one is a KeyError."""
 
     def __init__(self) -> None:
+        self._meters: list[CallMeter] = []
         self._counts: Counter[tuple[str, Labels]] = Counter()
-        self._seconds: dict[tuple[str, Labels], float] = {}
+
+    def meter(self, call: str) -> CallMeter:
+        """A meter for the answers to one call."""
+        meter = CallMeter(call)
+        self._meters.append(meter)
+        return meter
 
     def count(self, name: str, by: int = 1, **labels: str) -> None:
         self._counts[name, _labels(labels)] += by
 
-    def add_seconds(self, name: str, seconds: float, **labels: str) -> None:
-        key = (name, _labels(labels))
-        self._seconds[key] = self._seconds.get(key, 0.0) + seconds
-
     def render(self, gauges: Iterable[tuple[str, Mapping[str, str], float]] = ()) -> str:
         """Everything counted, and `gauges` of (name, labels, value) that were just measured."""
         samples: dict[str, list[tuple[Labels, float]]] = {}
-        for (name, labels), value in (*self._counts.items(), *self._seconds.items()):
+        metered = (sample for meter in self._meters for sample in meter.samples())
+        for (name, labels), value in (*self._counts.items(), *metered):
             samples.setdefault(name, []).append((labels, value))
         for name, pairs, value in gauges:
             samples.setdefault(name, []).append((_labels(pairs), value))

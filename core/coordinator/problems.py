@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import msgspec
-from aiohttp import web
 
+from telecine.core.coordinator.http.answers import PROBLEM_JSON, Answer
+from telecine.core.coordinator.http.parser import RequestRefusedError
 from telecine.core.errors import TelecineError, UnauthorizedError, UnavailableError
 from telecine.core.protocol import PROBLEM_TYPE, Problem
 
 RETRY_AFTER_S = 2
-
-_DETAILS = {
-    404: "there is no such call",
-    405: "this call takes another method",
-    408: "the body did not arrive in time",
-    413: "the body is too large",
-}
+RETRYABLE = frozenset({429, 503})
 
 
-def of_error(error: TelecineError) -> web.Response:
+def of_error(error: TelecineError) -> Answer:
     """The answer to an error of ours. What is our own fault is not told to strangers."""
     if error.http_status == 500:
         return unexpected()
@@ -35,22 +30,21 @@ def of_error(error: TelecineError) -> web.Response:
         hint=error.hint,
         field=error.field,
     )
-    return _response(problem, headers)
+    return _answer(problem, headers)
 
 
-def of_http(error: web.HTTPException) -> web.Response:
-    """The answer to a request that reached no call: 404, 405, 413 and their like."""
-    headers = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+def of_refusal(refusal: RequestRefusedError) -> Answer:
+    """The answer to what reaches no call: 404, 405, 413 and their like."""
+    headers = dict(refusal.headers)
+    if refusal.status in RETRYABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
     problem = Problem(
-        type="about:blank",
-        title=error.reason,
-        status=error.status,
-        detail=_DETAILS.get(error.status, error.reason),
+        type="about:blank", title=refusal.status.phrase, status=refusal.status.value, detail=refusal.detail
     )
-    return _response(problem, headers)
+    return _answer(problem, headers)
 
 
-def unexpected() -> web.Response:
+def unexpected() -> Answer:
     """The answer to a fault of ours; the log has the rest, under the request's id."""
     problem = Problem(
         type=PROBLEM_TYPE + TelecineError.code,
@@ -59,13 +53,8 @@ def unexpected() -> web.Response:
         detail="something went wrong inside",
         hint="the coordinator's log has more, under the X-Request-ID of this answer",
     )
-    return _response(problem, {})
+    return _answer(problem, {})
 
 
-def _response(problem: Problem, headers: dict[str, str]) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(problem),
-        status=problem.status,
-        headers=headers,
-        content_type="application/problem+json",
-    )
+def _answer(problem: Problem, headers: dict[str, str]) -> Answer:
+    return Answer(problem.status, msgspec.json.encode(problem), PROBLEM_JSON, headers)

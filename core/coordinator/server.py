@@ -8,43 +8,30 @@ import logging
 import os
 from collections.abc import Coroutine
 
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-
-from telecine.core.coordinator.app import create_app
+from telecine.core.coordinator.app import Api
 from telecine.core.coordinator.events import QueueSwept
+from telecine.core.coordinator.http.limits import Limits
+from telecine.core.coordinator.http.server import HttpServer
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.sweeping import sweep_forever
 from telecine.core.errors import ConfigError, UnavailableError
 from telecine.core.leases import Swept
 
 logger = logging.getLogger(__name__)
-connection_logger = logging.getLogger(f"{__name__}.connections")
-
 SHUTDOWN_GRACE_S = 10.0  # for requests that are being answered when the coordinator stops
-
-
-class WithoutHeaders(logging.Filter):
-    """Keeps what a client sent out of the log: aiohttp quotes a line that it cannot parse, token and all."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            record.exc_info = None
-            record.levelno, record.levelname = logging.INFO, "INFO"  # any port scan causes one
-        return True
-
-
-connection_logger.addFilter(WithoutHeaders())
 
 
 class CoordinatorServer:
     """Serves the API, sweeps the queue and heeds revoked tokens, from `start` to `stop`."""
 
-    def __init__(self, services: Services, *, shutdown_grace_s: float = SHUTDOWN_GRACE_S) -> None:
+    def __init__(
+        self, services: Services, *, limits: Limits | None = None, shutdown_grace_s: float = SHUTDOWN_GRACE_S
+    ) -> None:
         self._services = services
+        self._limits = limits or Limits()
         self._shutdown_grace_s = shutdown_grace_s
-        self._runner: web.AppRunner | None = None
+        self._api: Api | None = None
+        self._http: HttpServer | None = None
         self._beside: set[asyncio.Task[None]] = set()
         self._url = ""
 
@@ -56,26 +43,19 @@ class CoordinatorServer:
     @property
     def connections(self) -> int:
         """How many clients are connected."""
-        server = None if self._runner is None else self._runner.server
-        return 0 if server is None else len(server.connections)
+        return 0 if self._http is None else self._http.connections
 
     async def start(self, host: str, port: int) -> None:
         """Listen on `host` and `port` (0: a free one). Raises ConfigError where that address cannot be had."""
         await self._services.tokens.load()
-        self._runner = web.AppRunner(
-            create_app(self._services),
-            handler_cancellation=True,
-            logger=connection_logger,
-            access_log=None,  # it would log query strings; the application logs its calls itself
-            shutdown_timeout=self._shutdown_grace_s,
-        )
-        await self._runner.setup()
+        api = Api(self._services)
+        http = HttpServer(api, self._services.clock, self._limits)
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            await http.start(host, port)
         except OSError as error:
-            await self._runner.cleanup()
             raise _cannot_listen(host, port, error) from error
-        self._url = _url(host, self._runner)
+        self._api, self._http = api, http
+        self._url = _url(host, http.port)
         self._beside = {asyncio.create_task(loop) for loop in self._loops()}
         logger.info("listening on %s", self._url)
 
@@ -93,9 +73,12 @@ class CoordinatorServer:
         for task in self._beside:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)  # an error is `failed`'s to raise
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._http is not None and self._api is not None:
+            self._http.close()
+            self._api.close()
+            await self._http.wait_closed(self._shutdown_grace_s)
+            await self._api.wait_closed()
+            self._http = None
             logger.info("stopped listening on %s", self._url)
 
     def _loops(self) -> tuple[Coroutine[None, None, None], ...]:
@@ -122,7 +105,6 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
     )
 
 
-def _url(host: str, runner: web.AppRunner) -> str:
-    port = runner.addresses[0][1]
+def _url(host: str, port: int) -> str:
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"

@@ -4,47 +4,48 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import web
-
-from telecine.core.coordinator.calls import ANYONE, CLAIMS, OPERATORS, OVERVIEW, SERVICES, Route, answer
+from telecine.core.coordinator.calls import ANYONE, OPERATORS, Call, Route, answer
+from telecine.core.coordinator.http.answers import Answer
 from telecine.core.errors import UnavailableError
 from telecine.core.operator_protocol import Status
 
 READY_WAIT_S = 5.0
+PLAIN_TEXT = "text/plain; charset=utf-8"
+PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-async def status(request: web.Request) -> web.Response:
+async def status(call: Call) -> Answer:
     """Counts, workers, accounts: everything in one look."""
-    return answer(await request.app[OVERVIEW].status())
+    return answer(await call.overview.status())
 
 
-async def healthz(_: web.Request) -> web.Response:
+async def healthz(_: Call) -> Answer:
     """The process turns its event loop."""
-    return web.Response(text="ok\n")
+    return Answer(200, b"ok\n", PLAIN_TEXT)
 
 
-async def readyz(request: web.Request) -> web.Response:
+async def readyz(call: Call) -> Answer:
     """The database answers and the coordinator is not about to stop."""
-    if request.app[CLAIMS].is_closing:
+    if call.claims.is_closing:
         raise UnavailableError("the coordinator is stopping")
     try:
         async with asyncio.timeout(READY_WAIT_S):
-            await request.app[SERVICES].queue.accounts()
+            await call.services.queue.accounts()
     except TimeoutError:
         raise UnavailableError("the database does not answer") from None
-    return web.Response(text="ready\n")
+    return Answer(200, b"ready\n", PLAIN_TEXT)
 
 
-async def metrics(request: web.Request) -> web.Response:
+async def metrics(call: Call) -> Answer:
     """What the coordinator counts, as Prometheus reads it."""
-    gauges = await request.app[OVERVIEW].gauges()
-    text = request.app[SERVICES].metrics.render(gauges)
-    return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+    gauges = await call.overview.gauges()
+    text = call.services.metrics.render(gauges)
+    return Answer(200, text.encode(), PROMETHEUS_TEXT)
 
 
 ROUTES = (
     Route("GET", "/v1/status", status, OPERATORS, answers=Status),
-    Route("GET", "/healthz", healthz, ANYONE, media_type="text/plain"),
-    Route("GET", "/readyz", readyz, ANYONE, media_type="text/plain"),
-    Route("GET", "/metrics", metrics, ANYONE, media_type="text/plain"),
+    Route("GET", "/healthz", healthz, ANYONE, media_type=PLAIN_TEXT),
+    Route("GET", "/readyz", readyz, ANYONE, media_type=PLAIN_TEXT),
+    Route("GET", "/metrics", metrics, ANYONE, media_type=PROMETHEUS_TEXT),
 )

@@ -100,7 +100,7 @@ class Tokens:
         self._clock = clock
         self._registry = registry
         self._revoked: frozenset[str] = frozenset()
-        self._verified: OrderedDict[str, TokenClaims] = OrderedDict()
+        self._verified: OrderedDict[str, tuple[TokenClaims, Identity]] = OrderedDict()
 
     async def load(self) -> None:
         """Read which tokens are revoked."""
@@ -142,18 +142,16 @@ class Tokens:
 
     def verify(self, header: str | None) -> Identity:
         """Who an `Authorization` header speaks for. Raises UnauthorizedError that never repeats the token."""
-        token = _bearer(header)
-        claims = self._verified.get(token) or self._check(token)
+        claims, identity = self._verified.get(header or "") or self._check(header)
         if claims.exp <= self._clock.now_ms() // 1000:
-            self._verified.pop(token, None)
             raise UnauthorizedError("the token has expired", hint=REISSUE_HINT)
         if claims.jti in self._revoked:
-            self._verified.pop(token, None)
             raise UnauthorizedError("the token was revoked", hint=REISSUE_HINT)
-        return Identity(claims.sub, claims.scope, claims.jti, claims.account or claims.sub)
+        return identity
 
-    def _check(self, token: str) -> TokenClaims:
-        """Verify the signature, which costs more than a claim from the queue, and remember that it is good."""
+    def _check(self, header: str | None) -> tuple[TokenClaims, Identity]:
+        """Verify the signature, which costs more than a claim from the queue, and remember the header that held it."""
+        token = _bearer(header)
         try:
             # Expiry is checked against our own clock, on every call, by `verify`.
             payload = jwt.decode(
@@ -169,10 +167,11 @@ class Tokens:
             raise UnauthorizedError("the token does not hold", hint=REISSUE_HINT) from error
         if claims.iat > self._clock.now_ms() // 1000 + CLOCK_SKEW_S:
             raise UnauthorizedError("the token is from the future", hint="compare the clocks of the machines")
-        self._verified[token] = claims
+        verified = claims, Identity(claims.sub, claims.scope, claims.jti, claims.account or claims.sub)
+        self._verified[header or ""] = verified
         if len(self._verified) > VERIFIED_MAX:
             self._verified.popitem(last=False)
-        return claims
+        return verified
 
 
 def _bearer(header: str | None) -> str:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
-from telecine.core.coordinator.calls import (
-    IDENTITY,
-    OPERATORS,
-    SERVICES,
-    WORKERS,
-    Route,
-    answer,
-    path_number,
-    read_body,
-)
+from telecine.core.coordinator.calls import OPERATORS, WORKERS, Call, Route, answer, nothing
+from telecine.core.coordinator.http.answers import Answer
 from telecine.core.operator_protocol import Workers
 from telecine.core.protocol import ChannelOpened, Hello, Welcome
 
 
-async def hello(request: web.Request) -> web.Response:
+async def hello(call: Call) -> Answer:
     """A worker process starts: leases of its earlier boots are taken back, its channels planned."""
-    told = await read_body(request, Hello)
-    services, identity = request.app[SERVICES], request[IDENTITY]
+    told = call.body(Hello)
+    services, identity = call.services, call.identity
     channels = await services.queue.hello(
         identity.subject, identity.account, told, channels_wanted=services.settings.channels_per_account
     )
@@ -35,17 +25,17 @@ async def hello(request: web.Request) -> web.Response:
     return answer(welcome)
 
 
-async def channel_opened(request: web.Request) -> web.Response:
+async def channel_opened(call: Call) -> Answer:
     """A planned channel exists now. Telling it again changes nothing."""
-    channel_id = path_number(request, "id")
-    told = await read_body(request, ChannelOpened)
-    await request.app[SERVICES].queue.channel_opened(request[IDENTITY].subject, channel_id, told.telegram_id)
-    return web.Response(status=204)
+    channel_id = call.number("id")
+    told = call.body(ChannelOpened)
+    await call.services.queue.channel_opened(call.caller, channel_id, told.telegram_id)
+    return nothing()
 
 
-async def workers(request: web.Request) -> web.Response:
+async def workers(call: Call) -> Answer:
     """Workers, and what they are doing."""
-    return answer(Workers(await request.app[SERVICES].queue.workers()))
+    return answer(Workers(await call.services.queue.workers()))
 
 
 ROUTES = (
