@@ -121,7 +121,9 @@ CREATE INDEX upload_variants_due ON upload_variants (due_at_ms) WHERE due_at_ms 
 CREATE UNIQUE INDEX upload_variants_held ON upload_variants (worker_id, request_id) WHERE state = 'leased';
 CREATE INDEX upload_variants_of_title ON upload_variants (title_id);
 -- How many variants of a title can be delivered, for every row of a search result.
-CREATE INDEX upload_variants_on_shelf ON upload_variants (title_id) WHERE state = 'done';
+CREATE INDEX upload_variants_on_shelf ON upload_variants (title_id, copy) WHERE state = 'done';
+-- How many copies wait for an account.
+CREATE INDEX upload_variants_copies ON upload_variants (account_id) WHERE copy > 1 AND finished_at_ms IS NULL;
 CREATE INDEX upload_variants_by_state ON upload_variants (state, code);
 
 -- A variant is done only when all its parts are there.
