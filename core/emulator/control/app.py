@@ -8,6 +8,8 @@
     POST   /bots                           add one: token, username, first_name
     POST   /bots/{username}/block          an account blocks it: account, blocked
     GET    /channels                       all, with the number of their messages
+    DELETE /channels/{chat_id}             delete one with its messages
+    POST   /channels/{chat_id}/ban         keep an account out of it, the creator too: account, banned
     GET    /channels/{chat_id}/messages    posts, oldest first; ?digest=1 adds the SHA-256 of their files
     GET    /documents/{id}                 the bytes of a file
     POST   /connections/drop               cut MTProto connections: account

@@ -97,6 +97,14 @@ class EmulatorControl:
         """Have an account block a bot, or let it write again."""
         await self._send("POST", f"/bots/{username}/block", messages.Block(account=account, blocked=blocked))
 
+    async def ban(self, chat_id: int, account: str, *, banned: bool = True) -> None:
+        """Keep an account out of a channel, be it its own, or let it in again."""
+        await self._send("POST", f"/channels/{chat_id}/ban", messages.Ban(account=account, banned=banned))
+
+    async def delete_channel(self, chat_id: int) -> None:
+        """Delete a channel with all its messages."""
+        await self._send("DELETE", f"/channels/{chat_id}", None)
+
     # -- faults
 
     async def plan(self, *faults: PlannedFault) -> None:

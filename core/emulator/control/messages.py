@@ -49,6 +49,13 @@ class Block(Message, frozen=True, kw_only=True):
     blocked: bool = True
 
 
+class Ban(Message, frozen=True, kw_only=True):
+    """Telegram keeps an account out of a channel, or lets it in again."""
+
+    account: Named
+    banned: bool = True
+
+
 class Account(Message, frozen=True, kw_only=True):
     """An account as it is."""
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from telecine.core.emulator.control import messages, views
 from telecine.core.emulator.control.http import json_response, read_body, read_number
-from telecine.core.emulator.telegram.entities import Bot, channel_id_of
+from telecine.core.emulator.telegram.entities import Bot, Channel, channel_id_of
 from telecine.core.emulator.telegram.world import World
 from telecine.core.errors import NotFoundError
 
@@ -43,7 +43,9 @@ class TelegramControl:
             web.post("/bots", self._add_bot),
             web.post("/bots/{username}/block", self._block_bot),
             web.get("/channels", self._get_channels),
+            web.delete("/channels/{chat_id}", self._delete_channel),
             web.get("/channels/{chat_id}/messages", self._get_messages),
+            web.post("/channels/{chat_id}/ban", self._ban_account),
             web.get("/documents/{id}", self._get_document),
             web.post("/connections/drop", self._drop_connections),
             web.post("/salt", self._change_salt),
@@ -97,14 +99,29 @@ class TelegramControl:
     async def _get_channels(self, request: web.Request) -> web.Response:
         return json_response(views.channels(self._world))
 
+    async def _delete_channel(self, request: web.Request) -> web.Response:
+        channel = self._channel(request)
+        self._world.channels.delete(channel, channel.creator_id)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _ban_account(self, request: web.Request) -> web.Response:
+        ban = await read_body(request, messages.Ban)
+        channel, user = self._channel(request), self._world.directory.user_named(ban.account)
+        (self._world.channels.ban if ban.banned else self._world.channels.readmit)(channel, user.id)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
     async def _get_messages(self, request: web.Request) -> web.Response:
+        channel = self._channel(request)
+        with_digest = request.query.get("digest") in {"1", "true"}
+        posts = reversed(self._world.messages.in_channel(channel))
+        return json_response([views.post(self._world, post, with_digest=with_digest) for post in posts])
+
+    def _channel(self, request: web.Request) -> Channel:
         channel_id = channel_id_of(read_number(request, "chat_id"))
         channel = None if channel_id is None else self._world.channels.find(channel_id)
         if channel is None:
             raise NotFoundError(f"no channel {request.match_info['chat_id']}", field="chat_id")
-        with_digest = request.query.get("digest") in {"1", "true"}
-        posts = reversed(self._world.messages.in_channel(channel))
-        return json_response([views.post(self._world, post, with_digest=with_digest) for post in posts])
+        return channel
 
     async def _get_document(self, request: web.Request) -> web.Response:
         document = self._world.documents.find(read_number(request, "id"))

@@ -180,6 +180,16 @@ class Channels:
         del self._state.channels[channel.id]
         self._changed()
 
+    def ban(self, channel: Channel, user_id: int) -> None:
+        """Keep somebody out, the creator too, as Telegram itself does: CHANNEL_PRIVATE is all that they hear."""
+        channel.members.discard(user_id)
+        self._changed()
+
+    def readmit(self, channel: Channel, user_id: int) -> None:
+        """End a ban."""
+        channel.members.add(user_id)
+        self._changed()
+
     def admin_bots(self, channel: Channel) -> list[Bot]:
         """The bots that are told of every post."""
         return [self._state.bots[member_id] for member_id in channel.admins if member_id in self._state.bots]

@@ -17,6 +17,7 @@ from telecine.core.emulator.http_half import HttpHalf
 from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
 from telecine.core.emulator.sources.host import SourceHost
 from telecine.core.emulator.telegram.entities import AdminRights, Content, VideoTrait
+from telecine.core.emulator.telegram.refusals import RefusalError
 from telecine.core.emulator.telegram.world import World
 from telecine.core.errors import ConflictError, InputError, NotFoundError, UnavailableError
 
@@ -166,6 +167,34 @@ async def test_channels_list_their_messages_with_digests(control: EmulatorContro
     assert (await control.channel_messages(shown.chat_id))[0].sha256 is None
     assert first.document_id is not None
     assert await control.document(first.document_id) == b"film"
+
+
+async def test_a_banned_account_hears_nothing_of_its_own_channel_until_it_is_let_in(
+    control: EmulatorControl, emulated: Emulated
+) -> None:
+    world = emulated.world
+    user = world.add_user("15550001", "cm-ember")
+    channel = world.channels.create(user.id, "Storage")
+    await control.ban(channel.chat_id, "cm-ember")
+    with pytest.raises(RefusalError, match="CHANNEL_PRIVATE"):
+        world.channels.check_may_post(channel, user.id)
+    assert world.channels.of(user.id) == []
+    await control.ban(channel.chat_id, "cm-ember", banned=False)
+    world.channels.check_may_post(channel, user.id)
+    with pytest.raises(NotFoundError):
+        await control.ban(channel.chat_id, "nobody")
+
+
+async def test_a_deleted_channel_is_gone_with_its_messages(control: EmulatorControl, emulated: Emulated) -> None:
+    world = emulated.world
+    user = world.add_user("15550001", "cm-ember")
+    channel = world.channels.create(user.id, "Storage")
+    posted = world.messages.post(channel, user.id, Content("a note"))
+    await control.delete_channel(channel.chat_id)
+    assert await control.channels() == []
+    assert world.messages.by_key(posted.message.key) is None
+    with pytest.raises(NotFoundError):
+        await control.delete_channel(channel.chat_id)
 
 
 async def test_cm_content_is_replaced_and_edited(control: EmulatorControl, emulated: Emulated) -> None:
