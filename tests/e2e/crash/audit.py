@@ -47,7 +47,9 @@ def _at_rest(evidence: Evidence) -> Iterator[str]:
     for address, times in kept.items():
         if times > 1:
             yield f"message {address} is written down {times} times"
-    for address in kept.keys() - evidence.messages:
+    # A worker that learns of its settlement late may find the upload superseded, and takes its messages back.
+    retired = {(o.channel_id, o.message_id) for t in evidence.tenancies.values() for o in t.objects if o.is_retired}
+    for address in kept.keys() - evidence.messages - retired:
         yield f"message {address} is written down but not in its channel"
     for address in evidence.messages - kept.keys():
         yield f"message {address} is in its channel but nobody knows of it"
@@ -168,7 +170,11 @@ def _finished(variant: VariantRow, tenancies: list[Tenancy], used_links: list[in
     if variant.state is not VariantState.DONE or variant.worker_id is not None or variant.due_at_ms is not None:
         yield f"is stuck: {variant}"
         return
-    *superseded, last = [tenancy for tenancy in tenancies if AttemptOutcome.DONE in tenancy.outcomes]
+    uploads = [tenancy for tenancy in tenancies if AttemptOutcome.DONE in tenancy.outcomes]
+    if not uploads:
+        yield "is done, but by no lease"
+        return
+    *superseded, last = uploads
     if any(kept.is_retired for kept in last.objects):
         yield f"the messages of {last.token}, its last upload, are retired"
     for tenancy in superseded:
