@@ -13,6 +13,8 @@ from telecine.core.leases import AttemptOutcome, VariantState
 from telecine.core.protocol import Detail, Message, Progress, Seconds, Word
 from telecine.core.reasons import Reason
 
+HOST_READY_MAX = 1000  # counting a long queue to its end would cost more than the number is worth
+
 # ---- what operators see --------------------------------------------------------------------------
 
 
@@ -76,7 +78,10 @@ class ChannelStatus(Message, frozen=True):
 
 
 class HostStatus(Message, frozen=True):
-    """A source host: uploads that read from it now, how many may (None: any number), and its place on the ladder."""
+    """A source host: uploads that read from it now, how many may (None: any number), and its place on the ladder.
+
+    `ready`: uploads that wait for it, counted up to HOST_READY_MAX.
+    """
 
     name: str
     leases: int

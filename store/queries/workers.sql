@@ -16,21 +16,26 @@ ON CONFLICT (name) DO UPDATE SET account_id = excluded.account_id, boot_id = exc
 RETURNING id;
 
 -- name: worker_by_name
-SELECT id, account_id, boot_id, seen_at_ms FROM workers WHERE name = :worker;
+SELECT id, account_id, boot_id, mode, seen_at_ms FROM workers WHERE name = :worker;
+
+-- name: set_worker_mode
+UPDATE workers SET mode = :mode WHERE id = :worker_id AND mode <> :mode;
 
 -- name: touch_worker
 UPDATE workers SET seen_at_ms = :now_ms WHERE id = :worker_id;
 
 -- name: leases_of_worker
-SELECT v.id, v.fence, v.rounds, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id, w.account_id
+SELECT v.id, v.code, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id, w.account_id
 FROM upload_variants v JOIN workers w ON w.id = v.worker_id
 WHERE v.state = 'leased' AND v.worker_id = :worker_id;
 
 -- name: plan_channel
-INSERT INTO channels (account_id, planned_at_ms) VALUES (:account_id, :now_ms);
+INSERT INTO channels (account_id, planned_at_ms) VALUES (:account_id, :now_ms)
+RETURNING id;
 
 -- name: channels_of_account
-SELECT id, telegram_id FROM channels WHERE account_id = :account_id ORDER BY id;
+-- Those that something may be put into.
+SELECT id, telegram_id FROM channels WHERE account_id = :account_id AND retired_at_ms IS NULL ORDER BY id;
 
 -- name: channel_by_id
 SELECT c.id, c.telegram_id, c.account_id = w.account_id AS is_own
@@ -43,9 +48,6 @@ SELECT id, account_id FROM channels WHERE telegram_id = :telegram_id;
 -- name: open_channel
 UPDATE channels SET telegram_id = :telegram_id, opened_at_ms = :now_ms
 WHERE id = :channel_id AND telegram_id IS NULL;
-
--- name: count_channel_messages
-UPDATE channels SET messages = messages + :messages WHERE id = :channel_id;
 
 -- name: park_uploads
 UPDATE accounts SET uploads_parked_until_ms = max(uploads_parked_until_ms, :until_ms), park_reason = :reason
@@ -60,7 +62,7 @@ SELECT max(uploads_parked_until_ms, sends_parked_until_ms) AS until_ms
 FROM accounts WHERE max(uploads_parked_until_ms, sends_parked_until_ms) > :now_ms;
 
 -- name: workers_all
-SELECT w.id, w.name, a.name AS account, w.boot_id, w.seen_at_ms
+SELECT w.id, w.name, a.name AS account, w.boot_id, w.seen_at_ms, w.mode, w.version
 FROM workers w JOIN accounts a ON a.id = w.account_id
 ORDER BY w.name;
 
@@ -68,10 +70,3 @@ ORDER BY w.name;
 SELECT id, code, fence, worker_id, stage, progress_link_id, bytes_done, bytes_total
 FROM upload_variants INDEXED BY upload_variants_held WHERE state = 'leased'
 ORDER BY worker_id, leased_at_ms, id;
-
--- name: accounts_all
-SELECT name, premium, uploads_parked_until_ms, sends_parked_until_ms, park_reason
-FROM accounts ORDER BY name;
-
--- name: channels_all
-SELECT id, telegram_id FROM channels ORDER BY id;

@@ -1,0 +1,116 @@
+"""Storage channels: planned, opened by the workers of their account, retired."""
+
+from __future__ import annotations
+
+from telecine.core import codes
+from telecine.core.errors import ConflictError, ForbiddenError, NotFoundError
+from telecine.core.events import ChannelChanged
+from telecine.core.operator_protocol import ChannelState, ChannelStatus
+from telecine.core.protocol import ChannelRef
+from telecine.store.accounts import account_id
+from telecine.store.transaction import Row, Transaction
+
+_RETIRED = {"full": ChannelState.FULL, "lost": ChannelState.LOST, "operator": ChannelState.RETIRED}
+
+
+def channel_refs(tx: Transaction, account_id: int) -> tuple[ChannelRef, ...]:
+    """The channels of an account that something may be put into, as its workers are told of them."""
+    rows = tx.all("channels_of_account", {"account_id": account_id})
+    return tuple(ChannelRef(row["id"], codes.channel_code(row["id"]), row["telegram_id"]) for row in rows)
+
+
+def plan_missing(tx: Transaction, account: str, account_id: int, wanted: int) -> None:
+    """Plan channels until the account has `wanted` that are not retired."""
+    for _ in range(wanted - len(channel_refs(tx, account_id))):
+        row = tx.get("plan_channel", {"account_id": account_id, "now_ms": tx.now_ms})
+        tx.tell(ChannelChanged(row["id"], codes.channel_code(row["id"]), account, ChannelState.PLANNED))
+
+
+def channel_opened(tx: Transaction, worker: str, channel_id: int, telegram_id: int) -> None:
+    """Note that a planned channel exists; one that was retired meanwhile stays so.
+
+    Raises NotFoundError, ConflictError (open under another id, or the id is another channel's), ForbiddenError.
+    """
+    row = _own_channel(tx, worker, channel_id)
+    title = codes.channel_code(channel_id)
+    if row["telegram_id"] == telegram_id:
+        return
+    if row["telegram_id"] is not None:
+        raise ConflictError(f"{title} is open as {row['telegram_id']} already")
+    other = tx.one("channel_by_telegram_id", {"telegram_id": telegram_id})
+    if other is not None:
+        raise ConflictError(f"{telegram_id} is {codes.channel_code(other['id'])} already")
+    tx.execute("open_channel", {"channel_id": channel_id, "telegram_id": telegram_id, "now_ms": tx.now_ms})
+    _tell(tx, channel_status(tx, channel_id))
+
+
+def channel_lost(tx: Transaction, worker: str, channel_id: int) -> None:
+    """Retire a channel that its account cannot post to any more. Raises NotFoundError, ForbiddenError."""
+    _own_channel(tx, worker, channel_id)
+    if tx.execute("lose_channel", {"channel_id": channel_id, "now_ms": tx.now_ms}):
+        _tell(tx, channel_status(tx, channel_id))
+
+
+def channel_statuses(tx: Transaction, account: str | None, *, after: int, limit: int) -> tuple[ChannelStatus, ...]:
+    """Channels by id, those behind `after` only. Raises NotFoundError (account)."""
+    params = {"account_id": None if account is None else account_id(tx, account), "after": after, "limit": limit}
+    return tuple(map(_status, tx.all("channel_statuses", params)))
+
+
+def plan_channel(tx: Transaction, account: str, channels_max: int) -> ChannelStatus:
+    """Raises NotFoundError, ConflictError for an account that has `channels_max`."""
+    params = {"account_id": account_id(tx, account), "channels_max": channels_max, "now_ms": tx.now_ms}
+    row = tx.one("plan_another_channel", params)
+    if row is None:
+        raise ConflictError(f"the account {account} has {channels_max} channels, as many as it may have")
+    return _tell(tx, channel_status(tx, row["id"]))
+
+
+def retire_channel(tx: Transaction, channel_id: int) -> ChannelStatus:
+    """Raises NotFoundError."""
+    retired = tx.execute("retire_channel", {"channel_id": channel_id, "now_ms": tx.now_ms})
+    status = channel_status(tx, channel_id)
+    return _tell(tx, status) if retired else status
+
+
+def channel_status(tx: Transaction, channel_id: int) -> ChannelStatus:
+    """Raises NotFoundError."""
+    row = tx.one("channel_status", {"channel_id": channel_id})
+    if row is None:
+        raise _unknown(channel_id)
+    return _status(row)
+
+
+def _tell(tx: Transaction, status: ChannelStatus) -> ChannelStatus:
+    tx.tell(ChannelChanged(status.id, status.title, status.account, status.state))
+    return status
+
+
+def _own_channel(tx: Transaction, worker: str, channel_id: int) -> Row:
+    row = tx.one("channel_by_id", {"channel_id": channel_id, "worker": worker})
+    if row is None:
+        raise _unknown(channel_id)
+    if not row["is_own"]:
+        raise ForbiddenError(f"{codes.channel_code(channel_id)} belongs to another account")
+    return row
+
+
+def _status(row: Row) -> ChannelStatus:
+    return ChannelStatus(
+        id=row["id"],
+        title=codes.channel_code(row["id"]),
+        account=row["account"],
+        telegram_id=row["telegram_id"],
+        state=_state(row),
+        messages=row["messages"],
+    )
+
+
+def _state(row: Row) -> ChannelState:
+    if row["retired_at_ms"] is not None:
+        return _RETIRED[row["retired_because"]]
+    return ChannelState.PLANNED if row["telegram_id"] is None else ChannelState.OPEN
+
+
+def _unknown(channel_id: int) -> NotFoundError:
+    return NotFoundError(f"there is no channel {channel_id}")
