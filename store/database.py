@@ -8,7 +8,7 @@ from pathlib import Path
 
 from telecine.core.clock import Clock
 from telecine.core.errors import StoreError
-from telecine.core.leases import BACKOFF_S, LEASE_TTL_S, ROUNDS_MAX
+from telecine.core.policy import STANDARD, QueuePolicy
 from telecine.store import schema
 from telecine.store.catalogue import SqliteCatalogue
 from telecine.store.claims import LeaseTerms
@@ -16,9 +16,9 @@ from telecine.store.connection import Connection, DatabaseError, open_writer, re
 from telecine.store.epoch import read_epoch
 from telecine.store.events import SqliteEvents, newest_event
 from telecine.store.intake import SqliteIntake
+from telecine.store.operations import SqliteOperations
 from telecine.store.queue import SqliteQueue
 from telecine.store.readers import Readers
-from telecine.store.settlements import RetryPolicy
 from telecine.store.shelf import SqliteShelf
 from telecine.store.signal import WorkSignal
 from telecine.store.sweeps import SqliteSweeper
@@ -38,7 +38,6 @@ class Store:
         events: SqliteEvents,
         clock: Clock,
         terms: LeaseTerms,
-        policy: RetryPolicy,
     ) -> None:
         self._signal = WorkSignal(clock)
         self._readers = readers
@@ -46,8 +45,9 @@ class Store:
         self.events = events
         self.catalogue = SqliteCatalogue(readers)
         self.intake = SqliteIntake(writer, readers, self._signal)
-        self.queue = SqliteQueue(writer, readers, self._signal, clock, terms, policy)
-        self.sweeper = SqliteSweeper(writer, self._signal)
+        self.queue = SqliteQueue(writer, readers, self._signal, clock, terms)
+        self.operations = SqliteOperations(writer, readers, self._signal, clock, terms)
+        self.sweeper = SqliteSweeper(writer, self._signal, opened_at_ms=clock.now_ms())
         self.shelf = SqliteShelf(writer, readers)
         self.tokens = SqliteTokens(writer, readers)
 
@@ -58,9 +58,7 @@ class Store:
         path: Path,
         *,
         clock: Clock,
-        lease_ttl_s: float = LEASE_TTL_S,
-        retry_backoff_s: tuple[float, ...] = BACKOFF_S,
-        rounds_max: int = ROUNDS_MAX,
+        policy: QueuePolicy = STANDARD,
         replicated: bool = False,
         readers: int = READERS,
     ) -> AsyncIterator[Store]:
@@ -70,7 +68,7 @@ class Store:
         old, a file that is no database, and a database of a later version.
         """
         require_sqlite()
-        terms = LeaseTerms(read_epoch(path), lease_ttl_s)
+        terms = LeaseTerms(read_epoch(path), policy)
         async with AsyncExitStack() as stack:
             connection = await _open_migrated(path, clock, replicated=replicated)
             stack.push_async_callback(connection.close)  # the last to go: it alone can empty the WAL
@@ -79,7 +77,7 @@ class Store:
             events = SqliteEvents(pool, terms.epoch, await pool.run(newest_event))
             writer = Writer(connection, clock, on_told=events.announce)
             stack.push_async_callback(writer.close)
-            store = cls(writer, pool, events, clock, terms, RetryPolicy(retry_backoff_s, rounds_max))
+            store = cls(writer, pool, events, clock, terms)
             await store._remember_parks()
             yield store
 

@@ -3,42 +3,77 @@
 from __future__ import annotations
 
 from telecine.core.leases import AttemptOutcome, Event, Swept, VariantState
+from telecine.store.ends import break_lease, silent_end
+from telecine.store.held import HeldLease
+from telecine.store.lanes import Place, evade
 from telecine.store.signal import WorkSignal
-from telecine.store.transaction import Transaction
-from telecine.store.variants import HeldLease, break_lease, enter_state
+from telecine.store.transaction import Row, Transaction
+from telecine.store.variants import enter_state
 from telecine.store.writer import Writer
 
 ROWS_MAX = 500  # in one transaction: bounds how long a sweep holds up claims
+EVADED_FROM_MS = 10_000  # a host that opens again sooner than this is waited for
 
 
 class SqliteSweeper:
-    """Implements `Sweeper`."""
+    """Implements `Sweeper`. `opened_at_ms`: a lease that had run out by then did so while nobody could be told."""
 
-    def __init__(self, writer: Writer, signal: WorkSignal) -> None:
+    def __init__(self, writer: Writer, signal: WorkSignal, *, opened_at_ms: int) -> None:
         self._writer = writer
         self._signal = signal
+        self._opened_at_ms = opened_at_ms
+        self._evaded: dict[int, int] = {}  # host -> the end of the park that its variants have evaded
 
     async def sweep(self) -> Swept:
         expired = promoted = 0
         while True:
-            swept = await self._writer.run(sweep_some)
+            swept = await self._writer.run(lambda tx: sweep_some(tx, self._opened_at_ms))
             expired += swept.expired
             promoted += swept.promoted
             if swept.expired + swept.promoted < ROWS_MAX:
                 break
-        if expired or promoted:
+        evaded = await self._evade()
+        if expired or promoted or evaded:
             self._signal.notify()
         return Swept(expired, promoted, swept.next_due_ms)
 
+    async def _evade(self) -> bool:
+        """Move what waits for parked hosts, and has links elsewhere, to where these point; whether anything moved."""
+        parked = await self._writer.run(lambda tx: tx.all("parked_hosts", {"at_ms": tx.now_ms + EVADED_FROM_MS}))
+        ends = {int(row["id"]): int(row["parked_until_ms"]) for row in parked}
+        moved = 0
+        for host_id, until_ms in ends.items():
+            if self._evaded.get(host_id) != until_ms:
+                moved += await self._evade_host(host_id)
+        self._evaded = ends
+        return bool(moved)
 
-def sweep_some(tx: Transaction) -> Swept:
+    async def _evade_host(self, host_id: int) -> int:
+        moved, place = 0, Place()
+        while True:
+            some, place = await self._writer.run(lambda tx, at=place: evade(tx, host_id, at))  # type: ignore[misc]
+            moved += some
+            if place.is_end:
+                return moved
+
+
+def sweep_some(tx: Transaction, opened_at_ms: int) -> Swept:
     """Move up to `ROWS_MAX` variants that are due, the longest overdue first."""
     expired = promoted = 0
     for row in tx.all("due_variants", {"now_ms": tx.now_ms, "limit": ROWS_MAX}):
         if row["state"] == VariantState.LEASED:
-            break_lease(tx, HeldLease.of(row), Event.EXPIRED, AttemptOutcome.EXPIRED)
+            _take_back(tx, row, opened_at_ms)
             expired += 1
         else:
             enter_state(tx, row["id"], VariantState(row["state"]), Event.DUE)
             promoted += 1
     return Swept(expired, promoted, tx.get("next_due")["due_at_ms"])
+
+
+def _take_back(tx: Transaction, row: Row, opened_at_ms: int) -> None:
+    """A lease that ran out while the coordinator was away says nothing against the variant."""
+    lease = HeldLease.of(row)
+    if row["due_at_ms"] > opened_at_ms:
+        silent_end(tx, lease, AttemptOutcome.EXPIRED)
+    else:
+        break_lease(tx, lease, Event.RELEASED, AttemptOutcome.EXPIRED, "ran out while the coordinator was away")

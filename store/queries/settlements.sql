@@ -50,8 +50,8 @@ UPDATE channels SET
 WHERE id = :channel_id;
 
 -- name: due_variants
-SELECT v.id, v.code, v.state, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id,
-       w.account_id
+SELECT v.id, v.code, v.state, v.fence, v.rounds, v.expiries, v.due_at_ms, v.leased_at_ms, v.stage,
+       v.progress_link_id, v.worker_id, w.account_id
 FROM upload_variants v LEFT JOIN workers w ON w.id = v.worker_id
 WHERE v.due_at_ms <= :now_ms
 ORDER BY v.due_at_ms
