@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import click
 
+from telecine.core.errors import InputError
+
 READ_BYTES = 4096
 
 
@@ -66,3 +68,17 @@ def _unseen(descriptor: int) -> Iterator[None]:
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
         click.echo(err=True)  # the new line that was not shown either
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only if the person agrees, or `yes` has said so before. Raises InputError where nobody agrees."""
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        agreed = False  # the end of a pipe or of a file
+    if not agreed:
+        raise InputError("nothing was changed", hint="--yes goes on without asking")

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from telecine.cmd import settings
-from telecine.cmd.running import run
+from telecine.cmd.calling import call
+from telecine.cmd.showing import document, json_option, note
 from telecine.core.api import Api
 from telecine.core.catalogue import ImportCounts, ImportRun, ImportState
 from telecine.core.errors import CmError
@@ -17,24 +17,29 @@ POLL_S = 0.5
 
 
 @click.command("import")
+@json_option
 @click.pass_context
-def import_(ctx: click.Context) -> None:
+def import_(ctx: click.Context, as_json: bool) -> None:
     """Import titles, episodes and every source link from CM, and queue what is new.
 
     The coordinator does the work and this command shows how far it is. Repeating an import changes only what CM
     changed: no link is lost, nothing is queued twice.
+
+    \b
+    telecine import
     """
 
-    async def go() -> ImportRun:
-        async with settings.coordinator(ctx) as api:
-            started = await api.post("/v1/imports", ImportRun)
-            return await _follow(api, started)
+    async def go(api: Api) -> ImportRun:
+        return await _follow(api, await api.post("/v1/imports", ImportRun))
 
-    finished = run(go())
-    click.echo(_sentence(finished.counts))
+    finished = call(ctx, go)
+    if as_json:
+        document(finished)
+    else:
+        click.echo(_sentence(finished.counts))
     for count, what in ((finished.rejected, "titles"), (finished.refused, "links or episodes")):
         if count:
-            click.echo(f"{count} {what} were malformed and left out; the coordinator's log names them", err=True)
+            note(f"{count} {what} were malformed and left out; the coordinator's log names them")
     if finished.state is ImportState.FAILED:
         kept = "what was imported before that stays" if finished.counts.titles else "the coordinator's log has more"
         raise CmError(f"the import failed: {finished.error}", hint=kept)

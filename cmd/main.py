@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from telecine.cmd.wording import printable
 from telecine.core.errors import TelecineError
 
 # Command name -> (module of telecine.cmd, attribute). Modules are imported when their command is named, so that
@@ -22,7 +23,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("imports", "import_"),
     "status": ("status", "status"),
     "search": ("search", "search"),
+    "title": ("title", "title"),
     "queue": ("queue", "queue"),
+    "variant": ("variant", "variant"),
+    "attempts": ("attempts", "attempts"),
+    "workers": ("workers", "workers"),
+    "accounts": ("accounts", "accounts"),
+    "channels": ("channels", "channels"),
+    "hosts": ("hosts", "hosts"),
     "token": ("token", "token"),
     "emulator": ("emulator", "emulator"),
     "demo": ("demo", "demo"),
@@ -35,7 +43,14 @@ SUMMARIES: dict[str, str] = {
     "import": "Import titles, episodes and links from CM.",
     "status": "Show queue, workers and accounts.",
     "search": "Search the catalogue.",
-    "queue": "Look at uploads, queue them again, take them out.",
+    "title": "Show a title, withdraw it, keep a second copy of it.",
+    "queue": "List uploads and their states.",
+    "variant": "Show an upload; retry, cancel, withdraw, prioritise, pin.",
+    "attempts": "Show who tried what, and how it ended.",
+    "workers": "List workers; drain, disable or enable one.",
+    "accounts": "List accounts; park one, or let it go on.",
+    "channels": "List storage channels; add or retire one.",
+    "hosts": "List source hosts; limit one, or try it again.",
     "token": "Issue, list and revoke API tokens.",
     "emulator": "Run the embedded Telegram, CM and source host alone.",
     "demo": "Show everything, end to end, on this machine.",
@@ -81,6 +96,7 @@ def cli(ctx: click.Context, config: Path, verbose: int) -> None:
     \b
     On the main machine:    telecine init, telecine serve, telecine import
     On every worker:        telecine init, telecine login, telecine work
+    To look and steer:      telecine status, telecine queue, telecine variant show CODE
     To see it all at once:  telecine demo
     """
     ctx.obj = config
@@ -96,9 +112,9 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False)
     except TelecineError as error:
-        click.echo(f"telecine: {error.message}", err=True)
+        click.echo(f"telecine: {printable(error.message)}", err=True)
         if error.hint:
-            click.echo(f"  {error.hint}", err=True)
+            click.echo(f"  {printable(error.hint)}", err=True)
         raise SystemExit(error.exit_status) from None
     except click.Abort:
         click.echo("telecine: interrupted", err=True)

@@ -2,66 +2,45 @@
 
 from __future__ import annotations
 
-import click
-import msgspec
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Iterator
 
-from telecine.cmd import settings
-from telecine.cmd.running import run
-from telecine.core.operator_protocol import Status, WorkerStatus
+import click
+from rich.console import RenderableType
+
+from telecine.cmd.accounts import account_table
+from telecine.cmd.calling import call
+from telecine.cmd.showing import display, document, json_option
+from telecine.cmd.wording import amount
+from telecine.cmd.workers import worker_table
+from telecine.core.operator_protocol import Status
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
-    """Show the queue, the workers with what they are doing, and the accounts."""
+    """Show the queue, the workers with what they are doing, and the accounts.
 
-    async def go() -> Status:
-        async with settings.coordinator(ctx) as api:
-            return await api.get("/v1/status", Status)
-
-    answer = run(go())
+    \b
+    telecine status
+    telecine status --json | jq .counts.variants_by_state
+    """
+    answer = call(ctx, lambda api: api.get("/v1/status", Status))
     if as_json:
-        click.echo(msgspec.json.encode(answer))
+        document(answer)
     else:
-        Console().print(render(answer))
+        display(*_described(answer))
 
 
-def render(answer: Status) -> RenderableType:
-    """The status as tables."""
+def _described(answer: Status) -> Iterator[RenderableType]:
     counts = answer.counts
     states = ", ".join(f"{count} {state}" for state, count in counts.variants_by_state.items() if count)
-    head = Text(
-        f"{counts.titles} titles, {counts.episodes} episodes, {counts.links} links\n"
-        f"{counts.variants} uploads: {states or 'none'}\n"
-        f"{counts.objects} files in {answer.channels} channels, {counts.deliveries} deliveries"
-    )
-    return Group(head, _workers(answer), _accounts(answer))
-
-
-def _workers(answer: Status) -> RenderableType:
-    table = Table("worker", "seen", "doing", box=None, pad_edge=False)
-    for worker in answer.workers:
-        seen = "never" if worker.seen_ago_s is None else f"{worker.seen_ago_s:.0f} s ago"
-        table.add_row(worker.name, seen, _doing(worker))
-    return table if answer.workers else Text("no worker has called yet")
-
-
-def _doing(worker: WorkerStatus) -> str:
-    words = []
-    for lease in worker.leases:
-        progress = lease.progress
-        share = f" {progress.bytes_done / progress.bytes_total:.0%}" if progress.bytes_total else ""
-        words.append(f"{lease.code} {progress.stage.value}{share}")
-    return ", ".join(words) or "waiting"
-
-
-def _accounts(answer: Status) -> RenderableType:
-    table = Table("account", "premium", "parked", box=None, pad_edge=False)
-    for account in answer.accounts:
-        parked = f"{account.parked_s:.0f} s: {account.park_reason or ''}" if account.parked_s > 0 else "no"
-        table.add_row(account.name, "yes" if account.premium else "no", parked)
-    return table if answer.accounts else Text("")
+    yield ", ".join((amount(counts.titles, "title"), amount(counts.episodes, "episode"), amount(counts.links, "link")))
+    yield f"{amount(counts.variants, 'upload')}: {states or 'none'}"
+    files, channels = amount(counts.objects, "file"), amount(answer.channels, "channel")
+    yield f"{files} in {channels}, {counts.deliveries} deliveries"
+    yield ""
+    yield worker_table(answer.workers) if answer.workers else "no worker has called yet"
+    if answer.accounts:
+        yield ""
+        yield account_table(answer.accounts)

@@ -8,15 +8,25 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import click
+import msgspec
 
 from telecine.cmd import settings
 from telecine.cmd.running import run
+from telecine.cmd.showing import display, document, json_option, note, table
 from telecine.core.clock import SystemClock
-from telecine.core.coordinator.tokens import Scope, Tokens
+from telecine.core.coordinator.tokens import IssuedToken, Scope, Tokens
 from telecine.core.errors import InputError
+from telecine.core.operator_protocol import TokenPage, TokenRecord
 from telecine.store.database import Store
 
 DAY_S = 86_400
+
+
+class NewToken(msgspec.Struct, frozen=True):
+    """What `issue --json` prints: the token, the one time that it can be seen, and what is kept of it."""
+
+    token: str
+    record: TokenRecord
 
 
 @click.group()
@@ -24,6 +34,10 @@ def token() -> None:
     """Issue, list and revoke the tokens of workers and operators.
 
     Runs on the main machine, where the coordinator's settings and database are; the coordinator need not run.
+
+    \b
+    telecine token issue --worker cm-ember
+    telecine token list
     """
 
 
@@ -31,47 +45,73 @@ def token() -> None:
 @click.option("--worker", metavar="NAME", help="For the worker of this name, such as cm-ember.")
 @click.option("--operator", metavar="NAME", help="For a person or script that operates.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it holds.")
+@json_option
 @click.pass_context
-def issue(ctx: click.Context, worker: str | None, operator: str | None, days: int) -> None:
-    """Print a new token, once; it is not kept anywhere."""
+def issue(ctx: click.Context, worker: str | None, operator: str | None, days: int, as_json: bool) -> None:
+    """Print a new token, once; it is not kept anywhere.
+
+    \b
+    telecine token issue --worker cm-ember
+    telecine token issue --operator ada --days 30
+    """
     if (worker is None) == (operator is None):
         raise InputError("give either --worker NAME or --operator NAME", field="worker")
     scope = Scope.WORKER if worker else Scope.OPERATOR
 
-    async def go() -> str:
+    async def go() -> tuple[str, IssuedToken]:
         async with _tokens(ctx) as tokens:
-            text, _ = await tokens.issue(worker or operator or "", scope, ttl_s=days * DAY_S, jti=secrets.token_hex(8))
-            return text
+            return await tokens.issue(worker or operator or "", scope, ttl_s=days * DAY_S, jti=secrets.token_hex(8))
 
-    click.echo(run(go()))
+    token, issued = run(go())
+    if as_json:
+        document(NewToken(token, _record(issued)))
+    else:
+        click.echo(token)
 
 
 @token.command("list")
+@json_option
 @click.pass_context
-def list_(ctx: click.Context) -> None:
-    """List issued tokens, newest first. The tokens themselves cannot be shown again."""
+def list_(ctx: click.Context, as_json: bool) -> None:
+    """List issued tokens, newest first. The tokens themselves cannot be shown again.
 
-    async def go() -> None:
+    \b
+    telecine token list --json
+    """
+
+    async def go() -> tuple[IssuedToken, ...]:
         async with _tokens(ctx) as tokens:
-            for issued in await tokens.issued():
-                fate = "revoked" if issued.revoked_at_ms is not None else f"until {_day(issued.expires_at_ms)}"
-                click.echo(f"{issued.jti}  {issued.scope.value:8}  {issued.subject:20}  {fate}")
+            return await tokens.issued()
 
-    run(go())
+    issued = run(go())
+    if as_json:
+        document(TokenPage(tuple(map(_record, issued)), after=None))
+    elif issued:
+        display(table(("jti", "scope", "subject", "holds"), map(_row, issued)))
+    else:
+        note("no token has been issued yet")
 
 
 @token.command()
 @click.argument("jti")
+@json_option
 @click.pass_context
-def revoke(ctx: click.Context, jti: str) -> None:
-    """Make a token worthless. JTI is the first column of `telecine token list`."""
+def revoke(ctx: click.Context, jti: str, as_json: bool) -> None:
+    """Make a token worthless. JTI is the first column of `telecine token list`.
 
-    async def go() -> None:
+    \b
+    telecine token revoke 4c486e272fa217d3
+    """
+
+    async def go() -> IssuedToken:
         async with _tokens(ctx) as tokens:
-            revoked = await tokens.revoke(jti)
-            click.echo(f"revoked {revoked.jti} of {revoked.scope.value} {revoked.subject}")
+            return await tokens.revoke(jti)
 
-    run(go())
+    revoked = run(go())
+    if as_json:
+        document(_record(revoked))
+    else:
+        click.echo(f"revoked {revoked.jti} of {revoked.scope.value} {revoked.subject}")
 
 
 @asynccontextmanager
@@ -81,6 +121,23 @@ async def _tokens(ctx: click.Context) -> AsyncIterator[Tokens]:
     clock = SystemClock()
     async with Store.open(coordinator.database, clock=clock) as store:
         yield Tokens(coordinator.secret, clock, store.tokens)
+
+
+def _row(issued: IssuedToken) -> tuple[object, ...]:
+    fate = "revoked" if issued.revoked_at_ms is not None else f"until {_day(issued.expires_at_ms)}"
+    return issued.jti, issued.scope.value, issued.subject, fate
+
+
+def _record(issued: IssuedToken) -> TokenRecord:
+    now_ms = SystemClock().now_ms()
+    return TokenRecord(
+        jti=issued.jti,
+        subject=issued.subject,
+        scope=issued.scope.value,
+        issued_ago_s=(now_ms - issued.issued_at_ms) / 1000,
+        expires_s=(issued.expires_at_ms - now_ms) / 1000,
+        revoked=issued.revoked_at_ms is not None,
+    )
 
 
 def _day(at_ms: int) -> str:

@@ -5,18 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 
 from telecine.core.config import OperatorSettings
-from telecine.core.errors import ConfigError, ForbiddenError, TelecineError, UnauthorizedError, UnavailableError
+from telecine.core.errors import (
+    ConfigError,
+    ForbiddenError,
+    InputError,
+    TelecineError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from telecine.core.problems import error_of
+from telecine.core.protocol import Message
 
 T = TypeVar("T")
 
 TIMEOUT_S = 60.0
+JSON_HEADERS = {"Content-Type": "application/json"}
 REISSUE_HINT = "`telecine token issue --operator NAME` on the main machine prints one"
+
+
+def path_of(*segments: str | int) -> str:
+    """The path of a call, such as `/v1/hosts/files.example%3A8080/limit`. Raises InputError for a segment that no name
+    can be: an empty one, or one that would lead elsewhere."""
+    for segment in map(str, segments):
+        if segment in {"", ".", ".."}:
+            raise InputError(f"{segment!r} is not a name")
+    return "/v1/" + "/".join(quote(str(segment), safe="") for segment in segments)
 
 
 class Api:
@@ -44,14 +63,26 @@ class Api:
 
     async def get(self, path: str, kind: type[T], query: Mapping[str, str | int] | None = None) -> T:
         """Raises the TelecineError that the coordinator answers with; UnavailableError where it does not answer."""
-        return await self._call("GET", path, kind, query)
+        return await self._call("GET", path, kind, query=query)
 
-    async def post(self, path: str, kind: type[T]) -> T:
-        return await self._call("POST", path, kind, None)
+    async def post(self, path: str, kind: type[T], message: Message | None = None) -> T:
+        """Send `message`, if the call takes one. An answer without a body is read as None. Raises as `get` does."""
+        return await self._call("POST", path, kind, message=message)
 
-    async def _call(self, method: str, path: str, kind: type[T], query: Mapping[str, str | int] | None) -> T:
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        query: Mapping[str, str | int] | None = None,
+        message: Message | None = None,
+    ) -> T:
+        data, headers = (None, {}) if message is None else (msgspec.json.encode(message), JSON_HEADERS)
         try:
-            async with self._session.request(method, self._base + path, params=query, allow_redirects=False) as reply:
+            async with self._session.request(
+                method, self._base + path, params=query, data=data, headers=headers, allow_redirects=False
+            ) as reply:
                 body = await reply.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError(
@@ -61,7 +92,7 @@ class Api:
         if reply.status >= 400:
             raise self._refused(error_of(reply.status, body))
         try:
-            return msgspec.json.decode(body, type=kind)
+            return msgspec.json.decode(body or b"null", type=kind)
         except msgspec.DecodeError as error:
             raise UnavailableError(f"{self._base} does not answer like a coordinator: {error}") from error
 

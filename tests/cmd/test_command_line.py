@@ -2,13 +2,11 @@
 
 import os
 import re
-import shlex
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 
@@ -17,7 +15,6 @@ from telecine.cmd.main import COMMANDS, SUMMARIES, cli
 from telecine.core import config_file
 from telecine.core.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
 SECRETS = {f"TELECINE_{name}": "s" for name in ("API_HASH", "BOT_TOKEN", "WORKER_TOKEN", "OPERATOR_TOKEN")}
 
 
@@ -162,28 +159,3 @@ def test_tokens_are_issued_listed_and_revoked(tmp_path: Path) -> None:
     assert "revoked" in telecine("token", "list", cwd=tmp_path).stdout
     assert telecine("token", "revoke", "nothing", cwd=tmp_path).returncode == 1
     assert telecine("token", "issue", cwd=tmp_path).returncode == 2
-
-
-def test_every_command_named_in_the_docs_exists() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "systemd").iterdir()]
-    named = {
-        match.group(1)
-        for page in pages
-        for match in re.finditer(r"telecine (?:--config \S+ |-c \S+ )?([a-z]{3,})\b", page.read_text())
-        if "`" in page.read_text()[max(0, match.start() - 1) : match.start()] or page.suffix == ".service"
-    }
-    assert named <= set(COMMANDS), f"the docs name {named - set(COMMANDS)}"
-    assert named >= {"serve", "work", "login", "import", "init", "status", "token"}
-
-
-def test_every_command_line_of_the_runbook_can_be_typed() -> None:
-    lines = re.findall(r"^telecine (.+?)(?:  +#.*)?$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
-    assert len(lines) > 8
-    for line in lines:
-        words = shlex.split(line)
-        command: click.Command | None = cli
-        with click.Context(cli) as ctx:
-            while isinstance(command, click.Group):
-                command = command.get_command(ctx, words.pop(0))
-        assert command is not None, line
-        command.make_context(command.name, words)  # raises for an option or an argument that is not there

@@ -1,0 +1,34 @@
+"""What is typed behind a command: codes, durations, states. A wrong one is refused before anything is asked."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from telecine.core import codes
+from telecine.core.errors import InputError
+from telecine.core.leases import VariantState
+
+STATE = click.Choice([state.value for state in VariantState])
+
+_DURATION = re.compile(
+    r"(?:(?P<d>\d+) ?d)? ?(?:(?P<h>\d+) ?h)? ?(?:(?P<min>\d+) ?m(?:in)?)? ?(?:(?P<s>\d+) ?s?)?", re.ASCII
+)
+_UNITS_S = {"d": 86_400, "h": 3600, "min": 60, "s": 1}
+
+
+def code(text: str) -> str:
+    """The code of an upload, such as CM_M000321_1080P. Raises click.BadParameter."""
+    try:
+        return str(codes.parse_variant(text))
+    except InputError as error:
+        raise click.BadParameter(error.message) from None
+
+
+def duration(text: str) -> float:
+    """Seconds of what is written as 90, 45s, 30min, 2h or 1d12h. Raises click.BadParameter."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not match.group():
+        raise click.BadParameter(f"{text!r} is not a duration such as 45s, 30min, 2h or 1d12h")
+    return float(sum(int(count) * _UNITS_S[unit] for unit, count in match.groupdict().items() if count))

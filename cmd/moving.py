@@ -1,0 +1,77 @@
+"""Moving several uploads, one after another: one that cannot be moved does not keep the others from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import click
+import msgspec
+
+from telecine.cmd.calling import call, pages
+from telecine.cmd.showing import document, note
+from telecine.cmd.wording import amount
+from telecine.core.api import Api
+from telecine.core.errors import ConflictError, InputError, NotFoundError, TelecineError
+from telecine.core.leases import VariantState
+from telecine.core.operator_protocol import VariantMoved, VariantPage
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An upload that was not moved, and why."""
+
+    code: str
+    detail: str
+
+
+class Moves(msgspec.Struct, frozen=True):
+    """What `--json` prints: where the uploads are that were moved, and which were not."""
+
+    variants: tuple[VariantMoved, ...]
+    refused: tuple[Refusal, ...]
+
+
+Move = Callable[[Api, str], Awaitable[VariantMoved]]
+
+
+def move(ctx: click.Context, codes: Iterable[str], how: Move, *, as_json: bool) -> None:
+    """Move all `codes` and say of each what became of it. Raises TelecineError, at the end, where some were refused.
+
+    What concerns them all, such as a coordinator that does not answer, ends it at once.
+    """
+    moved: list[VariantMoved] = []
+    refused: list[Refusal] = []
+
+    async def go(api: Api) -> None:
+        for code in codes:
+            try:
+                moved.append(await how(api, code))
+            except (ConflictError, InputError, NotFoundError) as error:
+                refused.append(Refusal(code, error.message))
+                note(f"{code}: {error.message}")
+            else:
+                if not as_json:
+                    show_move(moved[-1])
+
+    try:
+        call(ctx, go)
+    finally:
+        if as_json:
+            document(Moves(tuple(moved), tuple(refused)))
+    if refused:
+        total = len(moved) + len(refused)
+        raise TelecineError(f"{len(refused)} of {amount(total, 'upload')} stayed as before")
+
+
+def show_move(moved: VariantMoved) -> None:
+    """One line about an upload that moved."""
+    click.echo(f"{moved.code:28}  {moved.state.value}")
+
+
+def codes_in(ctx: click.Context, state: VariantState) -> list[str]:
+    """The codes of all uploads that are in a state now."""
+
+    async def ask(api: Api) -> list[str]:
+        found = pages(api, "/v1/variants", VariantPage, {"state": state.value})
+        return [variant.code async for page in found for variant in page.variants]
+
+    return call(ctx, ask)

@@ -1,0 +1,81 @@
+"""How commands show what they were told: tables for people, one JSON document for programs.
+
+A table fits itself to the terminal; what goes into a pipe or a file is never shortened or folded.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from telecine.cmd.wording import printable
+
+PIPE_WIDTH = 100_000  # columns: nothing is folded where nobody looks
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document: the API's own message (docs/protocol.md)."
+)
+
+
+def document(message: Any) -> None:
+    """Print a message as one JSON document."""
+    click.echo(msgspec.json.encode(message))
+
+
+async def document_of_pages(rows: str, pages: AsyncIterator[Any], *, cursor: str = "after") -> None:
+    """Print the pages of a list as one document, as if they had been one page: each is written as it arrives."""
+    click.echo(f'{{"{rows}":[', nl=False)
+    comma, last = b"", None
+    async for page in pages:
+        if encoded := [msgspec.json.encode(row) for row in getattr(page, rows)]:
+            click.echo(comma + b",".join(encoded), nl=False)
+            comma = b","
+        last = getattr(page, cursor)
+    click.echo(f'],"{cursor}":{msgspec.json.encode(last).decode()}}}')
+
+
+def table(names: Iterable[str], rows: Iterable[Iterable[object]], *, whole: int = 1) -> RenderableType:
+    """Rows under their names. The first `whole` columns, what one copies from a table, are never folded."""
+    columns = [Column(name, no_wrap=place < whole, overflow="fold") for place, name in enumerate(names)]
+    grid = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        grid.add_row(*(Text(printable(str(cell))) for cell in row))
+    return grid
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> RenderableType:
+    """Names and values, below each other. A value of None is left out."""
+    grid = Table(
+        Column(style="dim", no_wrap=True), Column(overflow="fold"), box=None, show_header=False, pad_edge=False
+    )
+    for name, value in pairs:
+        if value is not None:
+            grid.add_row(name, Text(printable(str(value))))
+    return grid
+
+
+def display(*parts: RenderableType) -> None:
+    """Print on standard output."""
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=sys.stdout, markup=False, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH
+    )
+    if terminal:
+        console.print(*parts, sep="\n")
+        return
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def note(text: str) -> None:
+    """A word to the person who looks, beside the data: on standard error."""
+    click.echo(printable(text), err=True)

@@ -1,0 +1,44 @@
+"""Counts, sizes and durations as one says them."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_UNITS_S = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def printable(text: str) -> str:
+    """Text from elsewhere in one line, without what would steer a terminal."""
+    line = " ".join(text.splitlines())
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(sign) == "Cc" else sign for sign in line)
+
+
+def amount(count: int, thing: str) -> str:
+    """`1 upload`, `2 uploads`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def duration(seconds: float) -> str:
+    """As one says it, in two units at most: `0.4 s`, `12 s`, `2 h 5 min`, `3 d`."""
+    if seconds < 1:
+        return f"{max(seconds, 0):.1f} s" if seconds > 0.05 else "0 s"
+    left, said = round(seconds), []
+    for unit, length_s in _UNITS_S:
+        count, left = divmod(left, length_s)
+        if count:
+            said.append(f"{count} {unit}")
+        elif said:
+            break  # `1 d 5 s` says more than is known
+    return " ".join(said[:2])
+
+
+def size(count: int) -> str:
+    """Bytes as one says them: `512 bytes`, `1.4 GB`."""
+    if count < 1000:
+        return amount(count, "byte")
+    scaled = count / 1000
+    for unit in ("kB", "MB", "GB"):
+        if scaled < 999.95:
+            return f"{scaled:.1f} {unit}"
+        scaled /= 1000
+    return f"{scaled:.1f} TB"

@@ -1,0 +1,89 @@
+"""The docs, the help and the programs say the same: what can be typed, and that all of it is told."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from telecine.cmd.listing import ListingGroup
+from telecine.cmd.main import COMMANDS, cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "systemd").iterdir())]
+PROGRAM = r"telecine (?:--config \S+ |-c \S+ )?"
+ASK_NOTHING = {"init", "serve", "work", "login", "emulator", "demo"}  # commands that print no data
+
+
+def commands(group: click.Group = cli, *above: str) -> Iterator[tuple[str, click.Command]]:
+    """Everything that can be typed behind `telecine`, groups too, and what it runs."""
+    with click.Context(group) as ctx:
+        for name in group.list_commands(ctx):
+            command = group.get_command(ctx, name)
+            assert command is not None
+            yield " ".join((*above, name)), command
+            if isinstance(command, click.Group):
+                yield from commands(command, *above, name)
+
+
+def shown(text: str) -> list[str]:
+    """The command lines that stand on lines of their own, without what is said about them or done with their output."""
+    lines = re.findall(rf"^ *{PROGRAM}(.+?)(?:  +.*)?$", text, re.MULTILINE)
+    return [line.partition(" | ")[0] for line in lines]
+
+
+def type_in(line: str) -> None:
+    """Parse a command line, run nothing. Raises click.ClickException for what is not there."""
+    words, command, ctx = shlex.split(line), cli, click.Context(cli)
+    while isinstance(command, click.Group):
+        if isinstance(command, ListingGroup) and (not words or words[0].startswith("-")):
+            words = ["list", *words]
+        found = command.get_command(ctx, words.pop(0))
+        assert found is not None, f"telecine {line}: no such command"
+        if not isinstance(found, click.Group):
+            found.make_context(found.name, words, parent=ctx)
+            return
+        command = found
+
+
+def test_every_command_is_told_of_in_the_docs() -> None:
+    told = "\n".join(page.read_text() for page in PAGES)
+    listed_by_group = {f"{name} list" for name, command in commands() if isinstance(command, ListingGroup)}
+    missing = [name for name, _ in commands() if name not in listed_by_group and f"telecine {name}" not in told]
+    assert not missing
+
+
+def test_every_command_named_in_the_docs_exists() -> None:
+    named = {
+        match.group(1)
+        for page in PAGES
+        for match in re.finditer(rf"{PROGRAM}([a-z]{{3,}})\b", page.read_text())
+        if "`" in page.read_text()[max(0, match.start() - 1) : match.start()] or page.suffix == ".service"
+    }
+    assert named <= set(COMMANDS), f"the docs name {named - set(COMMANDS)}"
+    assert named >= {"serve", "work", "login", "import", "init", "status", "token"}
+
+
+def test_what_the_docs_show_can_be_typed() -> None:
+    lines = [line for page in PAGES if page.suffix == ".md" for line in shown(page.read_text())]
+    assert len(lines) > 30
+    for line in lines:
+        type_in(line)
+
+
+def test_the_help_of_each_command_shows_an_example_that_can_be_typed() -> None:
+    for name, command in commands():
+        examples = shown(command.help or "")
+        assert examples or name in ASK_NOTHING, f"telecine {name} --help shows no example"
+        for line in examples:
+            type_in(line)
+            assert line.startswith(name.removesuffix(" list")) or isinstance(command, click.Group), line
+
+
+def test_every_command_that_prints_data_prints_json_too() -> None:
+    for name, command in commands():
+        if name not in ASK_NOTHING and not isinstance(command, click.Group):
+            assert any("--json" in option.opts for option in command.params), name
