@@ -41,14 +41,14 @@ def channel_opened(tx: Transaction, worker: str, channel_id: int, telegram_id: i
     if other is not None:
         raise ConflictError(f"{telegram_id} is {codes.channel_code(other['id'])} already")
     tx.execute("open_channel", {"channel_id": channel_id, "telegram_id": telegram_id, "now_ms": tx.now_ms})
-    _tell(tx, channel_status(tx, channel_id))
+    tell_channel(tx, channel_status(tx, channel_id))
 
 
 def channel_lost(tx: Transaction, worker: str, channel_id: int) -> None:
     """Retire a channel that its account cannot post to any more. Raises NotFoundError, ForbiddenError."""
     _own_channel(tx, worker, channel_id)
     if tx.execute("lose_channel", {"channel_id": channel_id, "now_ms": tx.now_ms}):
-        _tell(tx, channel_status(tx, channel_id))
+        tell_channel(tx, channel_status(tx, channel_id))
 
 
 def channel_statuses(tx: Transaction, account: str | None, *, after: int, limit: int) -> tuple[ChannelStatus, ...]:
@@ -63,14 +63,14 @@ def plan_channel(tx: Transaction, account: str, channels_max: int) -> ChannelSta
     row = tx.one("plan_another_channel", params)
     if row is None:
         raise ConflictError(f"the account {account} has {channels_max} channels, as many as it may have")
-    return _tell(tx, channel_status(tx, row["id"]))
+    return tell_channel(tx, channel_status(tx, row["id"]))
 
 
 def retire_channel(tx: Transaction, channel_id: int) -> ChannelStatus:
     """Raises NotFoundError."""
     retired = tx.execute("retire_channel", {"channel_id": channel_id, "now_ms": tx.now_ms})
     status = channel_status(tx, channel_id)
-    return _tell(tx, status) if retired else status
+    return tell_channel(tx, status) if retired else status
 
 
 def channel_status(tx: Transaction, channel_id: int) -> ChannelStatus:
@@ -81,7 +81,8 @@ def channel_status(tx: Transaction, channel_id: int) -> ChannelStatus:
     return _status(row)
 
 
-def _tell(tx: Transaction, status: ChannelStatus) -> ChannelStatus:
+def tell_channel(tx: Transaction, status: ChannelStatus) -> ChannelStatus:
+    """Tell of a channel that was planned, opened or retired."""
     tx.tell(ChannelChanged(status.id, status.title, status.account, status.state))
     return status
 

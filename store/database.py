@@ -19,6 +19,7 @@ from telecine.store.intake import SqliteIntake
 from telecine.store.operations import SqliteOperations
 from telecine.store.queue import SqliteQueue
 from telecine.store.readers import Readers
+from telecine.store.retention import SqliteRetention
 from telecine.store.shelf import SqliteShelf
 from telecine.store.signal import WorkSignal
 from telecine.store.sweeps import SqliteSweeper
@@ -48,6 +49,7 @@ class Store:
         self.queue = SqliteQueue(writer, readers, self._signal, clock, terms)
         self.operations = SqliteOperations(writer, readers, self._signal, clock, terms)
         self.sweeper = SqliteSweeper(writer, self._signal, opened_at_ms=clock.now_ms())
+        self.retention = SqliteRetention(writer)
         self.shelf = SqliteShelf(writer, readers)
         self.tokens = SqliteTokens(writer, readers)
 

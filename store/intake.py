@@ -41,8 +41,11 @@ class SqliteIntake:
 
 
 def begin_import(tx: Transaction) -> ImportRun:
-    tx.execute("interrupt_imports", {"now_ms": tx.now_ms, "error": "interrupted: the coordinator stopped"})
-    return _run(tx.get("insert_import", {"now_ms": tx.now_ms}))
+    for row in tx.all("interrupt_imports", {"now_ms": tx.now_ms, "error": "interrupted: the coordinator stopped"}):
+        tx.tell(_run(row))
+    run = _run(tx.get("insert_import", {"now_ms": tx.now_ms}))
+    tx.tell(run)
+    return run
 
 
 def import_titles(tx: Transaction, import_id: int, titles: Sequence[ImportedTitle]) -> ImportCounts:
@@ -61,7 +64,9 @@ def finish_import(tx: Transaction, import_id: int, rejected: int, refused: int, 
     row = tx.one("finish_import", {"import_id": import_id, "error": error, "now_ms": tx.now_ms, **left_out})
     if row is None:
         raise _not_running(tx, import_id)
-    return _run(row)
+    run = _run(row)
+    tx.tell(run)
+    return run
 
 
 def import_run(tx: Transaction, import_id: int) -> ImportRun:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from telecine.core.backoff import Ladder
+from telecine.core.events import AccountChanged, HostChanged
 from telecine.core.protocol import SourceReport
-from telecine.store.transaction import Transaction
+from telecine.store.transaction import Row, Transaction
 
 
 def host_failed(tx: Transaction, ladder: Ladder, report: SourceReport) -> int | None:
@@ -23,7 +24,8 @@ def host_failed(tx: Transaction, ladder: Ladder, report: SourceReport) -> int | 
     if until_ms <= max(host["parked_until_ms"], tx.now_ms):
         return None
     why = report.reason.value if report.reason else ""
-    tx.execute("park_host", {"host_id": host["id"], "rung": rung, "until_ms": until_ms, "reason": why})
+    row = tx.get("park_host", {"host_id": host["id"], "rung": rung, "until_ms": until_ms, "reason": why})
+    tx.tell(HostChanged(row["name"], rung, until_ms, why))
     return until_ms
 
 
@@ -39,8 +41,15 @@ def account_failed(tx: Transaction, ladder: Ladder, account_id: int, why: str) -
         return None
     rung = ladder.up(account["rung"])
     until_ms = tx.now_ms + round(ladder.pause_s(rung) * 1000)
-    tx.execute("park_account", {"account_id": account_id, "rung": rung, "until_ms": until_ms, "reason": why})
+    params = {"account_id": account_id, "rung": rung, "until_ms": until_ms, "reason": why}
+    tell_parked(tx, tx.get("park_account", params))
     return until_ms
+
+
+def tell_parked(tx: Transaction, account: Row) -> None:
+    """Tell that an account was parked."""
+    until_ms = account["uploads_parked_until_ms"], account["sends_parked_until_ms"]
+    tx.tell(AccountChanged(account["name"], *until_ms, account["park_reason"]))
 
 
 def account_worked(tx: Transaction, account_id: int) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from telecine.core.errors import ConflictError, InputError
 from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import ObjectReport
+from telecine.store.channels import channel_status, tell_channel
 from telecine.store.connection import IntegrityError
 from telecine.store.held import HeldLease
 from telecine.store.transaction import Row, Transaction
@@ -35,7 +36,8 @@ def store_objects(
             },
         )
     counted = {"channel_id": channel_id, "messages": len(reports), "messages_max": policy.channel_messages_max}
-    tx.execute("count_channel_messages", {**counted, "now_ms": tx.now_ms})
+    if tx.get("count_channel_messages", {**counted, "now_ms": tx.now_ms})["is_filled"]:
+        tell_channel(tx, channel_status(tx, channel_id))
     return channel_id
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from telecine.core.errors import InputError, LeaseLostError
+from telecine.core.events import VariantChanged
 from telecine.core.leases import AttemptOutcome, Event, LeaseToken, LinkFate, LinksLeft, VariantState, failure_event
 from telecine.core.plans import file_bytes_max
 from telecine.core.policy import QueuePolicy
@@ -49,7 +50,9 @@ def settle(tx: Transaction, policy: QueuePolicy, worker: str, token: LeaseToken,
     row = tx.one("lease_to_settle", params)
     if row is None:
         return _settle_again(tx, worker, token, outcome)
-    return _Settling(tx, policy, row).settle(outcome)
+    settlement = _Settling(tx, policy, row).settle(outcome)
+    tx.tell(VariantChanged(settlement.settled.code, settlement.settled.state, worker))
+    return settlement
 
 
 def _settle_again(tx: Transaction, worker: str, token: LeaseToken, outcome: Outcome) -> Settlement:
@@ -205,7 +208,7 @@ def _park(tx: Transaction, account_id: int, outcome: SettleFloodWait) -> int:
     until_ms = tx.now_ms + round(outcome.wait_s * 1000)
     reason = f"Telegram asks to wait {outcome.wait_s:g} s before {outcome.request}"
     params = {"account_id": account_id, "until_ms": until_ms, "reason": reason}
-    tx.execute("park_uploads" if uploading else "park_sends", params)
+    ladders.tell_parked(tx, tx.get("park_uploads" if uploading else "park_sends", params))
     return until_ms
 
 

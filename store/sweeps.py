@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from telecine.core.events import QueueSwept
 from telecine.core.leases import AttemptOutcome, Event, Swept, VariantState
+from telecine.store.copies import CopyPlanner
 from telecine.store.ends import break_lease, silent_end
 from telecine.store.held import HeldLease
 from telecine.store.lanes import Place, evade
@@ -22,6 +24,7 @@ class SqliteSweeper:
         self._writer = writer
         self._signal = signal
         self._opened_at_ms = opened_at_ms
+        self._copies = CopyPlanner(writer)
         self._evaded: dict[int, int] = {}  # host -> the end of the park that its variants have evaded
 
     async def sweep(self) -> Swept:
@@ -33,7 +36,8 @@ class SqliteSweeper:
             if swept.expired + swept.promoted < ROWS_MAX:
                 break
         evaded = await self._evade()
-        if expired or promoted or evaded:
+        copied = await self._copies.plan()
+        if expired or promoted or evaded or copied:
             self._signal.notify()
         return Swept(expired, promoted, swept.next_due_ms)
 
@@ -67,6 +71,8 @@ def sweep_some(tx: Transaction, opened_at_ms: int) -> Swept:
         else:
             enter_state(tx, row["id"], VariantState(row["state"]), Event.DUE)
             promoted += 1
+    if expired or promoted:
+        tx.tell(QueueSwept(expired, promoted))
     return Swept(expired, promoted, tx.get("next_due")["due_at_ms"])
 
 

@@ -6,7 +6,8 @@ FROM source_links l JOIN hosts h ON h.id = l.host_id
 WHERE l.id = :link_id;
 
 -- name: park_host
-UPDATE hosts SET rung = :rung, parked_until_ms = :until_ms, park_reason = :reason WHERE id = :host_id;
+UPDATE hosts SET rung = :rung, parked_until_ms = :until_ms, park_reason = :reason WHERE id = :host_id
+RETURNING name;
 
 -- name: calm_host
 UPDATE hosts SET rung = rung - 1
@@ -18,7 +19,8 @@ SELECT rung, uploads_parked_until_ms FROM accounts WHERE id = :account_id;
 -- name: park_account
 UPDATE accounts SET rung = :rung, uploads_parked_until_ms = max(uploads_parked_until_ms, :until_ms),
   park_reason = :reason
-WHERE id = :account_id;
+WHERE id = :account_id
+RETURNING name, uploads_parked_until_ms, sends_parked_until_ms, park_reason;
 
 -- name: calm_account
 UPDATE accounts SET rung = rung - 1 WHERE id = :account_id AND rung > 0;

@@ -2,7 +2,8 @@
 
 -- name: interrupt_imports
 -- A run that is still open when another begins was cut off.
-UPDATE imports SET state = 'failed', finished_at_ms = :now_ms, error = :error WHERE state = 'running';
+UPDATE imports SET state = 'failed', finished_at_ms = :now_ms, error = :error WHERE state = 'running'
+RETURNING *;
 
 -- name: insert_import
 INSERT INTO imports (started_at_ms) VALUES (:now_ms) RETURNING *;

@@ -47,7 +47,8 @@ UPDATE channels SET
                          ELSE retired_because END,
   retired_at_ms = CASE WHEN retired_at_ms IS NULL AND messages + :messages >= :messages_max THEN :now_ms
                        ELSE retired_at_ms END
-WHERE id = :channel_id;
+WHERE id = :channel_id
+RETURNING messages >= :messages_max AND messages - :messages < :messages_max AS is_filled;
 
 -- name: due_variants
 SELECT v.id, v.code, v.state, v.fence, v.rounds, v.expiries, v.due_at_ms, v.leased_at_ms, v.stage,

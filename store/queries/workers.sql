@@ -51,11 +51,13 @@ WHERE id = :channel_id AND telegram_id IS NULL;
 
 -- name: park_uploads
 UPDATE accounts SET uploads_parked_until_ms = max(uploads_parked_until_ms, :until_ms), park_reason = :reason
-WHERE id = :account_id;
+WHERE id = :account_id
+RETURNING name, uploads_parked_until_ms, sends_parked_until_ms, park_reason;
 
 -- name: park_sends
 UPDATE accounts SET sends_parked_until_ms = max(sends_parked_until_ms, :until_ms), park_reason = :reason
-WHERE id = :account_id;
+WHERE id = :account_id
+RETURNING name, uploads_parked_until_ms, sends_parked_until_ms, park_reason;
 
 -- name: parks
 SELECT max(uploads_parked_until_ms, sends_parked_until_ms) AS until_ms
