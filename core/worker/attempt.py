@@ -18,6 +18,7 @@ from telecine.core.worker.cargo import Cargo, cargo
 from telecine.core.worker.heartbeat import Gauge
 from telecine.core.worker.journal import Sending
 from telecine.core.worker.media.process import MediaChild, MediaLimits
+from telecine.core.worker.park import Park
 from telecine.core.worker.parts import Block
 from telecine.core.worker.sources.errors import SourceError
 from telecine.core.worker.sources.source import Source, SourceLimits, open_source
@@ -30,12 +31,13 @@ logger = logging.getLogger(__name__)
 class Attempt:
     """Tries one link of a lease."""
 
-    def __init__(self, bench: Bench, lease: Lease, part: PartCode, ref: SourceRef, gauge: Gauge) -> None:
+    def __init__(self, bench: Bench, lease: Lease, part: PartCode, ref: SourceRef, gauge: Gauge, park: Park) -> None:
         self._bench = bench
         self._lease = lease
         self._part = part
         self._ref = ref
         self._gauge = gauge
+        self._park = park
         self._started_s = bench.clock.monotonic_s()
         self._source: Source | None = None
 
@@ -47,13 +49,16 @@ class Attempt:
         self, reason: Reason | None, detail: str | None = None, *, retry_after_s: float | None = None
     ) -> SourceReport:
         """What became of the link."""
+        size_bytes = self._source.size_bytes if self._source else None
+        if reason is Reason.TOO_LARGE:  # what is sent may be larger than the source, or the source not tell
+            size_bytes = max(size_bytes or 0, self._bench.account.file_bytes_max + 1)
         return SourceReport(
             link_id=self._ref.link_id,
             reason=reason,
             detail=detail,
             bytes_read=self._source.bytes_read if self._source else 0,
             seconds=round(self._bench.clock.monotonic_s() - self._started_s, 3),
-            size_bytes=self._source.size_bytes if self._source else None,
+            size_bytes=size_bytes,
             retry_after_s=retry_after_s,
         )
 
@@ -87,6 +92,7 @@ class Attempt:
         file = await self._uploaded(load)
         thumbnail = None if jpeg is None else await self._uploaded_thumbnail(jpeg)
         self._gauge.enter(Stage.SENDING)
+        await self._park.over()
 
         async def resend(index: int) -> None:
             if thumbnail is not None and jpeg is not None and index == 0:  # Telegram does not say of which file

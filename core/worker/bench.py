@@ -11,6 +11,7 @@ from telecine.core.config import WorkerSettings
 from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.journal import Journal
 from telecine.core.worker.recovery import Recovery
+from telecine.core.worker.storage import Storage
 from telecine.core.worker.telegram.account import Account
 from telecine.core.worker.telegram.channels import Channels
 from telecine.core.worker.telegram.engine import Engine
@@ -32,3 +33,4 @@ class Bench:
     journal: Journal
     coordinator: CoordinatorClient
     recovery: Recovery
+    storage: Storage

@@ -26,6 +26,7 @@ from telecine.core.problems import error_of
 from telecine.core.protocol import (
     BeatAnswer,
     BeatRequest,
+    ChannelLost,
     ChannelOpened,
     ClaimRequest,
     Hello,
@@ -77,6 +78,10 @@ class CoordinatorClient:
     async def channel_opened(self, channel_id: int, telegram_id: int) -> None:
         """Report a storage channel."""
         await self._persist("POST", f"/v1/channels/{channel_id}/opened", ChannelOpened(telegram_id))
+
+    async def channel_lost(self, channel_id: int, detail: str) -> None:
+        """Report a storage channel that the account cannot post to any more."""
+        await self._persist("POST", f"/v1/channels/{channel_id}/lost", ChannelLost(detail))
 
     async def claim(self, request: ClaimRequest) -> Claimed | None:
         """Ask for work; None where none came up within `request.wait_s`."""

@@ -32,6 +32,7 @@ from telecine.core.worker.heartbeat import BEATS_PER_TTL
 from telecine.core.worker.journal import Journal
 from telecine.core.worker.recovery import Recovery
 from telecine.core.worker.sources.addresses import source_session
+from telecine.core.worker.storage import Storage
 from telecine.core.worker.telegram.account import VERSION, Account, open_account
 from telecine.core.worker.telegram.calls import SIGNED_OUT
 from telecine.core.worker.telegram.channels import Channels
@@ -43,6 +44,7 @@ from telecine.core.worker.tenure import Tenure, ended
 
 PAUSE_S = 1.0  # after trouble that is not a link's fault; doubled each time
 PAUSE_S_MAX = 60.0
+DRAINED_BEAT_S = 5.0  # how late a worker that drains hears, at most, that it may go on
 
 T = TypeVar("T")
 
@@ -78,14 +80,19 @@ class Worker:
         logger.info("worker %s has stopped", self._settings.name)
 
     async def _serve(self, bench: Bench, watch: _Watch) -> None:
-        welcome = await watch.unless_stopped(self._despite_trouble(bench.account, lambda: self._introduced(bench)))
+        welcome = await watch.unless_stopped(
+            self._despite_trouble(bench.account, lambda: self._introduced(bench), _pauses())
+        )
+        pauses = _pauses()
         while welcome is not None and not watch.stopping:
             claimed = await watch.unless_stopped(bench.coordinator.claim(self._claim(bench)))
             tenure = None if claimed is None else await self._held(bench, claimed, watch)
             trouble = None if tenure is None else tenure.trouble
+            if trouble is None:
+                pauses = _pauses()  # what goes wrong once more after this is new trouble
             if trouble is not None or bench.journal.open_leases():
-                await watch.unless_stopped(self._mended(bench, trouble))
-            if tenure is not None and tenure.draining:
+                await watch.unless_stopped(self._mended(bench, trouble, pauses))
+            if await watch.unless_stopped(self._to_drain(bench, tenure)):
                 await watch.unless_stopped(self._drained(bench, welcome.lease_ttl_s))
 
     async def _held(self, bench: Bench, claimed: Claimed, watch: _Watch) -> Tenure:
@@ -112,27 +119,26 @@ class Worker:
         welcome = await bench.coordinator.hello(
             Hello(bench.boot_id, VERSION, bench.account.user_id, bench.account.premium)
         )
-        if welcome.bot_username is None:
-            logger.warning("the coordinator names no bot: the channels stay without one until the next start")
-        opened = await bench.channels.open(welcome.channels, welcome.bot_username)
-        for ref in welcome.channels:
-            if ref.telegram_id != opened[ref.id]:
-                await bench.coordinator.channel_opened(ref.id, opened[ref.id])
-        logger.info("worker %s is ready, with %d channels", self._settings.name, len(opened))
+        usable = await bench.storage.take_over(welcome)
+        logger.info("worker %s is ready, with %d channels", self._settings.name, usable)
         return welcome
 
-    async def _mended(self, bench: Bench, trouble: TelecineError | None) -> None:
+    async def _mended(self, bench: Bench, trouble: TelecineError | None, pauses: Iterator[float]) -> None:
         """Where something is open still, perhaps after trouble with Telegram: have it answer again, and report."""
-        await self._despite_trouble(bench.account, bench.recovery.resolve_all, trouble)
+        await self._despite_trouble(bench.account, bench.recovery.resolve_all, pauses, trouble)
 
     async def _despite_trouble(
-        self, account: Account, work: Callable[[], Awaitable[T]], trouble: TelecineError | None = None
+        self,
+        account: Account,
+        work: Callable[[], Awaitable[T]],
+        pauses: Iterator[float],
+        trouble: TelecineError | None = None,
     ) -> T:
         """Do `work` as soon as Telegram lets it: waits out waits, connects again, tries again.
 
         Raises ConfigError for an account that is signed out, TelegramError for every other refusal.
         """
-        for pause_s in _pauses():
+        for pause_s in pauses:
             try:
                 if trouble is not None:
                     await self._sat_out(trouble, pause_s)
@@ -153,16 +159,26 @@ class Worker:
         logger.warning("%s; trying again in %g s", trouble, wait_s)
         await self._clock.sleep(wait_s)
 
+    async def _to_drain(self, bench: Bench, tenure: Tenure | None) -> bool:
+        """Whether the coordinator wants nothing more to be claimed; asked where a claim came to nothing."""
+        return tenure.draining if tenure is not None else await self._asked_to_drain(bench, before=False)
+
     async def _drained(self, bench: Bench, ttl_s: float) -> None:
-        """Claim nothing while the coordinator drains its workers."""
-        logger.info("draining: nothing more is claimed")
+        """Claim nothing while the coordinator drains its workers, or has disabled this one."""
+        logger.info("worker %s drains: nothing more is claimed", self._settings.name)
         draining = True
         while draining:
-            await self._clock.sleep(ttl_s / BEATS_PER_TTL)
-            try:
-                draining = (await bench.coordinator.beat(BeatRequest(bench.boot_id))).drain
-            except UnavailableError as error:
-                logger.debug("beat failed: %s", error)
+            await self._clock.sleep(min(ttl_s / BEATS_PER_TTL, DRAINED_BEAT_S))
+            draining = await self._asked_to_drain(bench, before=draining)
+        logger.info("worker %s claims again", self._settings.name)
+
+    async def _asked_to_drain(self, bench: Bench, *, before: bool) -> bool:
+        """What the coordinator wants; as `before` where it does not answer."""
+        try:
+            return (await bench.coordinator.beat(BeatRequest(bench.boot_id))).drain
+        except UnavailableError as error:
+            logger.debug("beat failed: %s", error)
+            return before
 
     async def _opened(self, stack: AsyncExitStack) -> Bench:
         settings, clock = self._settings, self._clock
@@ -191,6 +207,7 @@ class Worker:
             journal=journal,
             coordinator=coordinator,
             recovery=Recovery(channels, journal, coordinator),
+            storage=Storage(channels, coordinator),
         )
 
     async def _connected(self, stack: AsyncExitStack) -> Account:

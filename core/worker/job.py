@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from telecine.core import codes
 from telecine.core.errors import FloodWaitError, TelegramError
 from telecine.core.protocol import (
@@ -18,9 +20,10 @@ from telecine.core.reasons import Reason
 from telecine.core.worker.attempt import Attempt
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.heartbeat import Gauge
+from telecine.core.worker.park import Park
 from telecine.core.worker.recovery import settlement
 from telecine.core.worker.sources.errors import SourceError
-from telecine.core.worker.telegram.calls import SIGNED_OUT
+from telecine.core.worker.telegram.calls import CHANNEL_LOST, SIGNED_OUT
 
 logger = logging.getLogger(__name__)
 
@@ -32,26 +35,36 @@ class Job:
         self._bench = bench
         self._lease = lease
         self._gauge = gauge
+        self._park = Park(bench.clock, lease.sends_parked_s)
         self.reports: list[SourceReport] = []
 
     async def run(self) -> Outcome:
         """What to settle the lease with.
 
-        Raises UnavailableError where Telegram does not answer and TelegramError where it has signed the account
-        out; neither is a link's fault.
+        Raises UnavailableError where Telegram does not answer and TelegramError where it has signed the account out
+        or the channel is lost, which the coordinator knows by then; none is a link's fault.
         """
+        try:
+            return await self._run()
+        except FloodWaitError as wait:
+            return SettleFloodWait(wait.seconds, wait.request, tuple(self.reports))
+        except TelegramError as error:
+            if error.name in CHANNEL_LOST:
+                await self._bench.storage.give_up(self._lease.channel, error)
+            raise
+
+    async def _run(self) -> Outcome:
         part = codes.PartCode(codes.parse_variant(self._lease.code))
+        await self._open_channel()
         for ref in self._lease.sources:
             self._gauge.turn_to(ref.link_id)
-            attempt = Attempt(self._bench, self._lease, part, ref, self._gauge)
+            attempt = Attempt(self._bench, self._lease, part, ref, self._gauge, self._park)
             try:
                 await attempt.run(tuple(self.reports))
-            except FloodWaitError as wait:
-                return SettleFloodWait(wait.seconds, wait.request, tuple(self.reports))
             except SourceError as error:
-                self._note(attempt, error.reason, error.message)
+                self._note(attempt, error.reason, error.message, retry_after_s=error.retry_after_s)
             except TelegramError as error:
-                if error.name in SIGNED_OUT:
+                if isinstance(error, FloodWaitError) or error.name in SIGNED_OUT | CHANNEL_LOST:
                     raise
                 await self._bench.recovery.withdraw(self._lease.lease)
                 self._note(attempt, Reason.TELEGRAM, error.message)
@@ -59,9 +72,16 @@ class Job:
                 return settlement(self._bench.journal.postings(self._lease.lease))
         return SettleFailed(*self._most_telling())
 
-    def _note(self, attempt: Attempt, reason: Reason, detail: str) -> None:
+    async def _open_channel(self) -> None:
+        """See that there is a channel to post into before anything is uploaded."""
+        channel = self._lease.channel
+        if channel.telegram_id is None:
+            await self._park.over()  # what parks messages keeps new channels from being made, too
+        self._lease = msgspec.structs.replace(self._lease, channel=await self._bench.storage.ready(channel))
+
+    def _note(self, attempt: Attempt, reason: Reason, detail: str, *, retry_after_s: float | None = None) -> None:
         logger.info("%s, link %d: %s: %s", self._lease.code, attempt.link_id, reason.value, detail)
-        self.reports.append(attempt.report(reason, detail[:DETAIL_CHARS_MAX]))
+        self.reports.append(attempt.report(reason, detail[:DETAIL_CHARS_MAX], retry_after_s=retry_after_s))
 
     def _most_telling(self) -> tuple[Reason, tuple[SourceReport, ...], str | None]:
         """Why the lease failed: by the last link that has no hope left, else by the last one."""

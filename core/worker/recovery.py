@@ -15,7 +15,7 @@ from telecine.core.errors import ConflictError, FloodWaitError, InputError, NotF
 from telecine.core.protocol import ObjectReport, SettleDone, SettleRequest
 from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.journal import Closed, Journal, Posting
-from telecine.core.worker.telegram.calls import SIGNED_OUT
+from telecine.core.worker.telegram.calls import CHANNEL_LOST, SIGNED_OUT
 from telecine.core.worker.telegram.channels import Channels
 
 Kept = frozenset[tuple[int, int | None]]  # channel and message ids that the coordinator has written down
@@ -83,7 +83,12 @@ class Recovery:
         if posting.message_id is not None:
             return posting
         find = self._channels.find if refused or posting.taken else self._channels.find_settled
-        found = await find(channel_id, sending.code, after=sending.after_message_id)
+        try:
+            found = await find(channel_id, sending.code, after=sending.after_message_id)
+        except TelegramError as error:
+            if error.name not in CHANNEL_LOST:
+                raise
+            return Posting(sending)  # whatever is in there is out of everybody's reach
         if found is None and posting.taken:
             raise TelegramError(f"Telegram has taken {sending.code} but not posted it yet", name="VIDEO_PROCESSING")
         return Posting(sending, None if found is None else found.message_id)
@@ -118,7 +123,15 @@ class Recovery:
         for posting in postings:
             if posting.message_id is not None and _address(posting) not in keep:
                 logger.info("taking the orphaned message of %s out of its channel", posting.sending.code)
-                await self._channels.delete(posting.sending.object.channel_id, posting.message_id)
+                await self._deleted(posting.sending.object.channel_id, posting.message_id)
+
+    async def _deleted(self, channel_id: int, message_id: int) -> None:
+        try:
+            await self._channels.delete(channel_id, message_id)
+        except TelegramError as error:
+            if error.name not in CHANNEL_LOST:
+                raise
+            logger.warning("message %d stays where it is: %s", message_id, error)
 
 
 def settlement(postings: Iterable[Posting]) -> SettleDone:

@@ -26,6 +26,21 @@ SIGNED_OUT = frozenset(
         "USER_DEACTIVATED_BAN",
     }
 )
+# The account cannot post into a channel, and will not be able to tomorrow. USER_BANNED_IN_CHANNEL is not among them: it
+# is about an account that Telegram holds for a spammer, and would hold for every other channel too.
+CHANNEL_LOST = frozenset(
+    {
+        "CHANNEL_INVALID",  # deleted
+        "CHANNEL_PRIVATE",
+        "CHAT_ADMIN_REQUIRED",
+        "CHAT_FORBIDDEN",
+        "CHAT_RESTRICTED",
+        "CHAT_SEND_DOCS_FORBIDDEN",
+        "CHAT_SEND_MEDIA_FORBIDDEN",
+        "CHAT_SEND_VIDEOS_FORBIDDEN",
+        "CHAT_WRITE_FORBIDDEN",
+    }
+)
 
 _NAMES: dict[type, str] = {kind: name for name, kind in rpc_errors_dict.items()}
 _WAITS = (

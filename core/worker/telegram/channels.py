@@ -45,28 +45,38 @@ class Channels:
         self._clock = clock
         self._known: dict[int, Any] = {}
 
-    async def open(self, refs: Iterable[ChannelRef], bot_username: str | None) -> dict[int, int]:
-        """Make sure that every channel exists, once, with the bot as its administrator; Telegram ids by `ref.id`.
+    async def open(self, ref: ChannelRef, bot_username: str | None) -> int:
+        """Make sure that a channel exists, once, with the bot as its administrator; its Telegram id.
 
-        A channel that a crash left unreported is found by its coded title. Idempotent.
+        A planned channel that a crash left unreported is found by its coded title. One that was open and is not the
+        account's any more is CHANNEL_PRIVATE, never made anew. Idempotent.
         """
-        await self.refresh()
-        opened: dict[int, int] = {}
-        for ref in refs:
-            channel = self._find(ref) or await self._create(ref.title)
-            if bot_username is not None:
-                await self._appoint(channel, bot_username)
-            opened[ref.id] = int(channel.id)
-        return opened
+        if ref.telegram_id is not None:
+            await self.peer(ref.telegram_id)
+            channel = self._known[ref.telegram_id]
+        else:
+            await self.refresh()
+            channel = self._titled(ref.title) or await self._create(ref.title)
+        if bot_username is not None:
+            await self._appoint(channel, bot_username)
+        return int(channel.id)
+
+    async def check(self, channel_id: int) -> None:
+        """Ask whether the account can post into a channel. Raises TelegramError with a name of CHANNEL_LOST."""
+        answer = await ask(self._client, functions.channels.GetChannelsRequest([await self._input(channel_id)]))
+        for channel in answer.chats:
+            if _may_post(channel):
+                return
+        raise TelegramError(f"channel {channel_id} takes no posts of the account", name="CHAT_WRITE_FORBIDDEN")
+
+    def forget(self, channel_id: int) -> None:
+        """Ask Telegram before the channel is used again."""
+        self._known.pop(channel_id, None)
 
     async def refresh(self) -> None:
         """Read anew which channels the account owns."""
         try:
-            self._known = {
-                int(dialog.entity.id): dialog.entity
-                async for dialog in self._client.iter_dialogs()
-                if isinstance(dialog.entity, types.Channel) and dialog.entity.creator and dialog.entity.broadcast
-            }
+            self._known = _own([dialog.entity async for dialog in self._client.iter_dialogs()])
         except REFUSALS as error:
             raise translated(error, "messages.getDialogs") from error
 
@@ -129,18 +139,18 @@ class Channels:
         peer = await self.peer(channel_id)
         return types.InputChannel(peer.channel_id, peer.access_hash)
 
-    def _find(self, ref: ChannelRef) -> Any | None:
-        if ref.telegram_id is not None and ref.telegram_id in self._known:
-            return self._known[ref.telegram_id]
-        return min((c for c in self._known.values() if c.title == ref.title), key=lambda c: c.id, default=None)
+    def _titled(self, title: str) -> Any | None:
+        return min((c for c in self._known.values() if c.title == title), key=lambda c: c.id, default=None)
 
     async def _create(self, title: str) -> Any:
         before = set(self._known)
-        await ask(self._client, functions.channels.CreateChannelRequest(title=title, about=ABOUT, broadcast=True))
+        request = functions.channels.CreateChannelRequest(title=title, about=ABOUT, broadcast=True)
+        answer = await ask(self._client, request)
         await self.refresh()
+        self._known |= _own(answer.chats)  # the list of dialogs may lag behind
         made = sorted(i for i, channel in self._known.items() if channel.title == title and i not in before)
         if not made:
-            raise TelegramError(f"the new channel {title} does not show up", name="CHANNEL_INVALID")
+            raise TelegramError(f"the new channel {title} does not show up")
         for extra in made[1:]:  # the answer was lost and the request repeated: it has no random id to tell
             await ask(self._client, functions.channels.DeleteChannelRequest(await self._input(extra)))
             del self._known[extra]
@@ -170,6 +180,18 @@ class Channels:
         for user in answer.users:
             return types.InputUser(user.id, user.access_hash)
         raise TelegramError(f"there is no bot @{username}", name="USERNAME_NOT_OCCUPIED")
+
+
+def _own(entities: Iterable[Any]) -> dict[int, Any]:
+    """The broadcast channels among some entities that the account has created, by Telegram id."""
+    channels = (entity for entity in entities if isinstance(entity, types.Channel))  # not ChannelForbidden
+    return {int(channel.id): channel for channel in channels if channel.creator and channel.broadcast}
+
+
+def _may_post(channel: Any) -> bool:
+    if not isinstance(channel, types.Channel) or channel.left:
+        return False
+    return bool(channel.creator or (channel.admin_rights and channel.admin_rights.post_messages))
 
 
 def _stored(message: Any) -> StoredMessage | None:

@@ -26,6 +26,7 @@ from telecine.core.protocol import (
     PROBLEM_TYPE,
     BeatAnswer,
     BeatRequest,
+    ChannelLost,
     ChannelOpened,
     ChannelRef,
     ClaimRequest,
@@ -67,6 +68,7 @@ class Coordinator:
         self.objects: dict[str, tuple[ObjectReport, ...]] = {}
         self.hellos: list[Hello] = []
         self.claims: list[ClaimRequest] = []
+        self.lost: list[tuple[int, str]] = []  # channel and detail
         self.beats: list[BeatRequest] = []
         self.trouble: deque[tuple[str, int]] = deque()  # (path's end, status): answered instead, once each
         self.lost_replies: deque[str] = deque()  # path's end: carried out, then the connection drops
@@ -85,6 +87,7 @@ class Coordinator:
         quality: Quality = Quality.AUTO,
         runtime_s: int | None = None,
         waited_s: float = 0.0,
+        sends_parked_s: float = 0.0,
     ) -> Lease:
         """Have the next claim answered with a lease of `code`."""
         fence = next(self._fences)
@@ -98,6 +101,7 @@ class Coordinator:
             sources=tuple(SourceRef(fence * 100 + i, url, i) for i, url in enumerate(urls)),
             runtime_s=runtime_s,
             waited_s=waited_s,
+            sends_parked_s=sends_parked_s,
         )
         self.leases.append(lease)
         self._offered.set()
@@ -123,6 +127,7 @@ class Coordinator:
         app = web.Application(middlewares=[self._front])
         app.router.add_post("/v1/workers/hello", self._hello)
         app.router.add_post("/v1/channels/{id}/opened", self._opened)
+        app.router.add_post("/v1/channels/{id}/lost", self._lost)
         app.router.add_post("/v1/leases", self._claim)
         app.router.add_post("/v1/leases/beat", self._beat)
         app.router.add_post("/v1/leases/{lease}/settle", self._settle)
@@ -161,6 +166,13 @@ class Coordinator:
                 if ref.telegram_id not in (None, told.telegram_id):
                     raise ConflictError("open under another id")
                 self.channels[index] = msgspec.structs.replace(ref, telegram_id=told.telegram_id)
+        return web.Response(status=204)
+
+    async def _lost(self, request: web.Request) -> web.Response:
+        told = msgspec.json.decode(await request.read(), type=ChannelLost)
+        channel_id = int(request.match_info["id"])
+        self.lost.append((channel_id, told.detail))
+        self.channels = [ref for ref in self.channels if ref.id != channel_id]
         return web.Response(status=204)
 
     async def _claim(self, request: web.Request) -> web.Response:

@@ -89,9 +89,9 @@ async def _stream(data: bytes) -> AsyncIterator[Block]:
 async def desk(telegram: TelegramSettings, session: Path, tmp_path: Path) -> AsyncIterator[Desk]:
     async with open_account(telegram, session, flood_wait_in_place_s=IN_PLACE_S) as account:
         channels = Channels(account.client, SystemClock())
-        opened = await channels.open([ChannelRef(1, "CM_C000001")], BOT_USERNAME)
+        opened = await channels.open(ChannelRef(1, "CM_C000001"), BOT_USERNAME)
         with Journal(tmp_path / "ember.journal") as journal:
-            desk = Desk(account, channels, opened[1], journal)
+            desk = Desk(account, channels, opened, journal)
             yield desk
             await desk.lines.close()
 

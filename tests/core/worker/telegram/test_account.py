@@ -17,10 +17,11 @@ from telecine.core.errors import ConfigError, FloodWaitError, InputError, Telegr
 from telecine.core.plans import file_bytes_max
 from telecine.core.protocol import ChannelRef
 from telecine.core.worker.telegram.account import Account, open_account
+from telecine.core.worker.telegram.calls import CHANNEL_LOST
 from telecine.core.worker.telegram.channels import Channels
 from telecine.core.worker.telegram.login import sign_in
 
-REFS = (ChannelRef(1, "CM_C000001"), ChannelRef(2, "CM_C000002"))
+REF, OTHER = ChannelRef(1, "CM_C000001"), ChannelRef(2, "CM_C000002")
 
 
 @pytest.fixture
@@ -142,30 +143,64 @@ async def test_premium_that_lapses_is_noticed(
 
 
 async def test_channels_are_opened_once_with_the_bot_in_charge(channels: Channels, emulator: Emulator) -> None:
-    opened = await channels.open(REFS, BOT_USERNAME)
-    again = await channels.open(REFS, BOT_USERNAME)
+    opened = [await channels.open(ref, BOT_USERNAME) for ref in (REF, OTHER)]
+    again = [await channels.open(ref, BOT_USERNAME) for ref in (REF, OTHER)]
     assert again == opened
     world = emulator.world
     assert sorted(channel.title for channel in world.channels.all()) == ["CM_C000001", "CM_C000002"]
     for channel in world.channels.all():
-        assert channel.id in opened.values()
+        assert channel.id in opened
         (bot_id,) = channel.admins
         assert channel.admins[bot_id].post_messages
 
 
 async def test_a_channel_that_a_crash_left_unreported_is_found_by_its_title(
-    channels: Channels, telegram: TelegramSettings, emulator: Emulator, account: Account
+    channels: Channels, emulator: Emulator, account: Account
 ) -> None:
-    await channels.open(REFS[:1], None)
+    made = await channels.open(REF, None)
     fresh = Channels(account.client, SystemClock())
-    opened = await fresh.open(REFS, BOT_USERNAME)
+    assert await fresh.open(REF, BOT_USERNAME) == made
+    assert await fresh.open(OTHER, BOT_USERNAME) != made
     assert len(emulator.world.channels.all()) == 2
-    assert len(set(opened.values())) == 2
+
+
+async def test_a_channel_that_was_open_is_taken_by_its_id_whatever_it_is_called_now(
+    channels: Channels, emulator: Emulator
+) -> None:
+    made = await channels.open(REF, None)
+    channel = emulator.world.channels.find(made)
+    assert channel is not None
+    emulator.world.channels.retitle(channel, channel.creator_id, "Films")
+    assert await channels.open(ChannelRef(1, REF.title, made), BOT_USERNAME) == made
+    await channels.check(made)
+    assert len(emulator.world.channels.all()) == 1
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "not known"])
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "banned"])
+async def test_a_channel_that_was_open_and_is_lost_is_not_made_anew(
+    channels: Channels, emulator: Emulator, known: bool, deleted: bool
+) -> None:
+    made = await channels.open(REF, None)
+    world = emulator.world
+    channel = world.channels.find(made)
+    assert channel is not None
+    if deleted:
+        world.channels.delete(channel, channel.creator_id)
+    else:
+        world.channels.ban(channel, channel.creator_id)
+    if not known:
+        channels.forget(made)
+    for use in (channels.check(made), channels.open(ChannelRef(1, REF.title, made), BOT_USERNAME)):
+        with pytest.raises(TelegramError) as caught:
+            await use
+        assert caught.value.name in CHANNEL_LOST
+    assert len(world.channels.all()) == (0 if deleted else 1)
 
 
 async def test_a_lost_answer_to_the_creation_leaves_one_channel(channels: Channels, emulator: Emulator) -> None:
     emulator.faults.plan(LostReply(method="channels.createChannel"))
-    await channels.open(REFS[:1], BOT_USERNAME)
+    await channels.open(REF, BOT_USERNAME)
     assert [channel.title for channel in emulator.world.channels.all()] == ["CM_C000001"]
 
 
@@ -177,7 +212,7 @@ async def test_a_foreign_channel_is_no_peer(channels: Channels) -> None:
 async def test_a_long_wait_comes_up_with_its_seconds(channels: Channels, emulator: Emulator) -> None:
     emulator.faults.plan(Flood(method="channels.createChannel", seconds=300))
     with pytest.raises(FloodWaitError) as caught:
-        await channels.open(REFS[:1], None)
+        await channels.open(REF, None)
     assert caught.value.seconds == 300
     assert caught.value.request == "channels.createChannel"
 
@@ -185,10 +220,10 @@ async def test_a_long_wait_comes_up_with_its_seconds(channels: Channels, emulato
 async def test_a_refusal_keeps_telegrams_own_name(channels: Channels, emulator: Emulator) -> None:
     emulator.faults.plan(RpcFailure(method="channels.createChannel", code=400, name="CHANNELS_TOO_MUCH"))
     with pytest.raises(TelegramError) as caught:
-        await channels.open(REFS[:1], None)
+        await channels.open(REF, None)
     assert caught.value.name == "CHANNELS_TOO_MUCH"
 
 
 async def test_an_unknown_bot_is_named(channels: Channels) -> None:
     with pytest.raises(TelegramError, match=r"USERNAME|nobody_bot"):
-        await channels.open(REFS[:1], "nobody_bot")
+        await channels.open(REF, "nobody_bot")
