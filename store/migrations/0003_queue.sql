@@ -125,6 +125,8 @@ CREATE INDEX upload_variants_on_shelf ON upload_variants (title_id, copy) WHERE 
 -- How many copies wait for an account.
 CREATE INDEX upload_variants_copies ON upload_variants (account_id) WHERE copy > 1 AND finished_at_ms IS NULL;
 CREATE INDEX upload_variants_by_state ON upload_variants (state, code);
+-- What is left to an account, as operators list it.
+CREATE INDEX upload_variants_pinned ON upload_variants (account_id, code) WHERE account_id IS NOT NULL;
 
 -- A variant is done only when all its parts are there.
 CREATE TRIGGER upload_variants_done_with_all_parts BEFORE UPDATE OF state ON upload_variants
