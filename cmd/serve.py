@@ -59,7 +59,7 @@ async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
         stack.enter_context(alone_with(coordinator.database))
         store = await stack.enter_async_context(_store(coordinator, clock))
         bot = await stack.enter_async_context(_bot(config, store, clock)) if config.bot.enabled else None
-        events = Events(secrets.token_hex(4))
+        events = Events(store.events)
         importer = Importer(config.cm, store.intake, clock) if config.cm else None
         imports = BackgroundImports(importer, store.intake, on_progress=events.publish)
         stack.push_async_callback(imports.stop)
@@ -70,7 +70,9 @@ async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
             new_id=lambda: secrets.token_hex(8),
             tokens=Tokens(coordinator.secret, clock, store.tokens),
             queue=store.queue,
+            operations=store.operations,
             sweeper=store.sweeper,
+            retention=store.retention,
             catalogue=store.catalogue,
             shelf=store.shelf,
             imports=imports,
@@ -92,7 +94,7 @@ async def _bot(config: Config, store: Store, clock: Clock) -> AsyncIterator[Tele
     from telecine.bot.service import TelecineBot
 
     bot = TelecineBot(
-        config.telegram, config.bot, catalogue=store.catalogue, shelf=store.shelf, requeue=store.queue, clock=clock
+        config.telegram, config.bot, catalogue=store.catalogue, shelf=store.shelf, requeue=store.operations, clock=clock
     )
     try:
         yield bot

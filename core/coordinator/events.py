@@ -52,6 +52,8 @@ class Events:
 
     def publish(self, happening: Happening) -> None:
         """Tell those who follow at the moment of something that does not last. Never waits."""
+        if not self._followers:
+            return
         event = Event(kind_of(happening), msgspec.json.encode(happening))
         self._recent.keep(_Kept(self._recent.newest, event))
         self._wake()

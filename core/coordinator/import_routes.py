@@ -9,9 +9,7 @@ from telecine.core.coordinator.http.answers import Answer
 
 async def start_import(call: Call) -> Answer:
     """Start an import from CM, which goes on in the background; 409 while one is running."""
-    services = call.services
-    run = await services.imports.start()
-    services.events.publish(run)
+    run = await call.services.imports.start()
     return answer(run, status=202, headers={"Location": f"/v1/imports/{run.id}"})
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from telecine.core.coordinator.calls import WORKERS, Call, Route, answer, nothing
-from telecine.core.coordinator.events import VariantChanged, WorkerProgressed
 from telecine.core.coordinator.http.answers import Answer
+from telecine.core.events import VariantChanged, WorkerProgressed
 from telecine.core.leases import VariantState
 from telecine.core.protocol import BeatAnswer, BeatRequest, ClaimRequest, Lease, Outcome, Settled, SettleRequest
 
@@ -38,7 +38,6 @@ async def settle(call: Call) -> Answer:
     settled = await services.queue.settle(worker, call.name("lease"), told.outcome)
     if not settled.repeated:
         services.metrics.count("telecine_settled_total", outcome=_tag(told.outcome))
-        services.events.publish(VariantChanged(settled.code, settled.state, worker))
     return answer(settled)
 
 

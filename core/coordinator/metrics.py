@@ -16,6 +16,7 @@ _HELP = {
     "telecine_claims_total": ("counter", "Claims answered, with a lease or without one."),
     "telecine_settled_total": ("counter", "Leases settled, by outcome."),
     "telecine_swept_total": ("counter", "Variants that time moved: leases expired, delays over."),
+    "telecine_pruned_total": ("counter", "Rows of history that were kept long enough: attempts, events."),
     "telecine_variants": ("gauge", "Upload targets, by state."),
     "telecine_links": ("gauge", "Source links within their variants, by fate."),
     "telecine_objects": ("gauge", "Telegram messages that hold a part."),

@@ -9,9 +9,9 @@ import os
 from collections.abc import Coroutine
 
 from telecine.core.coordinator.app import Api
-from telecine.core.coordinator.events import QueueSwept
 from telecine.core.coordinator.http.limits import Limits
 from telecine.core.coordinator.http.server import HttpServer
+from telecine.core.coordinator.pruning import prune_forever
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.sweeping import sweep_forever
 from telecine.core.errors import ConfigError, UnavailableError
@@ -84,14 +84,17 @@ class CoordinatorServer:
     def _loops(self) -> tuple[Coroutine[None, None, None], ...]:
         services, interval_s = self._services, self._services.settings.sweep_interval_s
         return (
-            sweep_forever(services.sweeper, services.clock, interval_s, on_swept=self._tell_swept),
+            sweep_forever(services.sweeper, services.clock, interval_s, on_swept=self._count_swept),
+            prune_forever(services.retention, services.clock, services.settings, on_pruned=self._count_pruned),
             services.tokens.load_forever(interval_s),
         )
 
-    def _tell_swept(self, swept: Swept) -> None:
-        self._services.events.publish(QueueSwept(swept.expired, swept.promoted))
+    def _count_swept(self, swept: Swept) -> None:
         self._services.metrics.count("telecine_swept_total", swept.expired, kind="expired")
         self._services.metrics.count("telecine_swept_total", swept.promoted, kind="promoted")
+
+    def _count_pruned(self, kind: str, rows: int) -> None:
+        self._services.metrics.count("telecine_pruned_total", rows, kind=kind)
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:

@@ -11,9 +11,11 @@ from telecine.core.clock import Clock
 from telecine.core.config import CoordinatorSettings
 from telecine.core.coordinator.events import Events
 from telecine.core.coordinator.metrics import Metrics
+from telecine.core.coordinator.pruning import Retention
 from telecine.core.coordinator.tokens import Tokens
 from telecine.core.delivery import Shelf
 from telecine.core.leases import Sweeper
+from telecine.core.operations import Operations
 from telecine.core.queue import Queue
 
 
@@ -39,7 +41,9 @@ class Services:
     new_id: Callable[[], str]
     tokens: Tokens
     queue: Queue
+    operations: Operations
     sweeper: Sweeper
+    retention: Retention
     catalogue: Catalogue
     shelf: Shelf
     imports: Imports

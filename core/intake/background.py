@@ -14,7 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 class BackgroundImports:
-    """One importer behind the API's calls. Without one (`importer` None) a start says what is missing."""
+    """One importer behind the API's calls. Without one (`importer` None) a start says what is missing.
+
+    `on_progress` hears of every batch; of its beginning and its end, the catalogue tells.
+    """
 
     def __init__(
         self, importer: Importer | None, intake: CatalogueIntake, *, on_progress: Callable[[ImportRun], None]
@@ -35,9 +38,10 @@ class BackgroundImports:
 
         def note(run: ImportRun) -> None:
             self._latest = run
-            self._on_progress(run)
             if not begun.done():
                 begun.set_result(run)
+            else:
+                self._on_progress(run)
 
         self._task = asyncio.create_task(self._importer.run(note), name="import from CM")
         self._task.add_done_callback(_tell_failure)
