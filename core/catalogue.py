@@ -139,7 +139,8 @@ class CatalogueIntake(Protocol):
 
 
 class Title(msgspec.Struct, frozen=True):
-    """A row of a search result or of a browse list. `available` counts variants that can be delivered."""
+    """A row of a search result or of a browse list. `available` counts upload targets that can be delivered, whichever
+    of their copies it is from."""
 
     id: int
     kind: TitleKind
@@ -163,7 +164,10 @@ class Episode(msgspec.Struct, frozen=True):
 
 
 class TitleDetail(msgspec.Struct, frozen=True):
-    """A title with its upload targets, tallest quality first; episodes by season and number."""
+    """A title with its upload targets, tallest quality first; episodes by season and number.
+
+    Copies are not listed. A target that can be delivered from a copy is shown as done, unless it was taken out.
+    """
 
     id: int
     cm_id: str
@@ -201,6 +205,14 @@ class StoredObject(msgspec.Struct, frozen=True):
 
 
 class VariantDetail(msgspec.Struct, frozen=True):
+    """An upload target with its links and its messages.
+
+    `account`: the only one that may upload it, where it is pinned. `channel`: where it was last sent to, by its coded
+    title. `host`: of the link that is tried next. `file_bytes`, `disk_bytes`: what an account must be allowed to send,
+    and a worker have free, to be given it. `rounds` over the links are behind it, and it was done `generation` times
+    before. `due_in_s`: until its lease expires, or until it is tried again.
+    """
+
     code: str
     title_id: int
     episode_id: int | None
@@ -212,10 +224,22 @@ class VariantDetail(msgspec.Struct, frozen=True):
     worker: str | None
     sources: tuple[VariantSource, ...]
     objects: tuple[StoredObject, ...]
+    copy: int = 1
+    account: str | None = None
+    channel: str | None = None
+    host: str | None = None
+    file_bytes: int = 0
+    disk_bytes: int = 0
+    rounds: int = 0
+    generation: int = 0
+    due_in_s: float | None = None
 
 
 class CatalogueCounts(msgspec.Struct, frozen=True):
-    """Everything in one look. `links_planned` counts links that belong to a variant; it equals `links`."""
+    """Everything in one look. `links_planned` counts links that belong to a variant; it equals `links`.
+
+    `variants`, `variants_by_state` and `links_by_fate` count each copy of a target apart.
+    """
 
     titles: int
     movies: int
@@ -250,9 +274,10 @@ class Catalogue(Protocol):
         ...
 
     async def variants(
-        self, *, state: VariantState | None = None, after: str = "", limit: int = 100
+        self, *, state: VariantState | None = None, account: str | None = None, after: str = "", limit: int = 100
     ) -> tuple[VariantSummary, ...]:
-        """Variants in order of their code, those behind `after` only."""
+        """Variants in order of their code, those behind `after` only; in a state, pinned to an account.
+        Raises NotFoundError (account)."""
         ...
 
     async def counts(self) -> CatalogueCounts: ...

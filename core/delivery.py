@@ -52,7 +52,10 @@ class Deliverable(msgspec.Struct, frozen=True):
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """Everything to send one target: what a person calls it, and its parts in order (empty unless it is done)."""
+    """Everything to send one target: what a person calls it, and its parts in order (empty unless it is done).
+
+    `code` and `state` are those of the copy that the parts are taken from.
+    """
 
     code: str
     state: VariantState
@@ -88,7 +91,8 @@ class Shelf(Protocol):
     """What delivery asks of the store."""
 
     async def resolve(self, code: str, *, bot_id: int) -> Resolved:
-        """Raises InputError for what is not a code, NotFoundError for one that names nothing."""
+        """What is behind a code; another copy of the same target where that one cannot be had, but nothing of a target
+        that was cancelled or withdrawn. Raises InputError for what is not a code, NotFoundError for one of nothing."""
         ...
 
     async def save_bot_file(self, file: BotFile) -> None:
@@ -175,10 +179,19 @@ class DeliveryDesk:
         """Send all parts in order, and keep what came of it.
 
         MISSING means that the first part that could not be sent, and those behind it, were not; the target is
-        queued again. Raises ConflictError for a target that is not deliverable, and what a `Courier` raises.
+        queued again. Before it comes to that another copy is sent, from its first part on, where there is one.
+        Raises ConflictError for a target that is not deliverable, and what a `Courier` raises.
         """
         if not resolved.is_deliverable:
             raise ConflictError(f"{resolved.code} is {resolved.state.value}: there is nothing to send")
+        outcome = await self._deliver(resolved, user_id)
+        if outcome is DeliveryOutcome.MISSING:
+            other = await self.resolve(resolved.code)
+            if other.is_deliverable and other.code != resolved.code:
+                return await self._deliver(other, user_id)
+        return outcome
+
+    async def _deliver(self, resolved: Resolved, user_id: int) -> DeliveryOutcome:
         try:
             outcome = await self._send_all(resolved, user_id)
         except PostRefusedError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from telecine.core import codes
+from telecine.core.codes import VariantCode
 from telecine.core.delivery import BotFile, Deliverable, DeliveryOutcome, MediaKind, Resolved
 from telecine.core.errors import NotFoundError
 from telecine.core.leases import VariantState
@@ -13,6 +14,8 @@ from telecine.store.catalogue import variant_row
 from telecine.store.readers import Readers
 from telecine.store.transaction import Row, Transaction
 from telecine.store.writer import Writer
+
+_TAKEN_OUT = frozenset({VariantState.CANCELLED, VariantState.WITHDRAWN})
 
 
 class SqliteShelf:
@@ -24,7 +27,7 @@ class SqliteShelf:
 
     async def resolve(self, code: str, *, bot_id: int) -> Resolved:
         parsed = codes.parse_variant(code)
-        return await self._readers.run(lambda tx: resolve(tx, str(parsed), bot_id))
+        return await self._readers.run(lambda tx: resolve(tx, parsed, bot_id))
 
     async def save_bot_file(self, file: BotFile) -> None:
         await self._writer.run(
@@ -43,16 +46,16 @@ class SqliteShelf:
         await self._writer.run(lambda tx: record_delivery(tx, str(parsed), user_id, outcome))
 
 
-def resolve(tx: Transaction, code: str, bot_id: int) -> Resolved:
+def resolve(tx: Transaction, code: VariantCode, bot_id: int) -> Resolved:
     """Raises NotFoundError."""
-    row = tx.one("target_by_code", {"code": code})
+    original, second = map(str, code.copies)
+    row = _copy_to_send(tx.all("targets_by_code", {"original": original, "second": second}), str(code))
     if row is None:
         raise NotFoundError(f"there is no upload target {code}")
-    state = VariantState(row["state"])
-    parts = tx.all("parts_to_send", {"variant_id": row["id"], "bot_id": bot_id}) if state is VariantState.DONE else []
+    parts = tx.all("parts_to_send", {"variant_id": row["id"], "bot_id": bot_id}) if row["is_done"] else []
     return Resolved(
         code=row["code"],
-        state=state,
+        state=VariantState(row["state"]),
         title=row["title"],
         year=row["year"],
         season=row["season"],
@@ -60,6 +63,18 @@ def resolve(tx: Transaction, code: str, bot_id: int) -> Resolved:
         quality=Quality(row["quality"]),
         parts=tuple(_deliverable(part, bot_id) for part in parts),
     )
+
+
+def _copy_to_send(copies: list[Row], code: str) -> Row | None:
+    """Which copy of a target to send: the one that was asked for if it can be had, else another that can.
+
+    Not even a copy is sent of what an operator has taken out. Messages in a lost channel may be sent still, by their
+    `file_id`s, but come after all others. None: there is nothing of that code.
+    """
+    asked = next((row for row in copies if row["code"] == code), None)
+    if asked is None or copies[0]["state"] in _TAKEN_OUT:
+        return asked and copies[0]
+    return min(copies, key=lambda row: (not row["is_done"], row["is_lost"], row is not asked))
 
 
 def record_delivery(tx: Transaction, code: str, user_id: int, outcome: DeliveryOutcome) -> None:

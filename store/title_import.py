@@ -13,6 +13,7 @@ from telecine.core.folding import fold
 from telecine.core.hosts import source_host
 from telecine.core.leases import Event, LinkFate, VariantState
 from telecine.core.quality import Quality
+from telecine.store.copies import follow_original
 from telecine.store.lanes import host_id, relane
 from telecine.store.transaction import Row, Transaction
 from telecine.store.variants import enter_state
@@ -34,6 +35,9 @@ class SourceHosts:
         if name not in self._ids:
             self._ids[name] = host_id(self._tx, url)
         return self._ids[name]
+
+
+_Target = tuple[int | None, str]  # episode (None: a film) and quality
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -75,7 +79,8 @@ class TitleImport:
         self._hosts = hosts
         self._episodes = list({episode.cm_id: episode for episode in title.episodes}.values())  # the last wins
         self._title_id = 0
-        self._variants: dict[tuple[int | None, str], _Variant] = {}
+        self._variants: dict[_Target, _Variant] = {}
+        self._copies: list[tuple[_Target, _Variant]] = []
         self._variants_by_id: dict[int, _Variant] = {}
         self._counts = dict.fromkeys(ImportCounts.__struct_fields__, 0)
 
@@ -91,7 +96,10 @@ class TitleImport:
         for row in known.values():  # what is left was not listed this time
             if row["listed"]:
                 self._tx.execute("unlist_link", {"id": row["id"], "now_ms": self._tx.now_ms})
-        self._requeue_changed()
+        for target, copy in self._copies:
+            self._follow_original(self._variants[target], copy)
+        for variant in (*self._variants.values(), *(copy for _, copy in self._copies)):
+            self._requeue_changed(variant)
         return ImportCounts(**self._counts)
 
     # ---- titles and episodes ---------------------------------------------------------------------
@@ -192,8 +200,11 @@ class TitleImport:
     def _read_variants(self) -> None:
         for row in self._all("known_variants"):
             variant = _Variant(row["id"], VariantState(row["state"]), row["sources"], was_empty=row["sources"] == 0)
+            target = (row["episode_id"], row["quality"])
             if row["copy"] == 1:
-                self._variants[row["episode_id"], row["quality"]] = variant
+                self._variants[target] = variant
+            else:
+                self._copies.append((target, variant))
             self._variants_by_id[variant.id] = variant
 
     def _assign(self, place: _Place, quality: Quality, link: _Link) -> None:
@@ -228,14 +239,22 @@ class TitleImport:
         self._counts["variants_new"] += 1
         return variant
 
-    def _requeue_changed(self) -> None:
+    def _follow_original(self, original: _Variant, copy: _Variant) -> None:
+        """Let a copy have the links of its original, unless a worker may be reading them."""
+        if copy.state is VariantState.LEASED:
+            return
+        followed = follow_original(self._tx, copy.id, original.id)
+        copy.sources += followed.gained - followed.lost
+        copy.gained = followed.gained > 0
+        copy.shifted = original.shifted or followed.gained + followed.lost > 0
+
+    def _requeue_changed(self, variant: _Variant) -> None:
         """A waiting variant whose links all moved away is taken out; one that gained a link is tried at once."""
-        for variant in self._variants.values():
-            if variant.shifted:
-                relane(self._tx, variant.id)
-            event = _event_of(variant)
-            if event is not None:
-                enter_state(self._tx, variant.id, variant.state, event)
+        if variant.shifted:
+            relane(self._tx, variant.id)
+        event = _event_of(variant)
+        if event is not None:
+            enter_state(self._tx, variant.id, variant.state, event)
 
     def _all(self, query: str) -> list[Row]:
         return self._tx.all(query, {"title_id": self._title_id})

@@ -1,9 +1,14 @@
 -- What coordinator and bot read.
 
 -- name: titles_all
--- A page of titles by name.
+-- A page of titles by name. A target is available that is done, or of which a copy is: only what an operator has taken
+-- out is not delivered from a copy, whose code is the original's and a suffix.
 SELECT t.id, t.kind, t.name, t.year,
-       (SELECT count(*) FROM upload_variants v WHERE v.title_id = t.id AND v.state = 'done') AS available
+       (SELECT count(*) FROM upload_variants v WHERE v.title_id = t.id AND v.copy = 1 AND v.state = 'done')
+       + (SELECT count(*) FROM upload_variants k
+          WHERE k.title_id = t.id AND k.copy > 1 AND k.state = 'done' AND EXISTS (
+            SELECT 1 FROM upload_variants v WHERE v.code = substr(k.code, 1, length(k.code) - length('_C02'))
+              AND v.state NOT IN ('done', 'cancelled', 'withdrawn'))) AS available
 FROM titles t
 ORDER BY t.name_folded, t.id
 LIMIT :limit OFFSET :offset;
@@ -12,7 +17,11 @@ LIMIT :limit OFFSET :offset;
 -- The whole name first, then names that begin with the text, then by relevance. Ranking is done inside, so that
 -- variants are counted for the rows of the page alone.
 SELECT t.id, t.kind, t.name, t.year,
-       (SELECT count(*) FROM upload_variants v WHERE v.title_id = t.id AND v.state = 'done') AS available
+       (SELECT count(*) FROM upload_variants v WHERE v.title_id = t.id AND v.copy = 1 AND v.state = 'done')
+       + (SELECT count(*) FROM upload_variants k
+          WHERE k.title_id = t.id AND k.copy > 1 AND k.state = 'done' AND EXISTS (
+            SELECT 1 FROM upload_variants v WHERE v.code = substr(k.code, 1, length(k.code) - length('_C02'))
+              AND v.state NOT IN ('done', 'cancelled', 'withdrawn'))) AS available
 FROM (
   SELECT n.id, n.name_folded <> :text AS not_whole, substr(n.name_folded, 1, length(:text)) <> :text AS not_start,
          w.rank AS relevance, n.name_folded AS folded
@@ -30,12 +39,21 @@ SELECT id, cm_id, kind, name, year FROM titles WHERE id = :title_id;
 SELECT id, season, episode, name FROM episodes WHERE title_id = :title_id ORDER BY season, episode, id;
 
 -- name: variants_of_title
-SELECT code, quality, state, episode_id FROM upload_variants WHERE title_id = :title_id ORDER BY id;
+-- Copies do not count as qualities; a target of which a copy is done can be had like one that is done.
+SELECT v.code, v.quality, v.episode_id,
+       CASE WHEN v.state NOT IN ('done', 'cancelled', 'withdrawn')
+                 AND EXISTS (SELECT 1 FROM upload_variants k WHERE k.code = v.code || '_C02' AND k.state = 'done')
+            THEN 'done' ELSE v.state END AS state
+FROM upload_variants v WHERE v.title_id = :title_id AND v.copy = 1 ORDER BY v.id;
 
 -- name: variant_by_code
-SELECT v.id, v.code, v.title_id, v.episode_id, v.quality, v.state, v.priority, v.attempts, v.expiries,
-       w.name AS worker
-FROM upload_variants v LEFT JOIN workers w ON w.id = v.worker_id
+SELECT v.id, v.code, v.title_id, v.episode_id, v.quality, v.copy, v.state, v.priority, v.generation, v.attempts,
+       v.expiries, v.rounds, v.file_bytes, v.disk_bytes, v.due_at_ms, v.channel_id, w.name AS worker, a.name AS account,
+       h.name AS host
+FROM upload_variants v
+LEFT JOIN workers w ON w.id = v.worker_id
+LEFT JOIN accounts a ON a.id = v.account_id
+LEFT JOIN hosts h ON h.id = v.host_id
 WHERE v.code = :code;
 
 -- name: sources_of_variant
@@ -57,12 +75,17 @@ SELECT code, quality, state FROM upload_variants WHERE code > :after ORDER BY co
 -- name: variants_page_in_state
 SELECT code, quality, state FROM upload_variants WHERE state = :state AND code > :after ORDER BY code LIMIT :limit;
 
+-- name: variants_page_of_account
+SELECT code, quality, state FROM upload_variants INDEXED BY upload_variants_pinned
+WHERE account_id = :account_id AND code > :after AND (:state IS NULL OR state = :state)
+ORDER BY code LIMIT :limit;
+
 -- name: count_rows
 SELECT (SELECT count(*) FROM titles)                                     AS titles,
        (SELECT count(*) FROM titles WHERE kind = 'movie')                AS movies,
        (SELECT count(*) FROM episodes)                                   AS episodes,
        (SELECT count(*) FROM source_links)                               AS links,
-       (SELECT count(*) FROM variant_sources)                            AS links_planned,
+       (SELECT count(DISTINCT link_id) FROM variant_sources)             AS links_planned,
        (SELECT count(*) FROM telegram_objects WHERE retired_at_ms IS NULL) AS objects,
        (SELECT count(*) FROM bot_files)                                  AS bot_files,
        (SELECT count(*) FROM deliveries WHERE outcome <> 'missing')      AS deliveries;

@@ -1,11 +1,15 @@
 -- What delivery asks for and keeps.
 
--- name: target_by_code
-SELECT v.id, v.code, v.state, v.quality, t.name AS title, t.year, e.season, e.episode
+-- name: targets_by_code
+-- A target and its copy, the original first.
+SELECT v.id, v.code, v.copy, v.state, v.quality, t.name AS title, t.year, e.season, e.episode,
+       v.state = 'done' AS is_done, v.state = 'done' AND coalesce(c.retired_because = 'lost', 0) AS is_lost
 FROM upload_variants v
 JOIN titles t ON t.id = v.title_id
 LEFT JOIN episodes e ON e.id = v.episode_id
-WHERE v.code = :code;
+LEFT JOIN channels c ON c.id = v.channel_id
+WHERE v.code IN (:original, :second)
+ORDER BY v.copy;
 
 -- name: parts_to_send
 SELECT o.part_no, o.part_count, c.telegram_id AS channel_id, o.message_id, o.size_bytes, o.duration_s,

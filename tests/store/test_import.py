@@ -129,7 +129,7 @@ async def test_a_variant_without_links_leaves_the_queue_until_it_has_some(scene:
 
 async def test_what_an_operator_cancelled_stays_cancelled(scene: Scene) -> None:
     await scene.imports(film("1", link("a")))
-    await scene.store.queue.cancel("CM_M000001_720P")
+    await scene.store.operations.cancel("CM_M000001_720P")
     await scene.imports(film("1", link("a"), link("b")))
     assert (await scene.store.catalogue.variant("CM_M000001_720P")).state is VariantState.CANCELLED
 
@@ -141,7 +141,7 @@ async def test_a_new_link_brings_back_what_had_run_out_of_links(scene: Scene, re
     lease = await scene.lease("w")
     settled = await scene.fails("w", lease, {lease.sources[0].link_id: reason})
     assert settled.state in {VariantState.DEAD, VariantState.DELAYED}
-    await scene.imports(film("1", link("a"), link("b")))
+    await scene.imports(film("1", link("a"), link("b", url="http://spare.example/b.mkv")))
     again = await scene.lease("w")
     assert again.code == lease.code
     assert again.sources[0].url.endswith("/b.mkv")

@@ -68,7 +68,7 @@ async def test_a_refused_file_is_forgotten(stocked: Scene) -> None:
 
 
 async def test_only_what_is_done_has_parts_to_send(stocked: Scene) -> None:
-    await stocked.store.queue.requeue(CODE)
+    await stocked.store.operations.requeue(CODE)
     resolved = await stocked.store.shelf.resolve(CODE, bot_id=9)
     assert (resolved.state, resolved.parts, resolved.is_deliverable) == (VariantState.READY, (), False)
 
