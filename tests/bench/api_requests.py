@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 import sys
@@ -101,7 +100,6 @@ async def set_up(folder: Path, scale: Scale) -> Stage:
         channels = scale.accounts * CHANNELS_PER_ACCOUNT
         filling = Filling(scale.rows, done=scale.rows // 2, accounts=scale.accounts, channels=channels)
         fill(database, filling, clock.now_ms())
-        os.sync()
         tokens = Tokens(secret, clock, store.tokens)
         callers = []
         for hand in crew:

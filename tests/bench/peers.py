@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import msgspec
 from pysqlite3 import dbapi2
+from tests.bench.filling import flush
 
 PAYLOAD = '{"code": "CM_S000001_S01E01_1080P", "url": "https://host-1.example/1.mkv"}'
 INSTALL_HINT = "`make bench` installs the peers; or pip install -r requirements-bench.lock"
@@ -243,7 +244,7 @@ def _fill_raw(folder: Path, rows: int, done: int) -> None:
         jobs = (("done" if n < done else "ready", PAYLOAD) for n in range(rows))
         raw.execute("CREATE TABLE job (id INTEGER PRIMARY KEY, state TEXT NOT NULL, data TEXT NOT NULL)")
         raw.executemany("INSERT INTO job (state, data) VALUES (?, ?)", jobs)
-        raw.commit()
+        raw.commit()  # durable as it is
 
 
 def _pragmas(raw: Any) -> Mapping[str, Any]:
@@ -257,6 +258,7 @@ def _insert(path: Path, statement: str, rows: Iterable[tuple[Any, ...]]) -> None
         raw.executemany(statement, rows)
         raw.commit()
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    flush(path)
 
 
 LITEQUEUE = Peer(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,7 +116,6 @@ async def _ours(folder: Path, scale: Scale, rows: int) -> list[PairsFigure]:
         crew = await muster(store.queue, accounts=scale.accounts, hands=scale.callers)
 
         fill(path, _filling(rows, scale.accounts, done=rows // 2), clock.now_ms())
-        os.sync()
         figures = []
         for hands, count in ((crew[:1], scale.pairs_of_lone_round), (crew, scale.pairs_of_round)):
             rounds = []
@@ -145,7 +143,6 @@ def _theirs(folder: Path, scale: Scale, peer: Peer, rows: int, *, done: int) -> 
     place = folder / f"{peer.name}-{rows}-{done}"
     place.mkdir()
     peer.fill(place, rows, done)
-    os.sync()  # what the filling left to be written must not be waited for by what is measured
     figures = []
     for callers in scale.peer_callers:
         if callers > 1 and not peer.module:

@@ -9,11 +9,11 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
 
 import msgspec
 
 STOP_WAIT_S = 15
+LOG_LINES_KEPT = 30
 _LISTENING = re.compile(r"listening on http://(?P<host>[\d.]+):(?P<port>\d+)")
 
 
@@ -23,7 +23,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class ServerFailedError(Exception):
-    """A server ended before it listened. The message is the end of its log."""
+    """A server ended by itself. The message is the end of its log."""
 
 
 @contextmanager
@@ -31,10 +31,16 @@ def serving(*arguments: str) -> Iterator[Address]:
     """`python -m ARGUMENTS`, from when it says that it listens to the end of the block. Raises ServerFailedError."""
     process = subprocess.Popen([sys.executable, "-m", *arguments], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
+    log: deque[str] = deque(maxlen=LOG_LINES_KEPT)
     try:
-        address = _hear(process.stderr)
-        threading.Thread(target=deque, args=(process.stderr, 0), daemon=True).start()  # or a full pipe would stop it
+        address = _hear(process.stderr, log)
+        reading = threading.Thread(target=log.extend, args=(process.stderr,))  # or a full pipe would stop the server
+        reading.start()
         yield address
+    except BaseException as error:
+        if process.poll() is not None:
+            raise ServerFailedError("".join(log)) from error
+        raise
     finally:
         process.terminate()
         try:
@@ -44,10 +50,9 @@ def serving(*arguments: str) -> Iterator[Address]:
             process.wait()
 
 
-def _hear(log: IO[str]) -> Address:
-    lines: deque[str] = deque(maxlen=20)
-    for line in log:
-        lines.append(line)
+def _hear(lines: Iterator[str], log: deque[str]) -> Address:
+    for line in lines:
+        log.append(line)
         if match := _LISTENING.search(line):
             return Address(match["host"], int(match["port"]))
-    raise ServerFailedError("".join(lines))
+    raise ServerFailedError("".join(log))
