@@ -6,12 +6,19 @@ import logging
 import re
 
 from telecine.core.coordinator import (
+    account_routes,
+    attempt_routes,
     catalogue_routes,
+    channel_routes,
     event_routes,
+    host_routes,
     import_routes,
     lease_routes,
+    openapi_routes,
     problems,
     status_routes,
+    token_routes,
+    variant_routes,
     worker_routes,
 )
 from telecine.core.coordinator.admission import Admission
@@ -21,6 +28,7 @@ from telecine.core.coordinator.conditional import economize
 from telecine.core.coordinator.http.answers import Answer, Stream
 from telecine.core.coordinator.http.parser import Request, RequestRefusedError
 from telecine.core.coordinator.metrics import CallMeter
+from telecine.core.coordinator.openapi import describe
 from telecine.core.coordinator.overview import Overview
 from telecine.core.coordinator.routing import Router
 from telecine.core.coordinator.services import Services
@@ -33,9 +41,16 @@ ROUTES: tuple[Route, ...] = (
     *worker_routes.ROUTES,
     *lease_routes.ROUTES,
     *catalogue_routes.ROUTES,
+    *variant_routes.ROUTES,
+    *attempt_routes.ROUTES,
+    *account_routes.ROUTES,
+    *channel_routes.ROUTES,
+    *host_routes.ROUTES,
+    *token_routes.ROUTES,
     *import_routes.ROUTES,
     *event_routes.ROUTES,
     *status_routes.ROUTES,
+    *openapi_routes.ROUTES,
 )
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -50,6 +65,7 @@ class Api:
         self._admission = Admission(services.tokens)
         self._claims = Claims(services.queue, services.clock)
         self._overview = Overview(services)
+        self._document = describe(ROUTES, version=services.version)
         self._router = Router[tuple[Route, CallMeter]]()
         for route in ROUTES:
             self._router.add(route.method, route.path, (route, services.metrics.meter(f"{route.method} {route.path}")))
@@ -120,7 +136,8 @@ class Api:
     ) -> Answer | Stream:
         if request.query and route.query is None and route.scopes:
             raise InputError("this call takes no parameters")
-        answer = await route.handler(Call(request, names, identity, self._services, self._claims, self._overview))
+        call = Call(request, names, identity, self._services, self._claims, self._overview, self._document)
+        answer = await route.handler(call)
         return economize(answer, request) if route.is_read and isinstance(answer, Answer) else answer
 
     def _id(self, request: Request) -> str:

@@ -31,7 +31,7 @@ BOTH = WORKERS | OPERATORS
 class Call:
     """One request as a handler sees it."""
 
-    __slots__ = ("_identity", "_names", "_request", "claims", "overview", "services")
+    __slots__ = ("_identity", "_names", "_request", "claims", "document", "overview", "services")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Call:
         services: Services,
         claims: Claims,
         overview: Overview,
+        document: bytes,
     ) -> None:
         self._request = request
         self._names = names
@@ -48,6 +49,8 @@ class Call:
         self.services = services
         self.claims = claims
         self.overview = overview
+        self.document = document
+        """What describes the API: OpenAPI, as JSON."""
 
     @property
     def identity(self) -> Identity:
