@@ -6,7 +6,7 @@ import socket
 
 import aiohttp
 import pytest
-from tests.core.worker.conftest import TOKEN, Coordinator
+from tests.core.worker.scripted import TOKEN, Coordinator
 
 from telecine.core.clock import SystemClock
 from telecine.core.errors import ConfigError, LeaseLostError, NotFoundError, UnavailableError

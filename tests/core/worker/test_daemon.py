@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.core.worker.conftest import ACCOUNT, Coordinator, Daemon, stored_files
+from tests.core.worker.conftest import ACCOUNT, CLIP, CODE, Daemon, stored_files
+from tests.core.worker.scripted import Coordinator
 
 from telecine.core.config import TelegramSettings, WorkerSettings
 from telecine.core.emulator.faults import Flood, Line, LostReply, MissingPart, RpcFailure
@@ -30,8 +31,6 @@ from telecine.core.protocol import (
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 
-CODE = "CM_M000321_240P"
-
 
 @pytest.fixture
 async def daemon(worker_settings: WorkerSettings, telegram: TelegramSettings) -> AsyncIterator[Daemon]:
@@ -46,7 +45,6 @@ def media(emulator: Emulator) -> Path:
     return emulator.settings.media_dir
 
 
-CLIP = MediaSpec(name="clip.mp4", width_px=426, height_px=240, seconds=1.0, seed=1)
 MOOV_LAST = msgspec.structs.replace(CLIP, name="last.mp4", moov_first=False)
 MKV = msgspec.structs.replace(CLIP, name="clip.mkv", container=Container.MKV, b_frames=2, audio_codec=None)
 WEBM = msgspec.structs.replace(

@@ -7,84 +7,18 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from tests.core.worker.conftest import ACCOUNT, Coordinator, Daemon, eventually, stored_files
+from tests.core.worker.conftest import ACCOUNT, CLIP, CODE, Plant, eventually, stall, stored_files
+from tests.core.worker.scripted import Coordinator
 
-from telecine.core.config import TelegramSettings, WorkerSettings
 from telecine.core.emulator.faults import Flood, Line, LostReply, RpcFailure
-from telecine.core.emulator.media.files import generate
-from telecine.core.emulator.media.specs import MediaSpec
 from telecine.core.emulator.server import Emulator
-from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
 from telecine.core.errors import ConfigError
 from telecine.core.protocol import SettleDone, SettleReleased, Verdict
 from telecine.core.worker.daemon import journal_file
 from telecine.core.worker.journal import Journal
-
-CODE = "CM_M000321_240P"
-CLIP = MediaSpec(name="clip.mp4", width_px=426, height_px=240, seconds=1.0, seed=1)
-SLOW = Line(latency_s=0.15)
-
-
-class Plant:
-    """Starts workers on one session, one after the other."""
-
-    def __init__(
-        self, settings: WorkerSettings, telegram: TelegramSettings, coordinator: Coordinator, emulator: Emulator
-    ) -> None:
-        self.settings = settings
-        self.telegram = telegram
-        self._coordinator = coordinator
-        self._emulator = emulator
-        self._daemons: list[Daemon] = []
-
-    def start(self) -> Daemon:
-        self._daemons.append(Daemon(self.settings, self.telegram))
-        return self._daemons[-1]
-
-    async def start_slow(self) -> Daemon:
-        """A worker that is ready, on a line that leaves the test time to do something to it."""
-        daemon = self.start()
-        await self.slow_down()
-        return daemon
-
-    async def slow_down(self) -> None:
-        """Once the worker is ready."""
-        await self._coordinator.until(lambda: self._coordinator.claims)
-        self._emulator.faults.set_line(ACCOUNT, SLOW)
-
-    async def kill(self, daemon: Daemon) -> None:
-        await daemon.kill()
-        self._emulator.faults.set_line(ACCOUNT, Line())
-
-    async def close(self) -> None:
-        for daemon in self._daemons:
-            await daemon.kill()
-
-
-@pytest.fixture
-async def plant(
-    coordinator: Coordinator, emulator: Emulator, worker_settings: WorkerSettings, telegram: TelegramSettings
-) -> AsyncIterator[Plant]:
-    plant = Plant(worker_settings, telegram, coordinator, emulator)
-    yield plant
-    coordinator.paused.set()
-    await plant.close()
-
-
-@pytest.fixture
-async def url(emulator: Emulator) -> str:
-    assert emulator.settings.media_dir is not None
-    await asyncio.to_thread(generate, CLIP, emulator.settings.media_dir)
-    return f"{emulator.media_url}/{CLIP.name}"
-
-
-def stall(emulator: Emulator) -> None:
-    emulator.sources.set_faults(CLIP.name, [SourceFault(kind=SourceFaultKind.STALL, after_bytes=20_000)])
-
 
 # ---- ending in order -----------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
-from tests.core.worker.conftest import ACCOUNT, BOT_TOKEN, BOT_USERNAME, Daemon, eventually, stored_files
+from tests.core.worker.conftest import ACCOUNT, BOT_TOKEN, CLIP, Daemon, eventually, stored_files
+from tests.core.worker.scripted import BOT_USERNAME
 
 from telecine.core.catalogue import (
     ImportedLink,
@@ -29,14 +30,12 @@ from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Scope, Tokens
 from telecine.core.emulator.faults import Line
 from telecine.core.emulator.media.files import generate
-from telecine.core.emulator.media.specs import MediaSpec
 from telecine.core.emulator.server import Emulator
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.quality import Quality
 from telecine.store.database import Store
 
 SECRET = "a secret of the tests, " + 32 * "x"
-CLIP = MediaSpec(name="clip.mp4", width_px=426, height_px=240, seconds=1.0, seed=1)
 
 
 class NoImports:
@@ -64,10 +63,11 @@ async def settings(store: Store, worker_settings: WorkerSettings) -> AsyncIterat
         tokens=Tokens(SECRET, clock, store.tokens),
         queue=store.queue,
         sweeper=store.sweeper,
+        retention=store.retention,
         catalogue=store.catalogue,
         shelf=store.shelf,
         imports=NoImports(),
-        events=Events("boot"),
+        events=Events(store.events),
         metrics=Metrics(),
         bot_username=lambda: BOT_USERNAME,
     )

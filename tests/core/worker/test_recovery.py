@@ -10,7 +10,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 from telethon.tl import types
-from tests.core.worker.conftest import TOKEN, Coordinator
+from tests.core.worker.scripted import TOKEN, Coordinator
 
 from telecine.core.clock import SystemClock
 from telecine.core.errors import TelegramError

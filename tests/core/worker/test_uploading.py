@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.core.worker.conftest import ACCOUNT, BOT_USERNAME, stored_files
+from tests.core.worker.conftest import ACCOUNT, stored_files
+from tests.core.worker.scripted import BOT_USERNAME
 
 from telecine.core.clock import SystemClock
 from telecine.core.config import TelegramSettings

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.core.worker.conftest import BOT_USERNAME, PHONE, SECOND_PHONE, sign_in_as
+from tests.core.worker.conftest import PHONE, SECOND_PHONE, sign_in_as
+from tests.core.worker.scripted import BOT_USERNAME
 
 from telecine.core.clock import SystemClock
 from telecine.core.config import TelegramSettings
