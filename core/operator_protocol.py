@@ -139,14 +139,14 @@ class TitlePage(Message, frozen=True):
 
 
 class VariantPage(Message, frozen=True):
-    """`GET /v1/variants?state=&after=&limit=`: in order of the code. `after` continues it; None at the end."""
+    """`GET /v1/variants?state=&account=&after=&limit=`: in order of the code. `after` continues it; None at the end."""
 
     variants: tuple[VariantSummary, ...]
     after: str | None
 
 
 class VariantMoved(Message, frozen=True):
-    """`POST /v1/variants/{code}/retry`, `/cancel` and `/withdraw`: where the variant is now."""
+    """`POST /v1/variants/{code}/retry`, `/cancel`, `/withdraw`, `/priority` and `/pin`: where the variant is now."""
 
     code: str
     state: VariantState

@@ -21,8 +21,9 @@ from telecine.core.errors import InputError, NotFoundError
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
+from telecine.store.accounts import account_id
 from telecine.store.readers import Readers
-from telecine.store.transaction import Row, Transaction
+from telecine.store.transaction import Params, Row, Transaction
 
 SEARCH_WORDS_MAX = 16  # more say nothing more about a name
 PAGE_ROWS_MAX = 1000
@@ -52,15 +53,10 @@ class SqliteCatalogue:
         return await self._readers.run(lambda tx: variant_detail(tx, str(parsed)))
 
     async def variants(
-        self, *, state: VariantState | None = None, after: str = "", limit: int = 100
+        self, *, state: VariantState | None = None, account: str | None = None, after: str = "", limit: int = 100
     ) -> tuple[VariantSummary, ...]:
-        params = {"after": after, "limit": _page(limit, 0)["limit"]}
-        if state is None:
-            rows = await self._readers.run(lambda tx: tx.all("variants_page", params))
-        else:
-            in_state = {"state": state.value, **params}
-            rows = await self._readers.run(lambda tx: tx.all("variants_page_in_state", in_state))
-        return tuple(map(_summary, rows))
+        page = {"after": after, "limit": _page(limit, 0)["limit"], "state": None if state is None else state.value}
+        return await self._readers.run(lambda tx: variant_page(tx, account, page))
 
     async def counts(self) -> CatalogueCounts:
         return await self._readers.run(catalogue_counts)
@@ -93,6 +89,15 @@ def title_detail(tx: Transaction, title_id: int) -> TitleDetail:
     )
 
 
+def variant_page(tx: Transaction, account: str | None, page: Params) -> tuple[VariantSummary, ...]:
+    """Variants by code, each filter by an index of its own. Raises NotFoundError (account)."""
+    if account is not None:
+        rows = tx.all("variants_page_of_account", {**page, "account_id": account_id(tx, account)})
+    else:
+        rows = tx.all("variants_page" if page["state"] is None else "variants_page_in_state", page)
+    return tuple(map(_summary, rows))
+
+
 def variant_detail(tx: Transaction, code: str) -> VariantDetail:
     """Raises NotFoundError."""
     row = variant_row(tx, code)
@@ -109,6 +114,15 @@ def variant_detail(tx: Transaction, code: str) -> VariantDetail:
         worker=row["worker"],
         sources=tuple(map(_source, tx.all("sources_of_variant", params))),
         objects=tuple(StoredObject(**_fields(o)) for o in tx.all("objects_of_variant", params)),
+        copy=row["copy"],
+        account=row["account"],
+        channel=None if row["channel_id"] is None else codes.channel_code(row["channel_id"]),
+        host=row["host"],
+        file_bytes=row["file_bytes"],
+        disk_bytes=row["disk_bytes"],
+        rounds=row["rounds"],
+        generation=row["generation"],
+        due_in_s=None if row["due_at_ms"] is None else max(0, row["due_at_ms"] - tx.now_ms) / 1000,
     )
 
 

@@ -1,4 +1,4 @@
-"""Titles and variants: search, browse, inspect, resolve; an operator's retry and cancel."""
+"""Titles and variants: search, browse, inspect, resolve."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from msgspec import Meta
 
 from telecine.core.catalogue import TitleDetail, VariantDetail
 from telecine.core.coordinator.calls import BOTH, OPERATORS, Call, Route, answer
-from telecine.core.coordinator.events import VariantChanged
 from telecine.core.coordinator.http.answers import Answer
+from telecine.core.coordinator.paging import PAGE_ROWS, PageRows, last_of
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
-from telecine.core.operator_protocol import TitlePage, VariantMoved, VariantPage
+from telecine.core.operator_protocol import TitlePage, VariantPage
 from telecine.core.protocol import Int64
 
 TITLES_PER_PAGE_MAX = 100
-VARIANTS_PER_PAGE_MAX = 1000
 
 
 class TitlesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,8 +31,9 @@ class VariantsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of `GET /v1/variants`."""
 
     state: VariantState | None = None
+    account: Annotated[str, Meta(max_length=128)] | None = None
     after: Annotated[str, Meta(max_length=64)] = ""
-    limit: Annotated[int, Meta(ge=1, le=VARIANTS_PER_PAGE_MAX)] = 100
+    limit: PageRows = PAGE_ROWS
 
 
 class ResolveQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,10 +55,13 @@ async def title(call: Call) -> Answer:
 
 
 async def variants(call: Call) -> Answer:
-    """Upload targets in order of their codes."""
+    """Upload targets in order of their codes: all, those in a state, those that are pinned to an account."""
     query = call.query(VariantsQuery)
-    page = await call.services.catalogue.variants(state=query.state, after=query.after, limit=query.limit)
-    return answer(VariantPage(page, after=page[-1].code if len(page) == query.limit else None))
+    page = await call.services.catalogue.variants(
+        state=query.state, account=query.account, after=query.after, limit=query.limit
+    )
+    last = last_of(page, query.limit)
+    return answer(VariantPage(page, after=last.code if last else None))
 
 
 async def variant(call: Call) -> Answer:
@@ -72,30 +75,11 @@ async def resolve(call: Call) -> Answer:
     return answer(await call.services.shelf.resolve(call.name("code"), bot_id=query.bot_id))
 
 
-async def retry(call: Call) -> Answer:
-    """Queue an upload target again, all its links untried."""
-    services, code = call.services, call.name("code")
-    return _moved(call, code, await services.queue.requeue(code))
-
-
-async def cancel(call: Call) -> Answer:
-    """Take an upload target out of the queue, and out of a worker's hands."""
-    services, code = call.services, call.name("code")
-    return _moved(call, code, await services.queue.cancel(code))
-
-
-def _moved(call: Call, code: str, state: VariantState) -> Answer:
-    call.services.events.publish(VariantChanged(code, state))
-    return answer(VariantMoved(code, state))
-
-
 ROUTES = (
     Route("GET", "/v1/titles", titles, OPERATORS, query=TitlesQuery, answers=TitlePage),
     Route("GET", "/v1/titles/{id}", title, OPERATORS, answers=TitleDetail),
-    Route("GET", "/v1/variants", variants, OPERATORS, query=VariantsQuery, answers=VariantPage),
+    Route("GET", "/v1/variants", variants, OPERATORS, query=VariantsQuery, answers=VariantPage, refusals=(404,)),
     # BOTH: after a crash, a worker looks up whose upload won.
     Route("GET", "/v1/variants/{code}", variant, BOTH, answers=VariantDetail),
     Route("GET", "/v1/resolve/{code}", resolve, OPERATORS, query=ResolveQuery, answers=Resolved),
-    Route("POST", "/v1/variants/{code}/retry", retry, OPERATORS, answers=VariantMoved, refusals=(409,)),
-    Route("POST", "/v1/variants/{code}/cancel", cancel, OPERATORS, answers=VariantMoved, refusals=(409,)),
 )

@@ -25,12 +25,13 @@ class Overview:
     async def status(self) -> Status:
         """As it is now."""
         services = self._services
+        accounts = await services.operations.accounts()
         return Status(
             version=services.version,
             counts=await services.catalogue.counts(),
-            workers=await services.queue.workers(),
-            accounts=await services.queue.accounts(),
-            channels=len(await services.queue.channels()),
+            workers=await services.operations.workers(),
+            accounts=accounts,
+            channels=sum(account.channels for account in accounts),
         )
 
     async def gauges(self) -> tuple[Gauge, ...]:

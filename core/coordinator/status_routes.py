@@ -30,7 +30,7 @@ async def readyz(call: Call) -> Answer:
         raise UnavailableError("the coordinator is stopping")
     try:
         async with asyncio.timeout(READY_WAIT_S):
-            await call.services.queue.accounts()
+            await call.services.operations.accounts()
     except TimeoutError:
         raise UnavailableError("the database does not answer") from None
     return Answer(200, b"ready\n", PLAIN_TEXT)

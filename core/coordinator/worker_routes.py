@@ -1,11 +1,11 @@
-"""Workers and their channels."""
+"""Workers: they enter, and operators look at them and steer them."""
 
 from __future__ import annotations
 
-from telecine.core.coordinator.calls import OPERATORS, WORKERS, Call, Route, answer, nothing
+from telecine.core.coordinator.calls import OPERATORS, WORKERS, Call, Route, answer
 from telecine.core.coordinator.http.answers import Answer
-from telecine.core.operator_protocol import Workers
-from telecine.core.protocol import ChannelOpened, Hello, Welcome
+from telecine.core.operator_protocol import ModeChange, Workers, WorkerStatus
+from telecine.core.protocol import Hello, Welcome
 
 
 async def hello(call: Call) -> Answer:
@@ -25,21 +25,18 @@ async def hello(call: Call) -> Answer:
     return answer(welcome)
 
 
-async def channel_opened(call: Call) -> Answer:
-    """A planned channel exists now. Telling it again changes nothing."""
-    channel_id = call.number("id")
-    told = call.body(ChannelOpened)
-    await call.services.queue.channel_opened(call.caller, channel_id, told.telegram_id)
-    return nothing()
-
-
 async def workers(call: Call) -> Answer:
     """Workers, and what they are doing."""
-    return answer(Workers(await call.services.queue.workers()))
+    return answer(Workers(await call.services.operations.workers()))
+
+
+async def set_mode(call: Call) -> Answer:
+    """Let a worker go on, drain it, or disable it, which takes its leases back."""
+    return answer(await call.services.operations.set_mode(call.name("name"), call.body(ModeChange).mode))
 
 
 ROUTES = (
     Route("POST", "/v1/workers/hello", hello, WORKERS, body=Hello, answers=Welcome, refusals=(409,)),
-    Route("POST", "/v1/channels/{id}/opened", channel_opened, WORKERS, body=ChannelOpened, status=204, refusals=(409,)),
     Route("GET", "/v1/workers", workers, OPERATORS, answers=Workers),
+    Route("POST", "/v1/workers/{name}/mode", set_mode, OPERATORS, body=ModeChange, answers=WorkerStatus),
 )
