@@ -189,9 +189,18 @@ def _counted(variant: VariantRow, tenancies: list[Tenancy]) -> Iterator[str]:
     fences = [tenancy.token.fence for tenancy in tenancies]
     if fences != list(range(1, variant.fence + 1)) or not all(tenancy.rows for tenancy in tenancies):
         yield f"has fences up to {variant.fence}, but the history knows {fences}"
-    spent = sum(not tenancy.outcomes & GIVEN_BACK or bool(tenancy.outcomes & UNREPORTED) for tenancy in tenancies)
+    spent = sum(map(_is_spent, tenancies))
     if variant.attempts != spent:
         yield f"counts {variant.attempts} attempts, but the history {spent}"
+    if variant.expiries:
+        yield f"is done, and yet counts {variant.expiries} leases in a row that ended in silence"
+
+
+def _is_spent(tenancy: Tenancy) -> bool:
+    """Whether the lease counts as an attempt: given back are those that nothing speaks against."""
+    if tenancy.outcomes & UNREPORTED:
+        return not any(row.is_excused for row in tenancy.rows)
+    return not tenancy.outcomes & GIVEN_BACK
 
 
 def _one_at_a_time(tenancies: list[Tenancy]) -> Iterator[str]:

@@ -22,7 +22,8 @@ from telecine.core.worker.journal import Journal
 
 T = TypeVar("T")
 
-ATTEMPTS = """SELECT a.variant_id, a.fence, w.name AS worker, a.link_id, a.outcome, a.reason
+ATTEMPTS = """SELECT a.variant_id, a.fence, w.name AS worker, a.link_id, a.outcome, a.reason,
+  a.outcome = 'expired' AND a.detail IS NOT NULL AS is_excused
   FROM upload_attempts a JOIN workers w ON w.id = a.worker_id ORDER BY a.id"""
 OBJECTS = """SELECT o.variant_id, o.fence, o.part_no, o.part_count, c.telegram_id AS channel_id, o.message_id, o.sha256,
   o.retired_at_ms IS NOT NULL AS is_retired FROM telegram_objects o JOIN channels c ON c.id = o.channel_id"""
@@ -37,6 +38,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
     link_id: int | None
     outcome: AttemptOutcome
     reason: Reason | None
+    is_excused: bool = False  # ran out while there was no coordinator to beat to
 
 
 class ObjectRow(msgspec.Struct, frozen=True):

@@ -54,18 +54,20 @@ class Child:
         if self._process is not None and self._process.returncode is not None:
             raise DiedError(f"{self.name} ended by itself with status {self._process.returncode}:\n{self.tail()}")
 
-    async def kill(self) -> None:
-        """SIGKILL, running or frozen. Raises DiedError where it was dead before."""
+    async def kill(self) -> bool:
+        """SIGKILL, running or frozen; False where it is not up. Raises DiedError where it has ended by itself."""
         self.check()
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-            self._process = None
+        if self._process is None:
+            return False
+        process, self._process = self._process, None
+        process.kill()
+        await process.wait()
+        return True
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
+    async def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
     async def stop(self) -> None:

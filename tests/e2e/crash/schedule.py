@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import random
+from collections.abc import Iterator
 
 import msgspec
 
@@ -16,25 +17,20 @@ class Target(enum.Enum):
     """Who is hit."""
 
     WORKER = "worker"
+    WORKER_FOR_LONG = "worker, away until its leases are another's"
+    FROZEN_WORKER = "worker, stopped for as long and then let go on: no kill"
     COORDINATOR = "coordinator"
-    BOTH = "both"
-    STARTING_COORDINATOR = "starting coordinator"  # killed, started, and killed again while it comes up
-    FROZEN_WORKER = "frozen worker"  # stopped until its leases have expired, then let go on: no kill
+    STARTING_COORDINATOR = "coordinator, and again while it comes up"
+    BOTH = "worker and coordinator"
 
 
 _WEIGHTS = {
-    Target.WORKER: 9,
+    Target.WORKER: 6,
+    Target.WORKER_FOR_LONG: 3,
+    Target.FROZEN_WORKER: 3,
     Target.COORDINATOR: 5,
-    Target.BOTH: 3,
     Target.STARTING_COORDINATOR: 1,
-    Target.FROZEN_WORKER: 2,
-}
-_KILLS = {
-    Target.WORKER: 1,
-    Target.COORDINATOR: 1,
-    Target.BOTH: 2,
-    Target.STARTING_COORDINATOR: 2,
-    Target.FROZEN_WORKER: 0,
+    Target.BOTH: 3,
 }
 
 
@@ -47,24 +43,18 @@ class Blow(msgspec.Struct, frozen=True):
     worker: int
     again_s: float
 
-    @property
-    def kills(self) -> int:
-        return _KILLS[self.target]
 
-
-def schedule(seed: int, *, kills: int, workers: int) -> tuple[Blow, ...]:
-    """Blows with at least so many kills in them."""
+def blows(seed: int, *, workers: int) -> Iterator[Blow]:
+    """One after the other, without end. Every target comes up early, so that short runs see it too."""
     rng = random.Random(f"{seed}/schedule")
-    blows: list[Blow] = []
-    while sum(blow.kills for blow in blows) < kills:
-        [target] = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
-        blows.append(
-            Blow(
-                steps=rng.randint(*STEPS),
-                delay_s=rng.uniform(0, DELAY_S_MAX),
-                target=target,
-                worker=rng.randrange(workers),
-                again_s=rng.uniform(0, STARTING_S_MAX),
-            )
+    targets = list(_WEIGHTS)
+    first = rng.sample(targets, len(targets))
+    while True:
+        [target] = [first.pop()] if first else rng.choices(targets, list(_WEIGHTS.values()))
+        yield Blow(
+            steps=rng.randint(*STEPS),
+            delay_s=rng.uniform(0, DELAY_S_MAX),
+            target=target,
+            worker=rng.randrange(workers),
+            again_s=rng.uniform(0, STARTING_S_MAX),
         )
-    return tuple(blows)

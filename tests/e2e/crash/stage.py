@@ -75,6 +75,8 @@ lease_ttl_s = {LEASE_TTL_S}
 sweep_interval_s = 0.2
 channels_per_account = 2
 retry_backoff_s = [0.05, 0.1, 0.3]
+host_backoff_s = [0.05, 0.1, 0.2]
+account_backoff_s = [0.05, 0.1, 0.2]
 """
 
 

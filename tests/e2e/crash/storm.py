@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -16,10 +17,11 @@ from tests.e2e.crash.uploader import Part
 
 from telecine.core.api import Api
 from telecine.core.clock import SystemClock
+from telecine.core.worker.tenure import ended
 
 PATIENCE_S = 5.0  # for steps: the next blow comes all the same
 FINISH_TIMEOUT_S = 90.0
-FROZEN_S = 1.3 * LEASE_TTL_S
+LONG_S = 1.3 * LEASE_TTL_S  # what a worker held is taken back, and mostly handed out again
 
 
 class Storm:
@@ -29,9 +31,8 @@ class Storm:
         self._clock = SystemClock()
         self._rng = random.Random(f"{seed}/operator")
         self._stage = stage
-        self._thaws: set[asyncio.Task[None]] = set()
+        self._returning: list[asyncio.Task[None]] = []
         self.kills = 0
-        self.freezes = 0
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -44,15 +45,16 @@ class Storm:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        for thaw in self._thaws:
-            thaw.cancel()
+        if self._returning:
+            await ended(*self._returning)
         await self._stack.aclose()
 
-    async def rage(self, blows: tuple[Blow, ...]) -> None:
-        """Deal out the blows. Raises DiedError for a process that ends by itself."""
+    async def rage(self, blows: Iterator[Blow], *, kills: int) -> None:
+        """Deal out blows until so many were deadly. Raises DiedError for a process that ends by itself."""
         stirring = asyncio.create_task(self._operator.stir())
         try:
-            for blow in blows:
+            while self.kills < kills:
+                blow = next(blows)
                 await self._steps.take(blow.steps, patience_s=PATIENCE_S)
                 await self._clock.sleep(blow.delay_s)
                 await self._strike(blow)
@@ -65,7 +67,7 @@ class Storm:
     async def calm(self) -> None:
         """Let everything be finished and end the processes in order. Raises TimeoutError where something is stuck."""
         async with asyncio.timeout(FINISH_TIMEOUT_S):
-            await asyncio.gather(*self._thaws)
+            await asyncio.gather(*self._returning)
             await self._operator.finish()
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         await self._coordinator.stop()
@@ -75,34 +77,39 @@ class Storm:
         match blow.target:
             case Target.WORKER:
                 await self._restart(worker)
+            case Target.WORKER_FOR_LONG:
+                if await self._kill(worker):
+                    self._return(worker.start)
+            case Target.FROZEN_WORKER:
+                worker.freeze()
+                self._return(worker.thaw)
             case Target.COORDINATOR:
                 await self._restart(self._coordinator)
-            case Target.BOTH:
-                await asyncio.gather(self._restart(worker), self._restart(self._coordinator))
             case Target.STARTING_COORDINATOR:
                 await self._restart(self._coordinator)
                 await self._clock.sleep(blow.again_s)
                 await self._restart(self._coordinator)
-            case Target.FROZEN_WORKER:
-                self._freeze(worker)
+            case Target.BOTH:
+                await asyncio.gather(self._restart(worker), self._restart(self._coordinator))
+
+    async def _kill(self, child: Child) -> bool:
+        killed = await child.kill()
+        self.kills += killed
+        return killed
 
     async def _restart(self, child: Child) -> None:
-        await child.kill()
-        self.kills += 1
-        await child.start()
+        """Unless it is away: then it comes back in its own time."""
+        if await self._kill(child):
+            await child.start()
 
-    def _freeze(self, worker: Child) -> None:
-        """Stop a worker in its tracks until its leases are another's; it does not know how long it was away."""
+    def _return(self, come_back: Callable[[], Awaitable[None]]) -> None:
+        """Let a worker come back when its leases are another's; it does not know how long it was away."""
 
-        async def thaw_later() -> None:
-            await self._clock.sleep(FROZEN_S)
-            worker.thaw()
+        async def later() -> None:
+            await self._clock.sleep(LONG_S)
+            await come_back()
 
-        worker.freeze()
-        self.freezes += 1
-        thawing = asyncio.create_task(thaw_later())
-        self._thaws.add(thawing)
-        thawing.add_done_callback(self._thaws.discard)
+        self._returning.append(asyncio.create_task(later()))
 
     def _serve(self) -> Child:
         arguments = ["--config", str(self._stage.settings), "serve"]
