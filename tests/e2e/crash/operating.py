@@ -25,6 +25,7 @@ class Operator:
         self._api = api
         self._clock = clock
         self._rng = rng
+        self.unfinished: tuple[VariantSummary, ...] = ()  # when last looked at
 
     async def stir(self) -> None:
         """Keep things moving until cancelled."""
@@ -41,9 +42,8 @@ class Operator:
 
     async def finish(self) -> None:
         """Queue what has come to rest elsewhere again, until every upload is done."""
-        while not (variants := await self._variants()) or any(v.state is not VariantState.DONE for v in variants):
-            stuck = [v for v in variants if v.state not in MOVING and v.state is not VariantState.DONE]
-            await self._move("retry", stuck)
+        while not (variants := await self._variants()) or (self.unfinished := _unfinished(variants)):
+            await self._move("retry", (variant for variant in self.unfinished if variant.state not in MOVING))
             await self._clock.sleep(ROUND_S)
 
     async def _variants(self) -> tuple[VariantSummary, ...]:
@@ -62,3 +62,7 @@ class Operator:
                 await self._api.post(f"/v1/variants/{variant.code}/{how}", VariantMoved)
             except (UnavailableError, ConflictError):
                 continue
+
+
+def _unfinished(variants: Iterable[VariantSummary]) -> tuple[VariantSummary, ...]:
+    return tuple(variant for variant in variants if variant.state is not VariantState.DONE)

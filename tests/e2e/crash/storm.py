@@ -24,6 +24,10 @@ FINISH_TIMEOUT_S = 90.0
 LONG_S = 1.3 * LEASE_TTL_S  # what a worker held is taken back, and mostly handed out again
 
 
+class StuckError(Exception):
+    """Uploads were left in peace, and yet they are not done."""
+
+
 class Storm:
     """An async context manager: nothing that it has started survives it."""
 
@@ -65,10 +69,15 @@ class Storm:
             await asyncio.wait({stirring})
 
     async def calm(self) -> None:
-        """Let everything be finished and end the processes in order. Raises TimeoutError where something is stuck."""
-        async with asyncio.timeout(FINISH_TIMEOUT_S):
-            await asyncio.gather(*self._returning)
-            await self._operator.finish()
+        """Let everything be finished and end the processes in order. Raises StuckError where that takes too long."""
+        try:
+            async with asyncio.timeout(FINISH_TIMEOUT_S):
+                await asyncio.gather(*self._returning)
+                await self._operator.finish()
+        except TimeoutError:
+            for child in (self._coordinator, *self._workers):
+                child.check()
+            raise StuckError(f"not done after {FINISH_TIMEOUT_S:g} s: {self._operator.unfinished}") from None
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         await self._coordinator.stop()
 
