@@ -42,7 +42,11 @@ class Operator:
 
     async def finish(self) -> None:
         """Queue what has come to rest elsewhere again, until every upload is done."""
-        while not (variants := await self._variants()) or (self.unfinished := _unfinished(variants)):
+        is_done = False
+        while not is_done:
+            variants = await self._variants()
+            self.unfinished = tuple(variant for variant in variants if variant.state is not VariantState.DONE)
+            is_done = bool(variants) and not self.unfinished
             await self._move("retry", (variant for variant in self.unfinished if variant.state not in MOVING))
             await self._clock.sleep(ROUND_S)
 
@@ -62,7 +66,3 @@ class Operator:
                 await self._api.post(f"/v1/variants/{variant.code}/{how}", VariantMoved)
             except (UnavailableError, ConflictError):
                 continue
-
-
-def _unfinished(variants: Iterable[VariantSummary]) -> tuple[VariantSummary, ...]:
-    return tuple(variant for variant in variants if variant.state is not VariantState.DONE)
