@@ -5,6 +5,9 @@ from __future__ import annotations
 import cProfile
 import io
 import pstats
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,10 @@ from tests.bench.servers import serving
 
 from telecine.core.clock import SystemClock
 from telecine.store import Store
+from telecine.store.sql import QUERIES
 
 ROWS = 100_000
-PAIRS = 20_000
+PAIRS = 15_000
 ACCOUNTS = 16
 CALLERS = 256
 FUNCTIONS_SHOWN = 35
@@ -43,6 +47,41 @@ def profile_api(options: Options) -> str:
     return f"{load.requests_per_s:,.0f} requests/s while profiled\n\n{_top(str(stats))}"
 
 
+class TimedStatements:
+    """A connection that notes how long each statement took, up to its first row."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self._took_s: dict[str, float] = defaultdict(float)
+        self._calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+    def execute(self, sql: str, *params: Any) -> Any:
+        return self._timed(self.raw.execute, sql, *params)
+
+    def executemany(self, sql: str, *params: Any) -> Any:
+        return self._timed(self.raw.executemany, sql, *params)
+
+    def top(self, pairs: int) -> str:
+        """Statements by their share, the largest first: microseconds and calls for each pair."""
+        names = {sql: name for name, sql in QUERIES.items()}
+        lines = [f"{'us a pair':>10} {'calls a pair':>13}  statement"]
+        for sql, took_s in sorted(self._took_s.items(), key=lambda entry: -entry[1]):
+            calls = self._calls[sql] / pairs
+            lines.append(f"{took_s / pairs * 1e6:10.2f} {calls:13.3f}  {names.get(sql, sql.split()[0])}")
+        lines.append(f"{sum(self._took_s.values()) / pairs * 1e6:10.2f} {'':13}  all")
+        return "\n".join(lines)
+
+    def _timed(self, call: Callable[..., Any], sql: str, *params: Any) -> Any:
+        began_s = time.perf_counter()
+        cursor = call(sql, *params)
+        self._took_s[sql] += time.perf_counter() - began_s
+        self._calls[sql] += 1
+        return cursor
+
+
 async def _profile_store(path: Path) -> str:
     loop, writer = cProfile.Profile(), cProfile.Profile()
     clock = SystemClock()
@@ -56,7 +95,14 @@ async def _profile_store(path: Path) -> str:
         rate = await pairs_per_s(crew, PAIRS)
         loop.disable()
         await connection.run(lambda _: writer.disable())
-    return f"{rate:,.0f} pairs/s while profiled\n\nthe writer's thread\n{_top(writer)}\n\nthe loop\n{_top(loop)}"
+        statements: Any = TimedStatements(connection._connection)
+        connection._connection = statements
+        calm_rate = await pairs_per_s(crew, PAIRS)
+        connection._connection = statements.raw
+    return (
+        f"{rate:,.0f} pairs/s while profiled\n\nthe writer's thread\n{_top(writer)}\n\nthe loop\n{_top(loop)}\n\n"
+        f"{calm_rate:,.0f} pairs/s while statements are timed\n\n{statements.top(PAIRS)}"
+    )
 
 
 def _top(profile: Any) -> str:
