@@ -6,161 +6,184 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from telecine.core.coordinator.events import FOLLOWERS_MAX, EventKind, Events, QueueSwept, VariantChanged
-from telecine.core.errors import UnavailableError
-from telecine.core.leases import VariantState
+from telecine.core.coordinator.events import EVENTS_PER_PAGE, FOLLOWERS_MAX, Event, Events
+from telecine.core.errors import StoreError, UnavailableError
+from telecine.core.events import QueueSwept, WorkerProgressed
 
 if TYPE_CHECKING:
-    from tests.core.coordinator.conftest import Api
+    from collections.abc import AsyncIterator
 
-CODE = "CM_M000001_720P"
+    from tests.core.coordinator.conftest import LogInMemory
 
-
-def _swept(number: int) -> QueueSwept:
-    return QueueSwept(expired=number, promoted=0)
+PROGRESS = WorkerProgressed("cm-ember", ())
 
 
-async def _take(events: Events, count: int, last_id: str | None) -> list[tuple[str, Any]]:
-    taken: list[tuple[str, Any]] = []
-    with events.follow(last_id) as following:
-        async with asyncio.timeout(5):
-            async for event in following:
-                assert event is not None
-                taken.append((event.id, json.loads(event.data)))
-                if len(taken) == count:
-                    break
+def swept(*numbers: int) -> list[QueueSwept]:
+    """Events that last, known again by their numbers."""
+    return [QueueSwept(number, 0) for number in numbers]
+
+
+async def take(following: AsyncIterator[Event | None], count: int) -> list[tuple[str | None, Any]]:
+    """The next events: the id of each, and what it tells of."""
+    taken: list[tuple[str | None, Any]] = []
+    async with asyncio.timeout(5):
+        while len(taken) < count:
+            event = await anext(following)
+            assert event is not None
+            taken.append((event.id, json.loads(event.data).get("expired", event.kind.value)))
     return taken
 
 
-async def test_follower_that_comes_back_gets_what_it_missed() -> None:
-    events = Events("boot")
-    for number in range(1, 6):
-        events.publish(_swept(number))
-    taken = await _take(events, 2, "boot-3")
-    assert [(name, data["expired"]) for name, data in taken] == [("boot-4", 4), ("boot-5", 5)]
+async def nothing_more(following: AsyncIterator[Event | None]) -> bool:
+    async with asyncio.timeout(5):
+        return await anext(following) is None
 
 
-@pytest.mark.parametrize("last_id", ["boot-1", "earlier-5", "boot-99", "boot-x", "5", "", "boot-" + "9" * 30])
-async def test_follower_whose_place_is_gone_is_told_to_look_anew(last_id: str) -> None:
-    events = Events("boot", kept_max=2)
-    for number in range(1, 6):
-        events.publish(_swept(number))
-    with events.follow(last_id) as following:
-        first = await anext(following)
-        events.publish(_swept(6))
-        second = await anext(following)
-    assert first is not None
-    assert second is not None
-    assert (first.kind, first.id) == (EventKind.RESET, "boot-5")
-    assert (second.kind, second.id) == (EventKind.QUEUE, "boot-6")
+async def test_whoever_follows_hears_what_happens_from_then_on(log: LogInMemory) -> None:
+    log.record(*swept(1, 2))
+    events = Events(log)
+    with events.follow(events.latest_id, keep_alive_s=0.01) as following:
+        log.record(*swept(3, 4))
+        assert await take(following, 2) == [("1-3", 3), ("1-4", 4)]
+        assert await nothing_more(following)
 
 
-async def test_slow_follower_is_told_to_look_anew_instead_of_holding_memory() -> None:
-    events = Events("boot", kept_max=3)
-    with events.follow(None) as following:
-        events.publish(_swept(1))
-        assert await anext(following) is not None
+@pytest.mark.parametrize("kept_max", [1, 2, 3, 100])
+async def test_follower_that_comes_back_gets_what_it_missed_from_memory_or_log(log: LogInMemory, kept_max: int) -> None:
+    log.record(*swept(1, 2))  # before a restart
+    events = Events(log, kept_max=kept_max)
+    log.record(*swept(3, 4), *swept(5))
+    with events.follow("1-1", keep_alive_s=0.01) as following:
+        assert await take(following, 4) == [("1-2", 2), ("1-3", 3), ("1-4", 4), ("1-5", 5)]
+        log.record(*swept(6))
+        assert await take(following, 1) == [("1-6", 6)]
+        assert await nothing_more(following)
+
+
+async def test_nothing_is_lost_or_doubled_while_the_log_is_read_page_by_page(log: LogInMemory) -> None:
+    count = 3 * EVENTS_PER_PAGE + 7
+    log.record(*swept(*range(1, count + 1)))
+    events = Events(log, kept_max=5)
+    taken: list[tuple[str | None, Any]] = []
+    with events.follow("1-0", keep_alive_s=0.01) as following:
+        for happened in range(count + 1, count + 301):  # something happens with every second event that is read
+            taken += await take(following, 2)
+            log.record(*swept(happened))
+        taken += await take(following, count + 300 - len(taken))
+        assert await nothing_more(following)
+    assert [number for _, number in taken] == list(range(1, count + 301))
+
+
+async def test_an_event_that_the_log_knows_before_it_is_announced_is_told_once(log: LogInMemory) -> None:
+    log.record(*swept(1))
+    events = Events(log)
+    log.record(*swept(2), announced=False)
+    with events.follow("1-0", keep_alive_s=0.01) as following:
+        assert await take(following, 2) == [("1-1", 1), ("1-2", 2)]
+        log.announce(log.recorded[1:])
+        log.record(*swept(3))
+        assert await take(following, 1) == [("1-3", 3)]
+        assert await nothing_more(following)
+
+
+async def test_whoever_keeps_up_never_reads_the_log(log: LogInMemory) -> None:
+    events = Events(log, kept_max=3)
+    with events.follow("1-0") as following:
+        for number in range(1, 50):
+            log.record(*swept(number))
+            await take(following, 1)
+    assert log.reads == []
+
+
+async def test_slow_follower_reads_from_the_log_what_memory_does_not_hold_for_it(log: LogInMemory) -> None:
+    events = Events(log, kept_max=3)
+    with events.follow("1-0", keep_alive_s=0.01) as following:
+        log.record(*swept(1))
+        await take(following, 1)
         for number in range(2, 50):
-            events.publish(_swept(number))
-        reset = await anext(following)
-    assert reset is not None
-    assert (reset.kind, reset.id) == (EventKind.RESET, "boot-49")
+            log.record(*swept(number))
+        assert [number for _, number in await take(following, 48)] == list(range(2, 50))
+        assert await nothing_more(following)
+    assert log.reads == [1]
 
 
-async def test_silence_is_filled_and_closing_ends_it() -> None:
-    events = Events("boot")
-    with events.follow(None, keep_alive_s=0.01) as following:
+@pytest.mark.parametrize("last_id", ["0-3", "2-3", "1-99", "1-x", "1-", "-3", "1--3", "3", "", "1-" + "9" * 30, "1-³"])
+async def test_follower_whose_place_is_not_known_is_told_to_look_anew(log: LogInMemory, last_id: str) -> None:
+    log.record(*swept(1, 2, 3, 4, 5))
+    events = Events(log)
+    with events.follow(last_id, keep_alive_s=0.01) as following:
+        assert await take(following, 1) == [("1-5", "reset")]
+        log.record(*swept(6))
+        assert await take(following, 1) == [("1-6", 6)]
+
+
+async def test_follower_whose_next_event_was_pruned_is_told_to_look_anew(log: LogInMemory) -> None:
+    log.record(*swept(1, 2, 3, 4, 5))
+    log.pruned = 3
+    events = Events(log)
+    with events.follow("1-2", keep_alive_s=0.01) as following:
+        assert await take(following, 1) == [("1-5", "reset")]
+        log.record(*swept(6))
+        assert await take(following, 1) == [("1-6", 6)]
+    with events.follow("1-3", keep_alive_s=0.01) as following:
+        assert await take(following, 3) == [("1-4", 4), ("1-5", 5), ("1-6", 6)]
+
+
+async def test_what_does_not_last_has_no_id_and_is_told_in_its_place_among_the_rest(log: LogInMemory) -> None:
+    events = Events(log)
+    with events.follow(events.latest_id) as following:
+        log.record(*swept(1))
+        events.publish(PROGRESS)
+        log.record(*swept(2))
+        events.publish(PROGRESS)
+        told = [("1-1", 1), (None, "progress"), ("1-2", 2), (None, "progress")]
+        assert await take(following, 4) == told
+
+
+async def test_what_does_not_last_is_not_told_to_those_who_come_later(log: LogInMemory) -> None:
+    events = Events(log)
+    with events.follow(events.latest_id):
+        events.publish(PROGRESS)
+        log.record(*swept(1))
+        events.publish(PROGRESS)
+        with events.follow("1-0", keep_alive_s=0.01) as late:
+            assert await take(late, 1) == [("1-1", 1)]
+
+
+async def test_progress_alone_never_costs_a_follower_its_place(log: LogInMemory) -> None:
+    events = Events(log, kept_max=2)
+    with events.follow(events.latest_id, keep_alive_s=0.01) as following:
+        for _ in range(10):
+            events.publish(PROGRESS)
+        log.record(*swept(1))
+        assert await take(following, 1) == [("1-1", 1)]
+        assert await nothing_more(following)
+    assert log.reads == []
+
+
+async def test_a_log_that_cannot_be_read_ends_the_stream(log: LogInMemory) -> None:
+    log.record(*swept(1, 2))
+    log.error = StoreError("the database is away")
+    with Events(log).follow("1-1") as following, pytest.raises(StoreError, match="away"):
+        await anext(following)
+
+
+async def test_silence_is_filled_and_closing_ends_it(log: LogInMemory) -> None:
+    events = Events(log)
+    with events.follow(events.latest_id, keep_alive_s=0.01) as following:
         assert await anext(following) is None
         ending = asyncio.ensure_future(anext(following, "the end"))
         events.close()
         assert await ending == "the end"
 
 
-async def test_followers_are_limited_and_make_room_when_they_leave() -> None:
-    events = Events("boot")
+async def test_followers_are_limited_and_make_room_when_they_leave(log: LogInMemory) -> None:
+    events = Events(log)
     for _ in range(2):
-        followers = [events.follow(None) for _ in range(FOLLOWERS_MAX)]
+        followers = [events.follow("1-0") for _ in range(FOLLOWERS_MAX)]
         for follower in followers:
             follower.__enter__()
-        with pytest.raises(UnavailableError), events.follow(None):
+        with pytest.raises(UnavailableError), events.follow("1-0"):
             pass
         for follower in followers:
             follower.__exit__(None, None, None)
-
-
-# ---- over HTTP -----------------------------------------------------------------------------------
-
-
-async def _frame(response: Any) -> dict[str, str]:
-    """The next event of a stream; comments and the retry advice are passed over."""
-    async with asyncio.timeout(5):
-        while True:
-            text = (await response.content.readuntil(b"\n\n")).decode()
-            fields = dict(line.split(": ", 1) for line in text.strip().splitlines() if not line.startswith(":"))
-            if "event" in fields:
-                return fields
-
-
-async def test_claim_beat_and_settle_are_told_as_they_happen(api: Api) -> None:
-    async with api.get("/v1/events") as stream:
-        assert stream.headers["Content-Type"] == "text/event-stream"
-        assert stream.headers["X-Request-ID"]
-        await api.queue.put(CODE)
-        async with api.claim() as response:
-            lease = (await response.json())["lease"]
-        leased = await _frame(stream)
-        assert leased["event"] == "variant"
-        assert json.loads(leased["data"]) == {"code": CODE, "state": "leased", "worker": "cm-ember"}
-        beat = {"boot_id": "b1", "leases": [{"lease": lease, "stage": "uploading", "bytes_done": 5}]}
-        async with api.post("/v1/leases/beat", beat):
-            pass
-        progress = await _frame(stream)
-        assert progress["event"] == "progress"
-        assert json.loads(progress["data"])["leases"][0]["bytes_done"] == 5
-        released = {"boot_id": "b1", "outcome": {"type": "released"}}
-        async with api.post(f"/v1/leases/{lease}/settle", released):
-            pass
-        assert json.loads((await _frame(stream))["data"])["state"] == "ready"
-
-
-async def test_stream_resumes_behind_the_last_event_seen(api: Api) -> None:
-    events = api.services.events
-    for number in range(1, 4):
-        events.publish(VariantChanged(f"CM_M{number:06d}_720P", VariantState.DONE))
-    async with api.get("/v1/events", **{"Last-Event-ID": "boot-2"}) as stream:
-        frame = await _frame(stream)
-    assert (frame["id"], json.loads(frame["data"])["code"]) == ("boot-3", "CM_M000003_720P")
-
-
-async def test_repeated_settle_is_not_told_twice(api: Api) -> None:
-    await api.queue.put(CODE)
-    async with api.claim() as response:
-        lease = (await response.json())["lease"]
-    released = {"boot_id": "b1", "outcome": {"type": "released"}}
-    async with api.get("/v1/events") as stream:
-        for _ in range(2):
-            async with api.post(f"/v1/leases/{lease}/settle", released):
-                pass
-        api.services.events.publish(_swept(1))
-        assert [(await _frame(stream))["event"] for _ in range(2)] == ["variant", "queue"]
-
-
-async def test_stopping_ends_every_stream(api: Api) -> None:
-    async with api.get("/v1/events") as stream:
-        async with asyncio.timeout(2):
-            await api.server.stop()
-        assert (await stream.read()).startswith(b"retry:")
-
-
-async def test_reader_that_leaves_makes_room(api: Api) -> None:
-    for _ in range(FOLLOWERS_MAX + 2):
-        stream = await api.get("/v1/events").__aenter__()
-        stream.close()
-        await api.until(lambda: api.server.connections == 0)
-
-
-async def test_stream_ends_with_its_token(api: Api) -> None:
-    async with api.get("/v1/events") as stream:
-        await api.services.tokens.revoke("operator-1")
-        api.services.events.publish(_swept(1))
-        assert b"event:" not in await stream.read()
