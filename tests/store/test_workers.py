@@ -8,6 +8,7 @@ from tests.store.conftest import Scene, film, link
 
 from telecine.core.errors import ConflictError, ForbiddenError, NotFoundError
 from telecine.core.leases import VariantState
+from telecine.core.operator_protocol import ChannelState, ChannelStatus
 from telecine.core.protocol import ChannelRef, Hello, SettleFloodWait
 from telecine.store import Store
 
@@ -28,14 +29,16 @@ async def test_a_new_account_gets_its_channels_planned(scene: Scene) -> None:
 async def test_workers_of_one_account_share_its_channels(scene: Scene) -> None:
     first = await scene.enrol("w1", account="a", channels=2)
     assert await scene.enrol("w2", account="a", channels=2) == first
-    assert await scene.store.queue.channels() == first
+    assert [channel.title for channel in await scene.store.operations.channels()] == [ref.title for ref in first]
 
 
 async def test_opening_a_channel_is_idempotent(scene: Scene) -> None:
     await scene.hello("w")
     for _ in range(2):
         await scene.store.queue.channel_opened("w", 1, 501)
-    assert await scene.store.queue.channels() == (ChannelRef(1, "CM_C000001", 501),)
+    assert await scene.store.operations.channels() == (
+        ChannelStatus(1, "CM_C000001", "w", 501, ChannelState.OPEN, messages=0),
+    )
 
 
 async def test_a_channel_opens_once_under_one_id_by_its_own_account(scene: Scene) -> None:
@@ -59,7 +62,7 @@ async def test_an_account_stays_the_telegram_user_it_was(scene: Scene) -> None:
     with pytest.raises(ConflictError, match="user 7, not 8"):
         await scene.store.queue.hello("w", "a", Hello("b", "1", 8, premium=True), channels_wanted=1)
     await scene.store.queue.hello("w", "a", Hello("b", "1", 7, premium=False), channels_wanted=1)
-    assert [status.premium for status in await scene.store.queue.accounts()] == [False]
+    assert [status.premium for status in await scene.store.operations.accounts()] == [False]
 
 
 async def test_a_new_boot_gives_back_the_leases_of_the_old_one(scene: Scene) -> None:
@@ -96,7 +99,7 @@ async def test_whoever_waits_is_woken_by_what_can_be_claimed(scene: Scene) -> No
     for news in (
         lambda: scene.store.queue.channel_opened("w", 1, 501),
         lambda: scene.imports(film("1", link("a"))),
-        lambda: scene.store.queue.requeue("CM_M000001_720P"),
+        lambda: scene.store.operations.requeue("CM_M000001_720P"),
         lambda: scene.hello("w", boot="boot-2"),
     ):
         waiting = wait()

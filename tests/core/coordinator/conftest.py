@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from tests.core.coordinator.operations_in_memory import OperationsInMemory
 
 from telecine.core.catalogue import (
     CatalogueCounts,
@@ -32,8 +33,8 @@ from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import IssuedToken, Scope, Tokens
 from telecine.core.delivery import BotFile, DeliveryOutcome, Resolved
 from telecine.core.errors import ConflictError, LeaseLostError, NotFoundError
+from telecine.core.events import Happening, Listener, Recorded, kind_of
 from telecine.core.leases import Swept, VariantState
-from telecine.core.operator_protocol import AccountStatus, WorkerStatus
 from telecine.core.protocol import (
     BeatAnswer,
     BeatRequest,
@@ -121,6 +122,11 @@ class QueueInMemory:
             raise NotFoundError(f"no channel {channel_id}", field="id")
         self.heard.append((worker, channel_id, telegram_id))
 
+    async def channel_lost(self, worker: str, channel_id: int, detail: str) -> None:
+        if channel_id != CHANNEL.id:
+            raise NotFoundError(f"no channel {channel_id}", field="id")
+        self.heard.append((worker, channel_id, detail))
+
     async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
         self.heard.append(request)
         await self._notify()
@@ -166,29 +172,6 @@ class QueueInMemory:
         done = isinstance(outcome, SettleDone)
         return Settled(held.code, VariantState.DONE if done else VariantState.READY)
 
-    async def cancel(self, code: str) -> VariantState:
-        if code not in self.ready:
-            raise NotFoundError(f"no variant {code}", field="code")
-        self.ready.remove(code)
-        return VariantState.CANCELLED
-
-    async def requeue(self, code: str) -> VariantState:
-        if any(lease.code == code for lease in self.leased.values()):
-            raise ConflictError("a variant that is leased does not take 'requeue'")
-        await self.put(code)
-        return VariantState.READY
-
-    async def workers(self) -> tuple[WorkerStatus, ...]:
-        return (WorkerStatus("cm-ember", "cm-ember", "b1", 2.0, ()), WorkerStatus("cm-rora", "cm-rora", None, None, ()))
-
-    async def accounts(self) -> tuple[AccountStatus, ...]:
-        if self.error is not None:
-            raise self.error
-        return (AccountStatus("cm-ember", premium=True, uploads_parked_s=12.5, sends_parked_s=0.0, park_reason="FLOOD_WAIT"),)
-
-    async def channels(self) -> tuple[ChannelRef, ...]:
-        return (CHANNEL,)
-
     async def sweep(self) -> Swept:
         return self.swept.pop(0) if self.swept else Swept(0, 0, None)
 
@@ -223,9 +206,9 @@ class CatalogueInMemory:
         return VariantDetail(code, 1, None, Quality.HD, VariantState.READY, 0, 0, 0, None, (), ())
 
     async def variants(
-        self, *, state: VariantState | None = None, after: str = "", limit: int = 100
+        self, *, state: VariantState | None = None, account: str | None = None, after: str = "", limit: int = 100
     ) -> tuple[VariantSummary, ...]:
-        self.asked.append((state, after, limit))
+        self.asked.append((state, account, after, limit))
         behind = (code for code in self.codes if code > after)
         return tuple(VariantSummary(code, Quality.HD, VariantState.READY) for code in itertools.islice(behind, limit))
 
@@ -249,6 +232,52 @@ class ShelfInMemory:
 
     async def record_delivery(self, code: str, user_id: int, outcome: DeliveryOutcome) -> None:
         raise AssertionError("the API delivers nothing")
+
+
+class LogInMemory:
+    """Events that last; `pruned` of the oldest are gone."""
+
+    epoch = 1
+
+    def __init__(self) -> None:
+        self.recorded: list[Recorded] = []
+        self.pruned = 0
+        self.reads: list[int] = []
+        self.error: Exception | None = None
+        self._listeners: list[Listener] = []
+
+    @property
+    def newest(self) -> int:
+        return len(self.recorded)
+
+    def listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def record(self, *happenings: Happening, announced: bool = True) -> None:
+        """Let something happen; all at once, as by one commit."""
+        first = self.newest + 1
+        new = [Recorded(n, kind_of(one), msgspec.json.encode(one)) for n, one in enumerate(happenings, first)]
+        self.recorded += new
+        if announced:
+            self.announce(new)
+
+    def announce(self, recorded: list[Recorded]) -> None:
+        for listener in self._listeners:
+            listener(recorded)
+
+    async def after(self, number: int, *, limit: int) -> tuple[Recorded, ...]:
+        self.reads.append(number)
+        if self.error is not None:
+            raise self.error
+        return tuple(self.recorded[max(number, self.pruned) :][:limit])
+
+
+class NothingToForget:
+    async def prune_attempts(self, before_ms: int, *, limit: int) -> int:
+        return 0
+
+    async def prune_events(self, before_ms: int, *, limit: int) -> int:
+        return 0
 
 
 class ImportsInMemory:
@@ -276,7 +305,9 @@ class Api:
     services: Services
     clock: SteeredClock
     queue: QueueInMemory
+    operations: OperationsInMemory
     catalogue: CatalogueInMemory
+    log: LogInMemory
     worker: str  # a token
     operator: str  # a token
 
@@ -311,7 +342,8 @@ class Api:
 async def serving() -> AsyncIterator[Api]:
     """A coordinator over memory."""
     clock = SteeredClock()
-    queue, catalogue = QueueInMemory(), CatalogueInMemory()
+    operations = OperationsInMemory()
+    queue, catalogue, log = QueueInMemory(), CatalogueInMemory(), LogInMemory()
     tokens = Tokens(SECRET, clock, RegistryInMemory(clock))
     services = Services(
         settings=CoordinatorSettings(secret=SECRET, sweep_interval_s=3600),
@@ -320,11 +352,13 @@ async def serving() -> AsyncIterator[Api]:
         new_id=map("request-{}".format, itertools.count(1)).__next__,
         tokens=tokens,
         queue=queue,
+        operations=operations,
         sweeper=queue,
+        retention=NothingToForget(),
         catalogue=catalogue,
         shelf=ShelfInMemory(),
         imports=ImportsInMemory(),
-        events=Events("boot"),
+        events=Events(log),
         metrics=Metrics(),
         bot_username=lambda: "telecine_bot",
     )
@@ -334,7 +368,7 @@ async def serving() -> AsyncIterator[Api]:
     await server.start("127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as client:
-            yield Api(server, client, services, clock, queue, catalogue, worker, operator)
+            yield Api(server, client, services, clock, queue, operations, catalogue, log, worker, operator)
     finally:
         await server.stop()
 
@@ -352,6 +386,11 @@ def serve() -> Serve:
 async def api() -> AsyncIterator[Api]:
     async with serving() as running:
         yield running
+
+
+@pytest.fixture
+def log() -> LogInMemory:
+    return LogInMemory()
 
 
 @pytest.fixture

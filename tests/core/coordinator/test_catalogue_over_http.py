@@ -8,7 +8,7 @@ import pytest
 from telecine.core.catalogue import ImportRun, TitleDetail, VariantDetail
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
-from telecine.core.operator_protocol import Status, TitlePage, VariantMoved, VariantPage, Workers
+from telecine.core.operator_protocol import Status, TitlePage, VariantPage, Workers
 
 if TYPE_CHECKING:
     from tests.core.coordinator.conftest import Api
@@ -53,7 +53,7 @@ async def test_variants_are_paged_to_their_end(api: Api) -> None:
             break
         after = page.after
     assert tuple(codes) == api.catalogue.codes
-    assert api.catalogue.asked[0] == (VariantState.READY, "", 2)
+    assert api.catalogue.asked[0] == (VariantState.READY, None, "", 2)
 
 
 async def test_variant_is_shown_to_operators_and_workers(api: Api) -> None:
@@ -65,23 +65,6 @@ async def test_variant_is_shown_to_operators_and_workers(api: Api) -> None:
 async def test_code_is_resolved_for_a_bot(api: Api) -> None:
     async with api.get(f"/v1/resolve/{CODE}?bot_id=77") as response:
         assert (await _got(response, Resolved)).title == "asked by 77"
-
-
-async def test_retry_and_cancel_move_a_variant(api: Api) -> None:
-    async with api.post(f"/v1/variants/{CODE}/retry", token=api.operator) as response:
-        assert await _got(response, VariantMoved) == VariantMoved(CODE, VariantState.READY)
-    async with api.post(f"/v1/variants/{CODE}/cancel", token=api.operator) as response:
-        assert await _got(response, VariantMoved) == VariantMoved(CODE, VariantState.CANCELLED)
-    async with api.post(f"/v1/variants/{CODE}/cancel", token=api.operator) as response:
-        assert response.status == 404
-
-
-async def test_leased_variant_is_not_retried(api: Api) -> None:
-    await api.queue.put(CODE)
-    async with api.claim():
-        pass
-    async with api.post(f"/v1/variants/{CODE}/retry", token=api.operator) as response:
-        assert response.status == 409
 
 
 async def test_import_starts_once_and_can_be_followed(api: Api) -> None:
@@ -99,7 +82,7 @@ async def test_import_starts_once_and_can_be_followed(api: Api) -> None:
 async def test_status_and_workers_show_the_whole_system(api: Api) -> None:
     async with api.get("/v1/status") as response:
         status = await _got(response, Status)
-    assert (status.version, status.counts.variants, status.channels) == ("0.0.test", 5, 1)
+    assert (status.version, status.counts.variants, status.channels) == ("0.0.test", 5, 3)
     async with api.get("/v1/workers") as response:
         assert (await _got(response, Workers)).workers == status.workers
 
@@ -118,7 +101,7 @@ async def test_coordinator_without_its_database_is_alive_but_not_ready(
     async def hang() -> None:
         await api.queue.until(lambda: False)
 
-    monkeypatch.setattr(api.queue, "accounts", hang)
+    monkeypatch.setattr(api.operations, "accounts", hang)
     async with api.client.get(api.server.url + "/readyz") as response:
         assert response.status == 503
     async with api.client.get(api.server.url + "/healthz") as response:

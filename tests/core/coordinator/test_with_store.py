@@ -172,11 +172,13 @@ def _services(store: Store, clock: SteeredClock) -> Services:
         new_id=map("request-{}".format, itertools.count(1)).__next__,
         tokens=Tokens(SECRET, clock, store.tokens),
         queue=store.queue,
+        operations=store.operations,
         sweeper=store.sweeper,
+        retention=store.retention,
         catalogue=store.catalogue,
         shelf=store.shelf,
         imports=NoImports(),
-        events=Events("boot"),
+        events=Events(store.events),
         metrics=Metrics(),
         bot_username=lambda: None,
     )
@@ -274,7 +276,7 @@ async def test_flood_wait_parks_one_account_and_leaves_the_work_to_others(stored
     await stored.ember.enter()
     await stored.rora.enter()
     lease = await stored.ember.claim()
-    settled = await stored.ember.settle(lease, SettleFloodWait(300, "messages.sendMedia"))
+    settled = await stored.ember.settle(lease, SettleFloodWait(300, "upload.saveFilePart"))
     assert settled.state is VariantState.READY
     await stored.ember.claim_nothing()
     assert (await stored.rora.claim()).code == lease.code
