@@ -133,7 +133,7 @@ async def test_a_variant_goes_back_to_the_channel_it_was_sent_to(scene: Scene) -
     first = await scene.lease("w")
     await scene.done("w", first)
     await scene.done("w", await scene.lease("w"))
-    await scene.store.queue.requeue(first.code)
+    await scene.store.operations.requeue(first.code)
     assert (await scene.lease("w")).channel == first.channel
 
 
@@ -164,7 +164,7 @@ async def test_a_beat_keeps_a_lease_alive_and_its_progress(scene: Scene) -> None
     assert (verdict.lease, verdict.verdict, verdict.ttl_s) == (lease.lease, Verdict.GO_ON, 60.0)
     scene.clock.advance(50)
     assert (await scene.store.sweeper.sweep()).expired == 0
-    (status,) = await scene.store.queue.workers()
+    (status,) = await scene.store.operations.workers()
     assert [held.code for held in status.leases] == [lease.code]
     assert status.leases[0].progress == Progress(lease.lease, Stage.UPLOADING, lease.sources[0].link_id, 7, 70)
     assert status.seen_ago_s == 50.0
@@ -176,7 +176,7 @@ async def test_a_beat_tells_each_lease_its_own_fate(scene: Scene) -> None:
     await scene.imports(*(film(str(n), link(str(n))) for n in range(4)))
     kept, cancelled, settled = [await scene.lease("w") for _ in range(3)]
     foreign = await scene.lease("x")
-    await scene.store.queue.cancel(cancelled.code)
+    await scene.store.operations.cancel(cancelled.code)
     await scene.done("w", settled)
     garbage = msgspec.structs.replace(kept, lease="not-a-lease")
     stale = msgspec.structs.replace(kept, lease="0.1.1")
@@ -214,7 +214,7 @@ async def test_progress_about_a_foreign_link_keeps_the_lease_alive(scene: Scene)
         progress = Progress(lease.lease, Stage.PROBING, link_id)
         answer = await scene.store.queue.beat("w", BeatRequest("boot-1", (progress,)))
         assert answer.leases[0].verdict is Verdict.GO_ON
-    assert (await scene.store.queue.workers())[0].leases[0].progress.link_id is None
+    assert (await scene.store.operations.workers())[0].leases[0].progress.link_id is None
 
 
 async def test_leases_from_before_a_restore_are_lost(path: Path, clock: HandClock) -> None:

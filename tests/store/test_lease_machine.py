@@ -240,7 +240,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def operator(self, data: st.DataObject, event: Event) -> None:
         code = data.draw(st.sampled_from(sorted(self.targets)))
         target = self.targets[code]
-        call = self.scene.store.queue.cancel if event is Event.CANCEL else self.scene.store.queue.requeue
+        call = self.scene.store.operations.cancel if event is Event.CANCEL else self.scene.store.operations.requeue
         before = target.state
         try:
             transition(before, event)

@@ -235,11 +235,11 @@ async def test_a_flood_wait_parks_the_account_and_gives_the_attempt_back(queued:
     assert settled.state is VariantState.READY
     assert (await queued.store.catalogue.variant(CODE)).attempts == 0
     assert await queued.claim("w") is None
-    parked = {status.name: status for status in await queued.store.queue.accounts()}
+    parked = {status.name: status for status in await queued.store.operations.accounts()}
     assert (parked["w"].parked_s, parked["x"].parked_s) == (40.0, 0.0)
     assert request_name in (parked["w"].park_reason or "")
     queued.clock.advance(40)
-    assert (await queued.store.queue.accounts())[0].park_reason is None
+    assert (await queued.store.operations.accounts())[0].park_reason is None
     assert await queued.claim("w") is not None
 
 
@@ -255,7 +255,7 @@ async def test_a_flood_wait_reported_too_late_parks_the_account_once(queued: Sce
     lease = await queued.lease("w")
     match end:
         case "cancelled":
-            await queued.store.queue.cancel(CODE)
+            await queued.store.operations.cancel(CODE)
         case "expired":
             queued.clock.advance(60)
             await queued.store.sweeper.sweep()
@@ -266,7 +266,7 @@ async def test_a_flood_wait_reported_too_late_parks_the_account_once(queued: Sce
         settled = await queued.store.queue.settle("w", lease.lease, SettleFloodWait(40.0, "messages.sendMedia"))
         assert (settled.state, settled.repeated) == (state, True)
         queued.clock.advance(10)
-    assert (await queued.store.queue.accounts())[0].parked_s == 20.0
+    assert (await queued.store.operations.accounts())[0].parked_s == 20.0
     assert [row[2] for row in history(queued)] == [end, "flood_wait"]
 
 
@@ -275,7 +275,7 @@ async def test_a_flood_wait_of_a_lease_that_was_never_the_workers_parks_nobody(q
     lease = await queued.lease("w")
     with pytest.raises(LeaseLostError):
         await queued.store.queue.settle("x", lease.lease, SettleFloodWait(40.0, "messages.sendMedia"))
-    assert {status.parked_s for status in await queued.store.queue.accounts()} == {0.0}
+    assert {status.parked_s for status in await queued.store.operations.accounts()} == {0.0}
 
 
 async def test_a_shorter_flood_wait_does_not_shorten_a_longer_one(queued: Scene) -> None:
@@ -283,7 +283,7 @@ async def test_a_shorter_flood_wait_does_not_shorten_a_longer_one(queued: Scene)
     first, second = await queued.lease("w"), await queued.lease("w")
     await queued.store.queue.settle("w", first.lease, SettleFloodWait(40.0, "messages.sendMedia"))
     await queued.store.queue.settle("w", second.lease, SettleFloodWait(5.0, "messages.sendMedia"))
-    assert (await queued.store.queue.accounts())[0].parked_s == 40.0
+    assert (await queued.store.operations.accounts())[0].parked_s == 40.0
 
 
 async def test_a_released_lease_gives_the_attempt_back_and_keeps_what_was_learnt(queued: Scene) -> None:
@@ -303,7 +303,7 @@ async def test_a_release_that_leaves_no_link_to_try_is_the_end(queued: Scene) ->
 
 async def test_cancelling_a_lease_stops_its_worker(queued: Scene) -> None:
     lease = await queued.lease("w")
-    assert await queued.store.queue.cancel(CODE) is VariantState.CANCELLED
+    assert await queued.store.operations.cancel(CODE) is VariantState.CANCELLED
     assert (await queued.beat("w", lease)).leases[0].verdict is Verdict.CANCEL
     with pytest.raises(LeaseLostError):
         await queued.done("w", lease)
@@ -314,8 +314,8 @@ async def test_cancelling_a_lease_stops_its_worker(queued: Scene) -> None:
 
 async def test_a_worker_whose_lease_was_cancelled_stops_even_if_it_is_queued_again(queued: Scene) -> None:
     lease = await queued.lease("w")
-    await queued.store.queue.cancel(CODE)
-    await queued.store.queue.requeue(CODE)
+    await queued.store.operations.cancel(CODE)
+    await queued.store.operations.requeue(CODE)
     assert (await queued.beat("w", lease)).leases[0].verdict is Verdict.CANCEL
     assert (await queued.lease("w")).lease != lease.lease
 
@@ -323,12 +323,12 @@ async def test_a_worker_whose_lease_was_cancelled_stops_even_if_it_is_queued_aga
 async def test_what_is_finished_cannot_be_cancelled(queued: Scene) -> None:
     await queued.done("w", await queued.lease("w"))
     with pytest.raises(ConflictError):
-        await queued.store.queue.cancel(CODE)
+        await queued.store.operations.cancel(CODE)
 
 
 async def test_a_requeued_upload_starts_over_as_a_new_generation(queued: Scene) -> None:
     await queued.done("w", await queued.lease("w"), 11, 12)
-    assert await queued.store.queue.requeue(CODE) is VariantState.READY
+    assert await queued.store.operations.requeue(CODE) is VariantState.READY
     detail = await queued.store.catalogue.variant(CODE)
     assert detail.objects == ()
     assert {source.fate for source in detail.sources} == {LinkFate.UNTRIED}
@@ -342,7 +342,7 @@ async def test_a_requeued_upload_starts_over_as_a_new_generation(queued: Scene) 
 async def test_a_dead_variant_that_is_requeued_has_all_rounds_before_it(queued: Scene) -> None:
     lease = await queued.lease("w")
     await queued.fails("w", lease, dict.fromkeys((1, 2, 3), Reason.GONE))
-    await queued.store.queue.requeue(CODE)
+    await queued.store.operations.requeue(CODE)
     again = await queued.lease("w")
     assert (again.generation, len(again.sources)) == (0, 3)
     settled = await queued.fails("w", again, dict.fromkeys((1, 2, 3), Reason.NETWORK))
@@ -352,12 +352,12 @@ async def test_a_dead_variant_that_is_requeued_has_all_rounds_before_it(queued: 
 async def test_a_leased_variant_is_not_requeued_under_its_worker(queued: Scene) -> None:
     lease = await queued.lease("w")
     with pytest.raises(ConflictError):
-        await queued.store.queue.requeue(CODE)
+        await queued.store.operations.requeue(CODE)
     assert (await queued.done("w", lease)).state is VariantState.DONE
 
 
 async def test_operators_are_told_what_does_not_exist(queued: Scene) -> None:
-    for call in (queued.store.queue.cancel, queued.store.queue.requeue):
+    for call in (queued.store.operations.cancel, queued.store.operations.requeue):
         with pytest.raises(NotFoundError):
             await call("CM_M000009_720P")
         with pytest.raises(InputError):
