@@ -20,3 +20,26 @@ SELECT id FROM hosts WHERE name = :name;
 
 -- name: insert_host
 INSERT INTO hosts (name) VALUES (:name) RETURNING id;
+
+-- name: parked_hosts
+-- Hosts that stay closed for longer than until `at_ms`.
+SELECT id, parked_until_ms FROM hosts WHERE parked_until_ms > :at_ms;
+
+-- name: lane_slice
+-- What waits in the lanes of a host, behind a place in them.
+SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_lane
+WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0 AND host_id = :host_id
+  AND (lane, priority, id) > (:lane, :priority, :id)
+ORDER BY lane, priority, id
+LIMIT :limit;
+
+-- name: has_open_link
+-- Whether a variant has a link that can be tried now, at a host that is not parked.
+SELECT EXISTS (
+  SELECT 1
+  FROM upload_variants v
+  JOIN variant_sources s ON s.variant_id = v.id
+  JOIN source_links l ON l.id = s.link_id
+  JOIN hosts h ON h.id = l.host_id
+  WHERE v.id = :variant_id AND h.parked_until_ms <= :now_ms
+    AND (s.fate = 'untried' OR (s.passing AND s.failed_round < v.rounds))) AS has_open_link;
