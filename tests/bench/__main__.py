@@ -10,8 +10,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from tests.bench.peers import PeerMissingError
-from tests.bench.report import Benchmark, Options, conduct
+from tests.bench.report import Benchmark, MeasurementError, Options, conduct
 
 BENCHMARKS = (
     Benchmark(
@@ -24,6 +23,12 @@ ALL = "all"
 CONSOLE_COLUMNS = 120  # where the output is not a terminal
 
 
+class NotMeasuredError(click.ClickException):
+    """Told apart from a bound that does not hold, by the exit status."""
+
+    exit_code = 2
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", required=False)
 @click.option("--quick", is_flag=True, help="Tiny sizes: shows that it runs, not how fast it is.")
@@ -33,7 +38,7 @@ CONSOLE_COLUMNS = 120  # where the output is not a terminal
 def main(name: str | None, quick: bool, skip_missing_peers: bool, profile: bool, into: Path) -> None:
     """Run the benchmark NAME, or `all`; without NAME, list them.
 
-    Exits with 1 where a bound does not hold, with 2 where NAME is none or a peer is missing.
+    Exits with 1 where a bound does not hold, with 2 where it could not be measured or NAME is none.
     """
     console = Console(width=None if sys.stdout.isatty() else CONSOLE_COLUMNS)
     if name is None:
@@ -80,8 +85,8 @@ def _at_work(benchmark: Benchmark, into: Path, console: Console, **asked: bool) 
     ):
         try:
             yield Options(Path(folder), lambda doing: status.update(f"{benchmark.name}: {doing}"), **asked)
-        except PeerMissingError as error:
-            raise click.UsageError(str(error)) from error
+        except MeasurementError as error:
+            raise NotMeasuredError(str(error)) from error
 
 
 if __name__ == "__main__":

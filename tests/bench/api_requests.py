@@ -14,7 +14,7 @@ import uvloop
 from tests.bench.crew import CHANNELS_PER_ACCOUNT, muster
 from tests.bench.filling import Filling, fill
 from tests.bench.http_load import Caller, Load, Plan, Workload
-from tests.bench.report import Check, Findings, Options, Sheet, median
+from tests.bench.report import Check, Findings, MeasurementError, Options, Sheet, median
 from tests.bench.servers import Address, serving
 
 from telecine.core.clock import SystemClock
@@ -66,7 +66,7 @@ class ApiFigure(msgspec.Struct, frozen=True):
 
 
 def measure(options: Options) -> Findings:
-    """Raises ServerFailedError."""
+    """Raises MeasurementError."""
     scale = QUICK if options.quick else Scale()
     options.say(f"filling the database with {scale.rows} rows")
     stage = uvloop.run(set_up(options.folder, scale))
@@ -147,9 +147,11 @@ def plan_of(scale: Scale, stage: Stage, address: Address, workload: Workload, co
 
 
 def generate(plan: Plan) -> Load:
-    """Run the load generator as a process. Raises CalledProcessError, after it has said why on stderr."""
+    """Run the load generator as a process. Raises MeasurementError."""
     command = [sys.executable, "-m", "tests.bench.http_load"]
-    done = subprocess.run(command, input=msgspec.json.encode(plan), stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, input=msgspec.json.encode(plan), capture_output=True, check=False)
+    if done.returncode:
+        raise MeasurementError(f"the load generator failed:\n{done.stderr.decode()}")
     return msgspec.json.decode(done.stdout, type=Load)
 
 

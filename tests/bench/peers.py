@@ -20,12 +20,13 @@ from typing import Any, Protocol
 import msgspec
 from pysqlite3 import dbapi2
 from tests.bench.filling import flush
+from tests.bench.report import MeasurementError
 
 PAYLOAD = '{"code": "CM_S000001_S01E01_1080P", "url": "https://host-1.example/1.mkv"}'
 INSTALL_HINT = "`make bench` installs the peers; or pip install -r requirements-bench.lock"
 
 
-class PeerMissingError(Exception):
+class PeerMissingError(MeasurementError):
     """A peer is not installed."""
 
 
@@ -176,7 +177,10 @@ class _AckQueue:
         self._queue = queue
 
     def pair(self) -> None:
-        item = self._queue.get(block=False, raw=True)
+        try:
+            item = self._queue.get(block=False, raw=True)
+        except importlib.import_module("persistqueue").Empty as error:
+            raise IndexError("persist-queue is empty") from error
         self._queue.ack(id=item["pqid"])
 
     def pragmas(self) -> Mapping[str, Any]:

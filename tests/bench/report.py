@@ -18,6 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 
+class MeasurementError(Exception):
+    """Nothing was measured, or nothing that is worth keeping. The message says why."""
+
+
 class Options(msgspec.Struct, frozen=True):
     """What a benchmark is asked for. `folder` is its own, on the disk that is measured, and empty. `say` tells whoever
     waits what is being done."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
+from tests.bench.report import MeasurementError
 
 STOP_WAIT_S = 15
 LOG_LINES_KEPT = 30
@@ -22,7 +23,7 @@ class Address(msgspec.Struct, frozen=True):
     port: int
 
 
-class ServerFailedError(Exception):
+class ServerFailedError(MeasurementError):
     """A server ended by itself. The message is the end of its log."""
 
 
