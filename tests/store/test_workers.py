@@ -138,7 +138,7 @@ async def test_the_end_of_a_park_wakes_even_after_a_restart(path: Path, clock: H
         await scene.enrol("w")
         await scene.imports(film("1", link("a")))
         lease = await scene.lease("w")
-        await store.queue.settle("w", lease.lease, SettleFloodWait(30.0, "messages.sendMedia"))
+        await store.queue.settle("w", lease.lease, SettleFloodWait(30.0, "upload.saveFilePart"))
     async with Store.open(path, clock=clock) as store:
         scene = Scene(store, clock, path)
         waiting = asyncio.create_task(store.queue.wait_for_work(3600))
