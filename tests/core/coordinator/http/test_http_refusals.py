@@ -1,0 +1,110 @@
+"""What is no request, or too much of one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from telecine.core.coordinator.http.answers import Answer
+from telecine.core.coordinator.http.limits import Limits
+from telecine.core.coordinator.http.parser import Request
+
+if TYPE_CHECKING:
+    from tests.core.coordinator.http.conftest import Serve, Wire
+
+LIMITS = Limits()
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),  # TLS
+        (b"hello\r\n\r\n", 400),
+        (b"GET / HTTP/9.1\r\nHost: x\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),  # no Host
+        (b"GET / HTTP/1.1\r\nHost: x\r\nBroken\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\x00y\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 6\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400),
+        (CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n") + b"0\r\n\r\n", 400),
+        (CHUNKED.replace(b"chunked", b"chunked, gzip"), 400),
+        (CHUNKED + b"not a size\r\n", 400),
+        (CHUNKED + b"ffffffffffffffffff\r\n", 400),
+        (CHUNKED + b"2\r\nhi!!\r\n", 400),
+        (b"GET /" + b"a" * LIMITS.target_bytes_max + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * LIMITS.head_bytes_max + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * LIMITS.head_bytes_max + b"\r\n", 431),
+        (CHUNKED + b"0\r\n" + b"a: b\r\n" * LIMITS.head_bytes_max + b"\r\n", 431),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (LIMITS.body_bytes_max + 1), 413),
+        (CHUNKED + b"10000\r\n%b\r\n" % (b"a" * 0x10000) * 17, 413),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!", 415),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nContent-Length: 1\r\n\r\n", 417),
+    ],
+)
+async def test_what_is_no_request_is_refused_and_hung_up_on(wire: Wire, request_text: bytes, status: int) -> None:
+    client = await wire.connect()
+    client.send(request_text)
+    answer = await client.answer()
+    assert (answer.status, answer.headers["connection"]) == (status, "close")
+    assert await client.rest() == b""
+    assert not wire.service.heard
+
+
+async def test_header_without_an_end_is_refused_before_it_ends(wire: Wire) -> None:
+    client = await wire.connect()
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\nA: ")
+    reading = asyncio.create_task(client.answer())
+    while not reading.done():
+        client.send(b"a" * 4096)
+        await asyncio.sleep(0)
+    assert (await reading).status == 431
+
+
+async def test_chunks_that_carry_nothing_do_not_go_on_for_ever(wire: Wire) -> None:
+    client = await wire.connect()
+    client.send(CHUNKED)
+    reading = asyncio.create_task(client.answer())
+    while not reading.done():
+        client.send(b"1;%b\r\na\r\n" % (b"a" * 4000) * 16)
+        await asyncio.sleep(0)
+    assert (await reading).status == 413
+
+
+async def test_refusal_reaches_a_client_that_goes_on_sending(wire: Wire) -> None:
+    client = await wire.connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n" + b" " * 9_000_000)
+    assert (await client.answer()).status == 413
+
+
+async def test_refusal_waits_for_the_answers_before_it(wire: Wire) -> None:
+    gate = asyncio.Event()
+
+    async def late(_: Request) -> Answer:
+        await gate.wait()
+        return Answer(body=b"late")
+
+    wire.service.answering = late
+    client = await wire.connect()
+    client.send(GET + b"nonsense\r\n\r\n")
+    await wire.until(lambda: wire.service.heard)
+    gate.set()
+    assert (await client.answer()).body == b"late"
+    assert (await client.answer()).status == 400
+
+
+async def test_one_client_too_many_is_told_so(serve: Serve) -> None:
+    async with serve(Limits(connections_max=2)) as wire:
+        for _ in range(2):
+            client = await wire.connect()
+            client.send(GET)
+            await client.answer()
+        assert (await (await wire.connect()).answer()).status == 503

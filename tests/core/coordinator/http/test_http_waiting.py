@@ -1,0 +1,82 @@
+"""Clients that are slow, and those that leave."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from telecine.core.coordinator.http.answers import Answer
+from telecine.core.coordinator.http.parser import Request
+
+if TYPE_CHECKING:
+    from tests.core.coordinator.http.conftest import Wire
+
+QUICK_WAIT_S = 0.2  # what the fixture `quick` waits for anything
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("start", [b"G", GET[:-2], CHUNKED[:-2], CHUNKED, CHUNKED + b"2\r\nh"])
+async def test_request_that_does_not_arrive_in_time_is_408(quick: Wire, start: bytes) -> None:
+    answer = await quick.ask(start)
+    assert (answer.status, answer.headers["connection"]) == (408, "close")
+
+
+async def test_bytes_that_trickle_in_win_no_time(quick: Wire) -> None:
+    client = await quick.connect()
+    client.send(GET[:-2])
+    reading = asyncio.create_task(client.answer())
+    while not reading.done():
+        client.send(b"a: b\r\n")
+        await asyncio.sleep(0.01)
+    assert (await reading).status == 408
+
+
+@pytest.mark.parametrize("spoken", [b"", GET])
+async def test_client_that_says_nothing_more_is_let_go_without_a_word(quick: Wire, spoken: bytes) -> None:
+    client = await quick.connect()
+    client.send(spoken)
+    if spoken:
+        await client.answer()
+    assert await client.rest() == b""
+
+
+async def test_start_of_a_request_behind_another_is_timed_too(quick: Wire) -> None:
+    client = await quick.connect()
+    client.send(GET + GET[:-2])
+    assert (await client.answer()).status == 200
+    assert (await client.answer()).status == 408
+
+
+async def test_long_answer_is_not_cut_short_by_the_time_for_requests(quick: Wire) -> None:
+    async def late(_: Request) -> Answer:
+        await asyncio.sleep(3 * QUICK_WAIT_S)  # longer than every wait there is
+        return Answer(body=b"late")
+
+    quick.service.answering = late
+    assert (await quick.ask(GET)).body == b"late"
+
+
+async def test_client_that_leaves_ends_what_is_done_for_it(wire: Wire) -> None:
+    wire.service.answering = lambda _: asyncio.Future()
+    client = await wire.connect()
+    client.send(GET)
+    await wire.until(lambda: wire.service.heard)
+    client.writer.close()
+    async with asyncio.timeout(5):
+        await wire.service.cancelled.wait()
+    await wire.until(lambda: wire.server.connections == 0)
+
+
+async def test_client_that_takes_nothing_is_given_up(quick: Wire) -> None:
+    async def huge(_: Request) -> Answer:
+        return Answer(body=b"a" * 64_000_000)
+
+    quick.service.answering = huge
+    client = await quick.connect()
+    client.writer.get_extra_info("socket")  # nothing is read from it until the server is gone
+    client.send(GET)
+    await quick.until(lambda: quick.service.heard)
+    await quick.until(lambda: quick.server.connections == 0)
