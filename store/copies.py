@@ -60,12 +60,12 @@ class CopyPlanner:
 
     async def plan(self) -> int:
         """Go on where the last call left off; how many copies were queued."""
-        planned = await self._writer.run(lambda tx: plan_copies(tx, self._cursor))
+        planned = await self._writer.run(lambda tx: plan_copies(tx, self._cursor, BATCH_ROWS))
         self._cursor = planned.cursor
         return planned.queued
 
 
-def plan_copies(tx: Transaction, after: CopyCursor, *, limit: int = BATCH_ROWS) -> CopyRound:
+def plan_copies(tx: Transaction, after: CopyCursor, limit: int) -> CopyRound:
     """Queue the copies that are wanted of up to `limit` originals. Behind the last of them it begins anew.
 
     An original that was uploaded again may have come to the account of its copy: the copy moves to another. Where there

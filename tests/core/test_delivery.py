@@ -52,12 +52,14 @@ class Chat:
     """A courier and a shelf over parts in given conditions; `arrived` holds part numbers in order."""
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
+        self.target = resolved(conditions)
         self.conditions = dict(enumerate(conditions, 1))
         self.arrived: list[int] = []
         self.forgotten: list[int] = []
         self.requeued: list[str] = []
         self.deliveries: list[DeliveryOutcome] = []
         self.now: Resolved | None = None  # what is there now, if it is not what was resolved before
+        self.after_requeue: Resolved | None = None  # what there is once something was queued again
 
     async def send_files(self, user_id: int, files: Sequence[CaptionedFile]) -> None:
         assert 1 <= len(files) <= 10
@@ -72,7 +74,7 @@ class Chat:
         self.arrived.append(message_id)
 
     async def resolve(self, code: str, *, bot_id: int) -> Resolved:
-        return self.now or resolved(list(self.conditions.values()))
+        return self.now or self.target
 
     async def save_bot_file(self, file: BotFile) -> None:
         raise AssertionError("delivery keeps no files")
@@ -88,6 +90,7 @@ class Chat:
 
     async def requeue(self, code: str) -> VariantState:
         self.requeued.append(code)
+        self.now = self.after_requeue
         return VariantState.READY
 
 
@@ -127,6 +130,36 @@ async def test_what_was_queued_or_uploaded_anew_meanwhile_is_not_queued_again(st
     chat.now = msgspec.structs.replace(stale, state=state, parts=fresh)
     outcome = await DeliveryDesk(chat, chat, chat, bot_id=BOT_ID).deliver(stale, USER_ID)
     assert (outcome, chat.requeued, chat.deliveries) == (DeliveryOutcome.MISSING, [], [DeliveryOutcome.MISSING])
+
+
+COPY_CODE, COPY_MESSAGE_ID = "CM_M000007_1080P_C02", 40
+
+
+def copy_of(target: Resolved) -> Resolved:
+    part = msgspec.structs.replace(target.parts[0], part_count=1, message_id=COPY_MESSAGE_ID, file=None)
+    return msgspec.structs.replace(target, code=COPY_CODE, parts=(part,))
+
+
+async def test_another_copy_is_sent_where_a_post_is_lost() -> None:
+    conditions = [Condition.VIDEO, Condition.NOTHING]
+    chat = Chat(conditions)
+    chat.after_requeue = copy_of(resolved(conditions))
+    chat.conditions[COPY_MESSAGE_ID] = Condition.NO_FILE
+    outcome = await DeliveryDesk(chat, chat, chat, bot_id=BOT_ID).deliver(resolved(conditions), USER_ID)
+    assert outcome is DeliveryOutcome.COPIED
+    assert chat.arrived == [1, COPY_MESSAGE_ID], "the copy is sent whole: its parts may be cut elsewhere"
+    assert chat.requeued == ["CM_M000007_1080P"]
+    assert chat.deliveries == [DeliveryOutcome.MISSING, DeliveryOutcome.COPIED]
+
+
+async def test_where_every_copy_is_lost_each_is_queued_again() -> None:
+    conditions = [Condition.NOTHING]
+    chat = Chat(conditions)
+    chat.after_requeue = copy_of(resolved(conditions))
+    chat.conditions[COPY_MESSAGE_ID] = Condition.NOTHING
+    outcome = await DeliveryDesk(chat, chat, chat, bot_id=BOT_ID).deliver(resolved(conditions), USER_ID)
+    assert (outcome, chat.arrived) == (DeliveryOutcome.MISSING, [])
+    assert chat.requeued == ["CM_M000007_1080P", COPY_CODE]
 
 
 @given(st.lists(st.sampled_from(Condition), max_size=40))

@@ -147,6 +147,43 @@ async def test_a_new_link_brings_back_what_had_run_out_of_links(scene: Scene, re
     assert again.sources[0].url.endswith("/b.mkv")
 
 
+def lanes(scene: Scene) -> dict[str, str]:
+    """The host that each variant waits for."""
+    rows = scene.sql("SELECT v.code, h.name FROM upload_variants v JOIN hosts h ON h.id = v.host_id ORDER BY v.id")
+    return {str(code): str(host) for code, host in rows}
+
+
+async def test_a_variant_waits_for_the_host_of_its_first_link(scene: Scene) -> None:
+    one, other = link("a", url="http://One.example:80/a"), link("b", url="https://u:p@other.example:8443/b")
+    await scene.imports(film("1", one, other), film("2", link("c", Quality.SD, "/only/a/path")))
+    await scene.imports(film("3", msgspec.structs.replace(other, quality=Quality.SD)))
+    assert lanes(scene) == {
+        "CM_M000001_720P": "one.example",
+        "CM_M000002_480P": "",
+        "CM_M000003_480P": "other.example:8443",
+    }
+    assert scene.sql("SELECT count(*) FROM source_links WHERE host_id IS NULL") == [(0,)]
+    assert scene.sql("SELECT count(*) FROM hosts") == [(3,)]
+
+
+async def test_a_variant_follows_its_next_link_to_another_host(scene: Scene) -> None:
+    first, second = link("a", url="http://one.example/a"), link("b", url="http://two.example/b")
+    await scene.imports(film("1", first, second))
+    await scene.imports(film("1", msgspec.structs.replace(first, url="http://three.example/a"), second))
+    assert lanes(scene) == {"CM_M000001_720P": "three.example"}
+    await scene.imports(film("1", msgspec.structs.replace(first, quality=Quality.SD), second))
+    assert lanes(scene) == {"CM_M000001_720P": "two.example", "CM_M000001_480P": "one.example"}
+
+
+async def test_a_variant_without_links_waits_for_the_host_of_the_next_one(scene: Scene) -> None:
+    await scene.imports(film("1", link("a", url="http://one.example/a")))
+    await scene.imports(film("1", link("a", Quality.SD, "http://one.example/a")))
+    await scene.imports(film("1", link("a", Quality.SD), link("b", url="http://two.example/b")))
+    assert lanes(scene)["CM_M000001_720P"] == "two.example"
+    await scene.enrol("w")
+    assert {(await scene.lease("w")).code for _ in range(2)} == set(lanes(scene))
+
+
 async def test_codes_stay_when_an_episode_is_renumbered(scene: Scene) -> None:
     await scene.imports(series("1", episode("e", 1, 1, link("a"))))
     await scene.imports(series("1", episode("e", 1, 2, link("a")), episode("f", 1, 1, link("b"))))

@@ -285,7 +285,7 @@ HOT = (
     "due_variants",
     "next_due",
     "leases_of_worker",
-    "target_by_code",
+    "targets_by_code",
     "parts_to_send",
     "variants_page_in_state",
     "known_links",

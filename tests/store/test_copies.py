@@ -1,0 +1,365 @@
+"""Second copies: planned when the original is done, with another account, delivered when the original is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.store.conftest import Scene, episode, film, link, series
+
+from telecine.core.errors import ConflictError, NotFoundError
+from telecine.core.leases import LinkFate, VariantState
+from telecine.core.operator_protocol import WorkerMode
+from telecine.core.plans import file_bytes_max
+from telecine.core.protocol import Lease
+from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
+from telecine.store import copies
+from telecine.store.copies import Uploader, least_loaded
+from telecine.store.sql import QUERIES
+
+CODE, COPY = "CM_M000001_720P", "CM_M000001_720P_C02"
+
+
+@pytest.fixture
+async def held(scene: Scene) -> Scene:
+    """A film of two links that the account of `w` holds, of which a copy is wanted; `v` uploads for another account."""
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    lease = await scene.lease("w")
+    await scene.fails("w", lease, {lease.sources[0].link_id: Reason.GONE})
+    await scene.done("w", await scene.lease("w"), 11)
+    await scene.enrol("v")
+    await scene.store.operations.set_copies(1, 2)
+    return scene
+
+
+@pytest.fixture
+async def copied(held: Scene) -> Scene:
+    """The same, with the copy done too."""
+    await held.store.sweeper.sweep()
+    await held.done("v", await held.lease("v"), 21)
+    return held
+
+
+def variants(scene: Scene) -> list[tuple[object, ...]]:
+    return scene.sql(
+        "SELECT v.code, v.state, a.name FROM upload_variants v LEFT JOIN accounts a ON a.id = v.account_id"
+        " ORDER BY v.id"
+    )
+
+
+async def links(scene: Scene, code: str) -> list[tuple[str, LinkFate]]:
+    return [(source.cm_id, source.fate) for source in (await scene.store.catalogue.variant(code)).sources]
+
+
+async def state(scene: Scene, code: str) -> VariantState:
+    return (await scene.store.catalogue.variant(code)).state
+
+
+async def sent_from(scene: Scene, code: str = CODE) -> tuple[str, list[int]]:
+    resolved = await scene.store.shelf.resolve(code, bot_id=9)
+    return resolved.code, [part.message_id for part in resolved.parts]
+
+
+# ---- planning ------------------------------------------------------------------------------------
+
+
+async def test_what_is_done_of_a_chosen_title_is_queued_for_another_account(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    assert variants(held) == [(CODE, "done", None), (COPY, "ready", "v")]
+    assert await links(held, COPY) == [("b", LinkFate.UNTRIED), ("a", LinkFate.UNTRIED)], "what worked goes first"
+    assert await held.claim("w") is None, "the account of the original does not get the copy"
+    lease = await held.lease("v")
+    assert (lease.code, [source.url[-5:] for source in lease.sources]) == (COPY, ["b.mkv", "a.mkv"])
+
+
+async def test_a_copy_is_queued_once(copied: Scene) -> None:
+    for code, move in ((COPY, copied.store.operations.withdraw), (COPY, copied.store.operations.requeue)):
+        await move(code)
+        await copied.store.sweeper.sweep()
+    assert [code for code, *_ in variants(copied)] == [CODE, COPY]
+
+
+async def test_only_what_is_done_of_chosen_titles_is_copied(scene: Scene) -> None:
+    for worker in ("w", "v"):
+        await scene.enrol(worker)
+    await scene.imports(film("1", link("a")), film("2", link("b"), link("c", Quality.SD)))
+    await scene.store.operations.set_copies(2, 2)
+    for _ in range(2):
+        await scene.done("w", await scene.lease("w"))
+    await scene.store.sweeper.sweep()
+    assert [code for code, *_ in variants(scene) if str(code).endswith("C02")] == ["CM_M000002_720P_C02"]
+
+
+async def test_a_copy_wakes_who_waits_for_work(held: Scene) -> None:
+    waiting = asyncio.create_task(held.store.queue.wait_for_work(3600.0))
+    await asyncio.sleep(0)  # let it begin to wait
+    await held.store.sweeper.sweep()
+    await waiting
+
+
+async def test_copies_wait_until_there_is_another_account(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.enrol("w2", account="w")
+    await scene.imports(film("1", link("a")))
+    await scene.done("w", await scene.lease("w"))
+    await scene.store.operations.set_copies(1, 2)
+    await scene.store.sweeper.sweep()
+    assert len(variants(scene)) == 1
+    await scene.enrol("v")
+    await scene.store.sweeper.sweep()
+    assert variants(scene)[1] == (COPY, "ready", "v")
+
+
+@pytest.mark.parametrize("mode", [WorkerMode.DRAINING, WorkerMode.DISABLED])
+async def test_an_account_whose_workers_may_not_claim_gets_no_copy(held: Scene, mode: WorkerMode) -> None:
+    await held.store.operations.set_mode("v", mode)
+    await held.store.sweeper.sweep()
+    assert len(variants(held)) == 1
+
+
+async def test_an_account_whose_workers_are_silent_gets_no_copy(held: Scene) -> None:
+    held.clock.advance(copies.SEEN_WITHIN_S + 1)
+    await held.store.sweeper.sweep()
+    assert len(variants(held)) == 1
+
+
+async def test_a_file_that_is_too_large_for_an_account_is_not_left_to_it(held: Scene) -> None:
+    held.sql("UPDATE telegram_objects SET size_bytes = ?", file_bytes_max(premium=False) + 1)
+    held.sql("UPDATE accounts SET premium = 0 WHERE name = 'v'")
+    await held.store.sweeper.sweep()
+    assert len(variants(held)) == 1
+    await held.enrol("u")
+    await held.store.sweeper.sweep()
+    assert variants(held)[1] == (COPY, "ready", "u")
+
+
+async def test_copies_are_spread_over_the_accounts(scene: Scene) -> None:
+    for worker in ("w", "v", "u"):
+        await scene.enrol(worker)
+    await scene.imports(series("1", *(episode(str(n), 1, n, link(f"l{n}")) for n in range(1, 7))))
+    for _ in range(6):
+        await scene.done("w", await scene.lease("w"))
+    await scene.store.operations.set_copies(1, 2)
+    await scene.store.sweeper.sweep()
+    accounts = [account for code, _, account in variants(scene) if str(code).endswith("C02")]
+    assert sorted(map(str, accounts)) == ["u", "u", "u", "v", "v", "v"]
+
+
+async def test_every_original_is_looked_at_batch_by_batch(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "BATCH_ROWS", 2)
+    for worker in ("w", "v"):
+        await scene.enrol(worker)
+    await scene.imports(
+        film("1", link("a")),
+        series("2", *(episode(str(n), 1, n, link(str(n))) for n in range(4))),
+        film("3", link("b")),
+    )
+    for title in (1, 2):
+        await scene.store.operations.set_copies(title, 2)
+    for _ in range(6):
+        await scene.done("w", await scene.lease("w"))
+    seen = []
+    for _ in range(3):
+        await scene.store.sweeper.sweep()
+        seen.append(len(variants(scene)) - 6)
+    assert seen == [2, 4, 5]
+    await scene.store.operations.set_copies(3, 2)
+    for _ in range(3):
+        await scene.store.sweeper.sweep()
+    assert len(variants(scene)) == 12, "behind the last it begins anew"
+
+
+async def test_a_copy_goes_elsewhere_when_its_original_comes_to_its_account(copied: Scene) -> None:
+    await copied.store.operations.requeue(CODE)
+    await copied.done("v", await copied.lease("v"), 22)
+    await copied.store.sweeper.sweep()
+    assert variants(copied) == [(CODE, "done", None), (COPY, "ready", "w")]
+    await copied.done("w", await copied.lease("w"), 12)
+    await copied.store.sweeper.sweep()
+    assert variants(copied) == [(CODE, "done", None), (COPY, "done", "w")]
+
+
+async def test_a_copy_stays_while_there_is_nowhere_else_to_go(copied: Scene) -> None:
+    await copied.store.operations.requeue(CODE)
+    await copied.done("v", await copied.lease("v"), 22)
+    await copied.store.operations.set_mode("w", WorkerMode.DRAINING)
+    await copied.store.sweeper.sweep()
+    assert variants(copied) == [(CODE, "done", None), (COPY, "done", "v")]
+
+
+async def test_a_copy_is_not_pinned_to_the_account_of_its_original(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    with pytest.raises(ConflictError):
+        await held.store.operations.pin(COPY, "w")
+
+
+async def test_a_sweep_reads_nothing_where_no_copies_are_wanted(scene: Scene) -> None:
+    query = re.sub(r":\w+", "1", QUERIES["originals_to_copy"])
+    steps = [str(step[3]) for step in scene.sql(f"EXPLAIN QUERY PLAN {query}")]
+    assert "titles_copied" in steps[0], steps
+    assert all(step.startswith("SEARCH") for step in steps), steps
+
+
+uploaders = st.lists(
+    st.builds(Uploader, st.integers(1, 9), st.booleans(), st.integers(0, 3), st.integers(0, 9)),
+    unique_by=lambda one: one.account_id,
+)
+
+
+@given(uploaders, st.integers(1, 9), st.sampled_from([0, 2**31, 2**32]))
+def test_the_least_loaded_account_that_can_take_a_copy_gets_it(
+    accounts: list[Uploader], holder: int, file_bytes: int
+) -> None:
+    chosen = least_loaded(accounts, other_than=holder, file_bytes=file_bytes)
+    able = [one for one in accounts if one.account_id != holder and file_bytes <= file_bytes_max(premium=one.premium)]
+    assert (chosen is None) == (not able)
+    if chosen is not None:
+        assert chosen in able
+        assert all((chosen.waiting, chosen.messages) <= (one.waiting, one.messages) for one in able)
+
+
+# ---- delivery ------------------------------------------------------------------------------------
+
+
+async def test_the_original_is_delivered_while_it_is_there(copied: Scene) -> None:
+    assert await sent_from(copied) == (CODE, [11])
+
+
+async def test_the_copy_is_delivered_while_the_original_is_not_there(copied: Scene) -> None:
+    await copied.store.operations.requeue(CODE)
+    assert await sent_from(copied) == (COPY, [21])
+
+
+async def test_the_copy_is_delivered_where_the_channel_of_the_original_is_lost(copied: Scene) -> None:
+    copied.sql("UPDATE channels SET retired_at_ms = 1, retired_because = 'operator'")
+    assert await sent_from(copied) == (CODE, [11]), "what a retired channel holds is delivered still"
+    copied.sql("UPDATE channels SET retired_because = 'lost' WHERE account_id = 1")
+    assert await sent_from(copied) == (COPY, [21])
+    await copied.store.operations.requeue(COPY)
+    assert await sent_from(copied) == (CODE, [11]), "its file_ids may work still"
+
+
+async def test_not_even_a_copy_is_delivered_of_what_was_taken_out(copied: Scene) -> None:
+    await copied.store.operations.withdraw(CODE)
+    for code in (CODE, COPY):
+        resolved = await copied.store.shelf.resolve(code, bot_id=9)
+        assert (resolved.state, resolved.parts) == (VariantState.WITHDRAWN, ())
+    await copied.store.operations.requeue(CODE)
+    await copied.store.operations.cancel(CODE)
+    assert (await copied.store.shelf.resolve(COPY, bot_id=9)).state is VariantState.CANCELLED
+
+
+async def test_a_title_is_withdrawn_with_its_copies(copied: Scene) -> None:
+    await copied.store.operations.withdraw_title(1)
+    assert {state for _, state, _ in variants(copied)} == {"withdrawn"}
+
+
+async def test_a_copy_answers_to_its_own_code(held: Scene) -> None:
+    with pytest.raises(NotFoundError):
+        await held.store.shelf.resolve(COPY, bot_id=9)
+    await held.store.sweeper.sweep()
+    assert await sent_from(held, COPY) == (CODE, [11]), "it is not there yet, the original is"
+    await held.done("v", await held.lease("v"), 21)
+    assert await sent_from(held, COPY) == (COPY, [21])
+    await held.store.operations.withdraw(COPY)
+    assert await sent_from(held, COPY) == (CODE, [11])
+
+
+async def test_a_target_that_cannot_be_had_is_as_it_was_asked_for(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    held.sql("UPDATE channels SET retired_at_ms = 1, retired_because = 'lost' WHERE account_id = 1")
+    await held.store.operations.requeue(CODE)
+    for code in (CODE, COPY):
+        assert await sent_from(held, code) == (code, [])
+
+
+# ---- looking -------------------------------------------------------------------------------------
+
+
+async def test_a_target_counts_once_however_many_copies_there_are(copied: Scene) -> None:
+    async def seen() -> tuple[int, list[tuple[str, VariantState]]]:
+        [title] = await copied.store.catalogue.search("a film")
+        detail = await copied.store.catalogue.title(1)
+        return title.available, [(variant.code, variant.state) for variant in detail.variants]
+
+    assert await seen() == (1, [(CODE, VariantState.DONE)])
+    await copied.store.operations.requeue(CODE)
+    assert await seen() == (1, [(CODE, VariantState.DONE)]), "the copy can be had"
+    await copied.store.operations.cancel(CODE)
+    assert await seen() == (0, [(CODE, VariantState.CANCELLED)])
+    [listed] = await copied.store.catalogue.search("")
+    assert listed.available == 0
+
+
+async def test_counts_tell_of_copies_but_not_of_more_links(copied: Scene) -> None:
+    counts = await copied.store.catalogue.counts()
+    assert (counts.links, counts.links_planned, counts.variants, counts.objects) == (2, 2, 2, 2)
+
+
+# ---- imports -------------------------------------------------------------------------------------
+
+
+async def test_an_import_that_changes_nothing_leaves_copies_alone(copied: Scene) -> None:
+    before = copied.sql("SELECT * FROM upload_variants"), copied.sql("SELECT * FROM variant_sources")
+    copied.clock.advance(10)
+    counts = await copied.imports(film("1", link("a"), link("b")))
+    assert (counts.variants, counts.variants_new) == (1, 0)
+    assert (copied.sql("SELECT * FROM upload_variants"), copied.sql("SELECT * FROM variant_sources")) == before
+
+
+async def test_a_copy_gains_the_links_that_its_original_gains(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    await held.imports(film("1", link("a"), link("b"), link("c")))
+    assert [cm_id for cm_id, _ in await links(held, COPY)] == ["b", "a", "c"]
+    assert [cm_id for cm_id, _ in await links(held, CODE)] == ["a", "b", "c"]
+
+
+async def test_a_new_link_brings_back_a_copy_that_had_run_out_of_links(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    lease = await held.lease("v")
+    await held.fails("v", lease, {source.link_id: Reason.GONE for source in lease.sources})
+    assert await state(held, COPY) is VariantState.DEAD
+    await held.imports(film("1", link("a"), link("b"), link("c")))
+    assert await state(held, COPY) is VariantState.READY
+    assert [source.url[-5:] for source in (await held.lease("v")).sources] == ["c.mkv"]
+
+
+async def test_a_link_that_moves_away_leaves_the_copy_as_well(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    await held.imports(film("1", link("a", Quality.SD), link("b")))
+    assert await links(held, CODE) == [("b", LinkFate.USED)]
+    assert await links(held, COPY) == [("b", LinkFate.UNTRIED)]
+
+
+async def test_a_link_that_a_copy_was_made_of_stays_with_it(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    lease = await held.lease("v")
+    await held.fails("v", lease, {lease.sources[0].link_id: Reason.GONE})
+    await held.done("v", await held.lease("v"), 21)
+    await held.imports(film("1", link("a", Quality.SD), link("b")))
+    assert await links(held, COPY) == [("b", LinkFate.FAILED), ("a", LinkFate.USED)]
+    counts = await held.store.catalogue.counts()
+    assert (counts.links, counts.links_planned) == (2, 2)
+
+
+async def test_the_links_of_a_copy_that_is_being_uploaded_change_at_a_later_import(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    lease: Lease = await held.lease("v")
+    changed = film("1", link("a", Quality.SD), link("b"), link("c"))
+    await held.imports(changed)
+    assert [cm_id for cm_id, _ in await links(held, COPY)] == ["b", "a"]
+    await held.fails("v", lease, {lease.sources[0].link_id: Reason.GONE})
+    await held.imports(changed)
+    assert [cm_id for cm_id, _ in await links(held, COPY)] == ["b", "c"]
+
+
+async def test_a_copy_waits_for_the_host_that_its_next_link_has_moved_to(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    await held.imports(film("1", link("a"), link("b", url="http://moved.example/b.mkv")))
+    [(host,)] = held.sql("SELECT h.name FROM upload_variants v JOIN hosts h ON h.id = v.host_id WHERE v.code = ?", COPY)
+    assert host == "moved.example"
