@@ -20,10 +20,12 @@ from telecine.core.clock import Clock
 from telecine.core.errors import FloodWaitError, InputError, TelegramError, UnavailableError
 from telecine.core.plans import PART_BYTES, SMALL_FILE_BYTES_MAX
 from telecine.core.worker.parts import Block
+from telecine.core.worker.telegram.calls import PremiumWaitError
 
 SMALL_PARTS_MAX = SMALL_FILE_BYTES_MAX // PART_BYTES
 PART_TRIES_MAX = 8
 PART_FLOODS_MAX = 20  # waits that one part sits out in place
+PART_THROTTLES_MAX = 200  # the same, where Telegram slows down an account without Premium; others get through meanwhile
 BACKOFF_S = 0.25
 BACKOFF_S_MAX = 8.0
 UNKNOWN_TOTAL = -1  # upload.saveBigFilePart: the number of parts, where only the last one knows it
@@ -131,7 +133,8 @@ class Engine:
                 await self._try(request)
             except FloodWaitError as wait:
                 floods += 1
-                if wait.seconds > self._flood_wait_in_place_s or floods > PART_FLOODS_MAX:
+                floods_max = PART_THROTTLES_MAX if isinstance(wait, PremiumWaitError) else PART_FLOODS_MAX
+                if wait.seconds > self._flood_wait_in_place_s or floods > floods_max:
                     raise
                 self._resume_at_s = max(self._resume_at_s, self._clock.monotonic_s() + max(wait.seconds, 1.0))
             except UnavailableError:

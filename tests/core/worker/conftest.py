@@ -31,7 +31,7 @@ BOT_TOKEN = "4242:AAtesttokenAAtesttokenAAtesttokenA1"
 @pytest.fixture
 async def coordinator() -> AsyncIterator[Coordinator]:
     fake = Coordinator()
-    runner = web.AppRunner(fake.app(), shutdown_timeout=0.1)
+    runner = web.AppRunner(fake.app(), shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

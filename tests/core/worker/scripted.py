@@ -168,10 +168,13 @@ class Coordinator:
         self.claims.append(claim)
         async with self._changed:
             self._changed.notify_all()
-        async with asyncio.timeout(claim.wait_s + 1):
-            while not self.leases:
-                self._offered.clear()
-                await self._offered.wait()
+        try:
+            async with asyncio.timeout(claim.wait_s):
+                while not self.leases:
+                    self._offered.clear()
+                    await self._offered.wait()
+        except TimeoutError:
+            return web.Response(status=204)
         lease = msgspec.structs.replace(self.leases.popleft(), channel=self.channels[0])
         self.live[lease.lease] = lease
         return _json(lease)

@@ -62,6 +62,7 @@ async def settings(store: Store, worker_settings: WorkerSettings) -> AsyncIterat
         new_id=map("request-{}".format, itertools.count(1)).__next__,
         tokens=Tokens(SECRET, clock, store.tokens),
         queue=store.queue,
+        operations=store.operations,
         sweeper=store.sweeper,
         retention=store.retention,
         catalogue=store.catalogue,

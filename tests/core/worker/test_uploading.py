@@ -15,7 +15,7 @@ from tests.core.worker.scripted import BOT_USERNAME
 
 from telecine.core.clock import SystemClock
 from telecine.core.config import TelegramSettings
-from telecine.core.emulator.faults import Disconnect, Flood, Line, LostReply, MissingPart, RpcFailure
+from telecine.core.emulator.faults import Disconnect, Flood, FloodName, Line, LostReply, MissingPart, RpcFailure
 from telecine.core.emulator.server import Emulator
 from telecine.core.errors import FloodWaitError, TelegramError
 from telecine.core.plans import PART_BYTES
@@ -23,7 +23,7 @@ from telecine.core.protocol import ChannelRef, ObjectReport
 from telecine.core.worker.journal import Journal, Sending
 from telecine.core.worker.parts import Block
 from telecine.core.worker.telegram.account import Account, open_account
-from telecine.core.worker.telegram.calls import RANDOM_ID_DUPLICATE
+from telecine.core.worker.telegram.calls import RANDOM_ID_DUPLICATE, PremiumWaitError
 from telecine.core.worker.telegram.channels import Channels, StoredMessage
 from telecine.core.worker.telegram.engine import Engine, UploadedFile
 from telecine.core.worker.telegram.senders import Lines
@@ -163,6 +163,24 @@ async def test_a_long_wait_for_a_part_ends_the_upload(desk: Desk, emulator: Emul
     with pytest.raises(FloodWaitError) as caught:
         await desk.upload(BIG)
     assert (caught.value.seconds, caught.value.request) == (900, "upload.saveBigFilePart")
+
+
+async def test_the_throttle_of_accounts_without_premium_slows_an_upload_down_and_ends_none(
+    desk: Desk, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telecine.core.worker.telegram.engine.PART_FLOODS_MAX", 0)
+    throttle = Flood(method="upload.saveFilePart", seconds=1, name=FloodName.FLOOD_PREMIUM_WAIT)
+    emulator.faults.plan(throttle)
+    await desk.send(await desk.upload(SMALL))
+    assert stored_files(emulator)[0].content == NOISE[:SMALL]
+
+
+async def test_a_long_throttle_is_a_wait_for_uploads(desk: Desk, emulator: Emulator) -> None:
+    throttle = Flood(method="upload.saveFilePart", seconds=900, name=FloodName.FLOOD_PREMIUM_WAIT)
+    emulator.faults.plan(throttle)
+    with pytest.raises(PremiumWaitError) as caught:
+        await desk.upload(SMALL)
+    assert (caught.value.seconds, caught.value.request) == (900, "upload.saveFilePart")
 
 
 # ---- sending -------------------------------------------------------------------------------------
