@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -107,10 +108,13 @@ def cli(ctx: click.Context, config: Path, verbose: int) -> None:
     )
 
 
-def main() -> None:
-    """Entry point of the console script: errors become one line on stderr and an exit status."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console script: errors become one line on stderr and an exit status.
+
+    `arguments` None: those of the process.
+    """
     try:
-        cli.main(standalone_mode=False)
+        cli.main(arguments, prog_name="telecine", standalone_mode=False)
     except TelecineError as error:
         click.echo(f"telecine: {printable(error.message)}", err=True)
         if error.hint:

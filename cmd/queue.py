@@ -10,7 +10,7 @@ import click
 from telecine.cmd import arguments
 from telecine.cmd.calling import call, pages
 from telecine.cmd.showing import document_of_pages, json_option, note
-from telecine.cmd.wording import amount
+from telecine.cmd.wording import amount, by_state
 from telecine.core.api import Api
 from telecine.core.operator_protocol import VariantPage
 
@@ -46,5 +46,5 @@ async def _lines(found: AsyncIterator[VariantPage]) -> None:
             click.echo(f"{variant.code:28}  {variant.state.value}")
         states.update(variant.state.value for variant in page.variants)
         more = page.after is not None
-    counted = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    note(f"{amount(states.total(), 'upload')}{f': {counted}' if counted else ''}{'; there are more' if more else ''}")
+    counted = f": {by_state(states)}" if states else ""
+    note(f"{amount(states.total(), 'upload')}{counted}{'; there are more' if more else ''}")

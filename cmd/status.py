@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from telecine.cmd.accounts import account_table
 from telecine.cmd.calling import call
 from telecine.cmd.showing import display, document, json_option
-from telecine.cmd.wording import amount
+from telecine.cmd.wording import amount, by_state
 from telecine.cmd.workers import worker_table
 from telecine.core.operator_protocol import Status
 
@@ -34,11 +34,10 @@ def status(ctx: click.Context, as_json: bool) -> None:
 
 def _described(answer: Status) -> Iterator[RenderableType]:
     counts = answer.counts
-    states = ", ".join(f"{count} {state}" for state, count in counts.variants_by_state.items() if count)
     yield ", ".join((amount(counts.titles, "title"), amount(counts.episodes, "episode"), amount(counts.links, "link")))
-    yield f"{amount(counts.variants, 'upload')}: {states or 'none'}"
+    yield f"{amount(counts.variants, 'upload')}: {by_state(counts.variants_by_state) or 'none'}"
     files, channels = amount(counts.objects, "file"), amount(answer.channels, "channel")
-    yield f"{files} in {channels}, {counts.deliveries} deliveries"
+    yield f"{files} in {channels}, {amount(counts.deliveries, 'delivery', 'deliveries')}"
     yield ""
     yield worker_table(answer.workers) if answer.workers else "no worker has called yet"
     if answer.accounts:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+
+from telecine.core.leases import VariantState
 
 _UNITS_S = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -13,9 +16,14 @@ def printable(text: str) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(sign) == "Cc" else sign for sign in line)
 
 
-def amount(count: int, thing: str) -> str:
-    """`1 upload`, `2 uploads`."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+def amount(count: int, thing: str, things: str | None = None) -> str:
+    """`1 upload`, `2 uploads`, `2 deliveries`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {things or f'{thing}s'}"
+
+
+def by_state(counts: Mapping[str, int]) -> str:
+    """`2 ready, 1 dead`, in the order in which an upload lives; nothing where there are none."""
+    return ", ".join(f"{counts[state]} {state}" for state in map(str, VariantState) if counts.get(state))
 
 
 def duration(seconds: float) -> str:

@@ -37,16 +37,17 @@ def shown(text: str) -> list[str]:
 
 def type_in(line: str) -> None:
     """Parse a command line, run nothing. Raises click.ClickException for what is not there."""
-    words, command, ctx = shlex.split(line), cli, click.Context(cli)
-    while isinstance(command, click.Group):
-        if isinstance(command, ListingGroup) and (not words or words[0].startswith("-")):
+    group: click.Group = cli
+    words, ctx = shlex.split(line), click.Context(cli)
+    while True:
+        if isinstance(group, ListingGroup) and (not words or words[0].startswith("-")):
             words = ["list", *words]
-        found = command.get_command(ctx, words.pop(0))
-        assert found is not None, f"telecine {line}: no such command"
-        if not isinstance(found, click.Group):
-            found.make_context(found.name, words, parent=ctx)
+        command = group.get_command(ctx, words.pop(0))
+        assert command is not None, f"telecine {line}: no such command"
+        if not isinstance(command, click.Group):
+            command.make_context(command.name, words, parent=ctx)
             return
-        command = found
+        group = command
 
 
 def test_every_command_is_told_of_in_the_docs() -> None:

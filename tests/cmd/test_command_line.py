@@ -1,14 +1,17 @@
 """The command line: help that teaches, errors in one line, an exit status that means something."""
 
+import contextlib
 import os
 import re
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
+from tests.cmd.conftest import Said, run_program
 
 from telecine.cmd.alone import alone_with
 from telecine.cmd.main import COMMANDS, SUMMARIES, cli
@@ -18,13 +21,23 @@ from telecine.core.errors import ConfigError
 SECRETS = {f"TELECINE_{name}": "s" for name in ("API_HASH", "BOT_TOKEN", "WORKER_TOKEN", "OPERATOR_TOKEN")}
 
 
-def telecine(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The real program, as a process."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TELECINE")}
-    return subprocess.run(
+def telecine(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> Said:
+    """What the program says in a folder."""
+    with contextlib.chdir(cwd), patch.dict(os.environ, _clean(environ), clear=True):
+        return run_program(arguments)
+
+
+def process(*arguments: str, cwd: Path) -> Said:
+    """The same by the real program, as a process."""
+    done = subprocess.run(
         [sys.executable, "-m", "telecine.cmd", *arguments],
-        cwd=cwd, env=clean | (environ or {}), input="", check=False, capture_output=True, text=True, timeout=60,
+        cwd=cwd, env=_clean(), input="", check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def _clean(more: dict[str, str] | None = None) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("TELECINE")} | (more or {})
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -46,15 +59,15 @@ def test_help_lists_every_command_without_importing_any(tmp_path: Path) -> None:
 
 
 def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
-    done = telecine("uplaod", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "No such command" in done.stderr
+    done = process("uplaod", cwd=tmp_path)
+    assert done.status == 2
+    assert "No such command" in done.err
 
 
 @pytest.mark.parametrize("role", ["main", "worker", "all"])
 def test_init_writes_a_private_file_that_loads(role: str, tmp_path: Path) -> None:
     done = telecine("init", "--for", role, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     path = tmp_path / "telecine.toml"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     environ = SECRETS | {"CM_USER": "u", "CM_PASSWORD": "p"}
@@ -64,27 +77,27 @@ def test_init_writes_a_private_file_that_loads(role: str, tmp_path: Path) -> Non
 
 
 def test_init_needs_no_secret_of_the_main_machine_on_a_worker(tmp_path: Path) -> None:
-    assert telecine("init", "--for", "worker", cwd=tmp_path).returncode == 0
+    assert telecine("init", "--for", "worker", cwd=tmp_path).status == 0
     only = {name: SECRETS[name] for name in ("TELECINE_API_HASH", "TELECINE_WORKER_TOKEN")}
     assert config_file.load(tmp_path / "telecine.toml", only).worker is not None
 
 
 def test_init_makes_a_new_secret_each_time_and_replaces_nothing_unasked(tmp_path: Path) -> None:
     path = tmp_path / "telecine.toml"
-    assert telecine("init", cwd=tmp_path).returncode == 0
+    assert telecine("init", cwd=tmp_path).status == 0
     first = path.read_text()
     refused = telecine("init", cwd=tmp_path)
-    assert refused.returncode == 1
-    assert "exists" in refused.stderr
+    assert refused.status == 1
+    assert "exists" in refused.err
     assert path.read_text() == first
-    assert telecine("init", "--force", cwd=tmp_path).returncode == 0
+    assert telecine("init", "--force", cwd=tmp_path).status == 0
     assert path.read_text() != first
 
 
 def test_a_missing_file_is_told_in_one_line_with_what_to_do(tmp_path: Path) -> None:
     done = telecine("serve", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.splitlines() == [
+    assert done.status == 2
+    assert done.err.splitlines() == [
         "telecine: telecine.toml: no such file",
         "  `telecine init` writes a commented one",
     ]
@@ -93,40 +106,40 @@ def test_a_missing_file_is_told_in_one_line_with_what_to_do(tmp_path: Path) -> N
 def test_a_wrong_key_names_file_key_and_expectation(tmp_path: Path) -> None:
     (tmp_path / "telecine.toml").write_text('[coordinator]\nsecret = "x"\n')
     done = telecine("serve", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("telecine: telecine.toml: coordinator.secret: Expected `str` of length >= 32")
+    assert done.status == 2
+    assert done.err.startswith("telecine: telecine.toml: coordinator.secret: Expected `str` of length >= 32")
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "telecine.toml").write_text("[bot]\nenabled = false\n")
     for command, table in (("serve", "coordinator"), ("work", "worker"), ("login", "worker")):
         done = telecine(command, cwd=tmp_path)
-        assert done.returncode == 2
-        assert f"[{table}]" in done.stderr
+        assert done.status == 2
+        assert f"[{table}]" in done.err
 
 
 def test_a_command_needs_no_secret_but_its_own(tmp_path: Path) -> None:
-    assert telecine("init", cwd=tmp_path).returncode == 0
+    assert telecine("init", cwd=tmp_path).status == 0
     issued = telecine("token", "issue", "--operator", "me", cwd=tmp_path)
-    assert issued.returncode == 0, issued.stderr
+    assert issued.status == 0, issued.err
     settings = tmp_path / "telecine.toml"
     settings.write_text(
         settings.read_text().replace("# coordinator_url = ", 'coordinator_url = "http://127.0.0.1:9"  # ')
     )
-    status = telecine("status", cwd=tmp_path, environ={"TELECINE_OPERATOR_TOKEN": issued.stdout.strip()})
-    assert status.returncode == 75, status.stderr
+    status = telecine("status", cwd=tmp_path, environ={"TELECINE_OPERATOR_TOKEN": issued.out.strip()})
+    assert status.status == 75, status.err
     refused = telecine("status", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "TELECINE_OPERATOR_TOKEN is not set" in refused.stderr
+    assert refused.status == 2
+    assert "TELECINE_OPERATOR_TOKEN is not set" in refused.err
 
 
 def test_a_second_coordinator_on_one_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\nport = 0\n[bot]\nenabled = false\n')
     with alone_with(tmp_path / "telecine.db"):
-        done = telecine("serve", cwd=tmp_path)
-        assert done.returncode == 1
-        assert "another coordinator is using this database" in done.stderr
-        assert telecine("token", "list", cwd=tmp_path).returncode == 0
+        done = process("serve", cwd=tmp_path)
+        assert done.status == 1
+        assert "another coordinator is using this database" in done.err
+        assert telecine("token", "list", cwd=tmp_path).status == 0
     with alone_with(tmp_path / "telecine.db"):
         pass
 
@@ -139,23 +152,37 @@ def test_a_database_in_a_folder_that_is_not_there_is_a_setting_to_mend(tmp_path:
 def test_a_coordinator_that_is_not_there_is_a_temporary_failure(tmp_path: Path) -> None:
     (tmp_path / "telecine.toml").write_text('[operator]\ncoordinator_url = "http://127.0.0.1:9"\ntoken = "t"\n')
     done = telecine("status", cwd=tmp_path)
-    assert done.returncode == 75
-    assert "telecine serve" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.status == 75
+    assert "telecine serve" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_tokens_are_issued_listed_and_revoked(tmp_path: Path) -> None:
     (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\n')
     issued = telecine("token", "issue", "--worker", "cm-ember", cwd=tmp_path)
-    assert issued.returncode == 0, issued.stderr
-    assert issued.stdout.count(".") == 2
+    assert issued.status == 0, issued.err
+    assert issued.out.count(".") == 2
 
-    listed = telecine("token", "list", cwd=tmp_path).stdout
-    jti, scope, name, *_ = listed.split()
+    listed = telecine("token", "list", cwd=tmp_path).out
+    jti, scope, name, *_ = listed.splitlines()[1].split()
     assert (scope, name) == ("worker", "cm-ember")
-    assert issued.stdout.strip() not in listed
+    assert issued.out.strip() not in listed
 
-    assert "revoked" in telecine("token", "revoke", jti, cwd=tmp_path).stdout
-    assert "revoked" in telecine("token", "list", cwd=tmp_path).stdout
-    assert telecine("token", "revoke", "nothing", cwd=tmp_path).returncode == 1
-    assert telecine("token", "issue", cwd=tmp_path).returncode == 2
+    assert "revoked" in telecine("token", "revoke", jti, cwd=tmp_path).out
+    assert "revoked" in telecine("token", "list", cwd=tmp_path).out
+    assert telecine("token", "revoke", "nothing", cwd=tmp_path).status == 1
+    assert telecine("token", "issue", cwd=tmp_path).status == 2
+
+
+def test_json_tells_of_tokens_as_the_api_does(tmp_path: Path) -> None:
+    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\n')
+    assert telecine("token", "list", "--json", cwd=tmp_path).document == {"tokens": [], "after": None}
+    issued = telecine("token", "issue", "--operator", "ada", "--days", "30", "--json", cwd=tmp_path).document
+    assert issued["token"].count(".") == 2
+    record = issued["record"]
+    assert (record["subject"], record["scope"], record["revoked"]) == ("ada", "operator", False)
+    assert 29 * 86_400 < record["expires_s"] <= 30 * 86_400
+    revoked = telecine("token", "revoke", record["jti"], "--json", cwd=tmp_path).document
+    assert (revoked["jti"], revoked["revoked"]) == (record["jti"], True)
+    listed = telecine("token", "list", "--json", cwd=tmp_path).document
+    assert [(token["jti"], token["revoked"]) for token in listed["tokens"]] == [(record["jti"], True)]

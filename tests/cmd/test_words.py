@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from telecine.cmd import arguments
 from telecine.cmd.showing import display, document_of_pages, facts, table
-from telecine.cmd.wording import amount, duration, printable, size
+from telecine.cmd.wording import amount, by_state, duration, printable, size
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,12 @@ def test_a_size_is_said_in_the_unit_that_fits(count: int, said: str) -> None:
 
 def test_one_thing_is_not_many() -> None:
     assert (amount(1, "upload"), amount(2, "upload"), amount(0, "upload")) == ("1 upload", "2 uploads", "0 uploads")
+    assert (amount(1, "delivery", "deliveries"), amount(2, "delivery", "deliveries")) == ("1 delivery", "2 deliveries")
+
+
+def test_states_are_counted_in_the_order_in_which_an_upload_lives() -> None:
+    assert by_state({"dead": 1, "ready": 2, "done": 0}) == "2 ready, 1 dead"
+    assert by_state({}) == ""
 
 
 @pytest.mark.parametrize("code", ["CM_M000321_1080P", "CM_S000045_S01E03_720P"])
