@@ -57,7 +57,7 @@ async def prune(retention: Retention, now_ms: int, settings: CoordinatorSettings
     for kind, prune_some, kept_days in kinds:
         rows = await _prune_all(prune_some, now_ms - max(kept_days, KEPT_DAYS_MIN) * DAY_MS)
         if rows:
-            logger.info("pruned %d %s that are older than %d days", rows, kind, kept_days)
+            logger.info("pruned %d %s older than %d days", rows, kind, kept_days)
             on_pruned(kind, rows)
 
 

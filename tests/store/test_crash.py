@@ -27,7 +27,7 @@ from tests.store.conftest import film, link
 
 path, die_at = Path(sys.argv[1]), int(sys.argv[2])
 steps = 0
-execute, one = Transaction.execute, Transaction.one
+execute, one, tell = Transaction.execute, Transaction.one, Transaction.tell
 
 def step():
     global steps
@@ -43,6 +43,11 @@ def counted_one(self, query, params=None):
     step()
     return one(self, query, params)
 
+def counted_tell(self, happening):
+    step()
+    tell(self, happening)
+    step()
+
 async def upload(store, n, desks):
   async with desks:
     lease = await store.queue.claim("w", ClaimRequest("b", f"r{n}"))
@@ -57,7 +62,7 @@ async def main():
         await store.queue.channel_opened("w", 1, 501)
         run = await store.intake.begin_import()
         await store.intake.import_titles(run.id, [film(str(n), link(str(n))) for n in range(20)])
-        Transaction.execute, Transaction.one = counted_execute, counted_one
+        Transaction.execute, Transaction.one, Transaction.tell = counted_execute, counted_one, counted_tell
         desks = asyncio.Semaphore(3)
         await asyncio.gather(*(upload(store, n, desks) for n in range(20)))
 
@@ -89,5 +94,7 @@ async def test_what_was_answered_survives_and_what_was_not_is_whole_or_absent(
         assert counts.objects == counts.links_by_fate.get("used", 0) == counts.attempts == len(done)
         assert scene.sql("PRAGMA integrity_check") == [("ok",)]
         assert scene.sql("SELECT sum(messages) FROM channels") == [(len(done),)]
+        told = scene.sql("SELECT data ->> 'code' FROM events WHERE kind = 'variant'")
+        assert sorted(code for (code,) in told) == sorted(done), "what happened is told, and nothing else"
     assert len(answered) == 20 or die_at < 100_000
     assert answered or die_at < 40, "some were answered before"
