@@ -52,6 +52,7 @@ class _Link(msgspec.Struct):
     """A link as it stands in the database, and the variant it belongs to (None: a new link)."""
 
     id: int
+    host_id: int
     variant_id: int | None = None
     fate: LinkFate = LinkFate.UNTRIED
 
@@ -60,12 +61,14 @@ class _Variant(msgspec.Struct):
     """A variant as it stood before this import, how many links it has now, and what became of them.
 
     `gained`: it has a link that it had not; `shifted`: the link that is tried next may be another, or elsewhere.
+    `new_at`: the host in whose lane a new variant was put.
     """
 
     id: int
     state: VariantState
     sources: int
     was_empty: bool
+    new_at: int | None = None
     gained: bool = False
     shifted: bool = False
 
@@ -183,19 +186,15 @@ class TitleImport:
         }
         if row is None:
             self._counts["links_new"] += 1
-            params |= {
-                "host_id": self._hosts.id_of(link.url),
-                "title_id": self._title_id,
-                "episode_id": place.episode_id,
-                "cm_id": link.cm_id,
-            }
-            return _Link(self._tx.get("insert_link", params)["id"])
+            host_id = self._hosts.id_of(link.url)
+            params |= {"title_id": self._title_id, "episode_id": place.episode_id, "cm_id": link.cm_id}
+            return _Link(self._tx.get("insert_link", {"host_id": host_id, **params})["id"], host_id)
+        host_id = row["host_id"] if row["url"] == link.url else self._hosts.id_of(link.url)
         if not row["listed"] or _differs(row, params, "url", "quality", "evidence", "declared_quality"):
-            host = row["host_id"] if row["url"] == link.url else self._hosts.id_of(link.url)
-            self._tx.execute("update_link", {"id": row["id"], "host_id": host, **params})
-            if host != row["host_id"] and row["variant_id"] is not None:
-                self._variants_by_id[row["variant_id"]].shifted = True
-        return _Link(row["id"], row["variant_id"], LinkFate(row["fate"] or LinkFate.UNTRIED))
+            self._tx.execute("update_link", {"id": row["id"], "host_id": host_id, **params})
+        if host_id != row["host_id"] and row["variant_id"] is not None:
+            self._variants_by_id[row["variant_id"]].shifted = True
+        return _Link(row["id"], host_id, row["variant_id"], LinkFate(row["fate"] or LinkFate.UNTRIED))
 
     def _read_variants(self) -> None:
         for row in self._all("known_variants"):
@@ -220,21 +219,24 @@ class TitleImport:
             self._tx.execute("remove_source", {"link_id": link.id, "variant_id": current.id})
             current.sources -= 1
             current.shifted = True
-        target = target or self._insert_variant(place, quality)
+        target = target or self._insert_variant(place, quality, link.host_id)
         self._tx.execute("append_source", {"variant_id": target.id, "link_id": link.id})
         target.sources += 1
-        target.gained = target.shifted = True
+        target.gained = True
+        target.shifted |= link.host_id != target.new_at
 
-    def _insert_variant(self, place: _Place, quality: Quality) -> _Variant:
+    def _insert_variant(self, place: _Place, quality: Quality, host_id: int) -> _Variant:
         code = VariantCode(self._title_id, quality, place.code_season, place.code_episode)
         params = {
             "code": str(code),
             "title_id": self._title_id,
             "episode_id": place.episode_id,
             "quality": quality.value,
+            "host_id": host_id,
             "now_ms": self._tx.now_ms,
         }
-        variant = _Variant(self._tx.get("insert_variant", params)["id"], VariantState.READY, 0, was_empty=True)
+        variant_id = self._tx.get("insert_variant", params)["id"]
+        variant = _Variant(variant_id, VariantState.READY, 0, was_empty=True, new_at=host_id)
         self._variants[place.episode_id, quality.value] = variant
         self._counts["variants_new"] += 1
         return variant

@@ -81,8 +81,8 @@ SELECT v.id, v.episode_id, v.quality, v.copy, v.state,
 FROM upload_variants v WHERE v.title_id = :title_id;
 
 -- name: insert_variant
-INSERT INTO upload_variants (code, title_id, episode_id, quality, created_at_ms)
-VALUES (:code, :title_id, :episode_id, :quality, :now_ms)
+INSERT INTO upload_variants (code, title_id, episode_id, quality, host_id, created_at_ms)
+VALUES (:code, :title_id, :episode_id, :quality, :host_id, :now_ms)
 RETURNING id;
 
 -- name: append_source
