@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
-from tests.core.worker.conftest import ACCOUNT, BOT_TOKEN, CLIP, Daemon, eventually, stored_files
+from tests.core.worker.conftest import ACCOUNT, BOT_TOKEN, CLIP, Daemon, eventually, stall, stored_files
 from tests.core.worker.scripted import BOT_USERNAME
 
 from telecine.core.catalogue import (
@@ -28,14 +28,17 @@ from telecine.core.coordinator.metrics import Metrics
 from telecine.core.coordinator.server import CoordinatorServer
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Scope, Tokens
-from telecine.core.emulator.faults import Line
-from telecine.core.emulator.media.files import generate
+from telecine.core.emulator.faults import Line, RpcFailure
 from telecine.core.emulator.server import Emulator
-from telecine.core.leases import LinkFate, VariantState
+from telecine.core.leases import AttemptOutcome, LinkFate, VariantState
+from telecine.core.operator_protocol import BackupStatus, ChannelState, Park, WorkerMode
+from telecine.core.policy import QueuePolicy
 from telecine.core.quality import Quality
 from telecine.store.database import Store
 
 SECRET = "a secret of the tests, " + 32 * "x"
+WORKER_ACCOUNT = "cm-ember"
+LEASE_TTL_S = 3.0  # beaten every second
 
 
 class NoImports:
@@ -46,9 +49,15 @@ class NoImports:
         raise AssertionError("these tests import by themselves")
 
 
+class NoBackup:
+    async def status(self) -> BackupStatus:
+        raise AssertionError("these tests lose no database")
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(tmp_path / "telecine.db", clock=SystemClock()) as opened:
+    policy = QueuePolicy(lease_ttl_s=LEASE_TTL_S)
+    async with Store.open(tmp_path / "telecine.db", clock=SystemClock(), policy=policy) as opened:
         yield opened
 
 
@@ -56,13 +65,14 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def settings(store: Store, worker_settings: WorkerSettings) -> AsyncIterator[WorkerSettings]:
     clock = SystemClock()
     services = Services(
-        settings=CoordinatorSettings(secret=SECRET, channels_per_account=1),
+        settings=CoordinatorSettings(secret=SECRET, channels_per_account=1, lease_ttl_s=LEASE_TTL_S),
         version="0.0.test",
         clock=clock,
         new_id=map("request-{}".format, itertools.count(1)).__next__,
         tokens=Tokens(SECRET, clock, store.tokens),
         queue=store.queue,
         operations=store.operations,
+        backup=NoBackup(),
         sweeper=store.sweeper,
         retention=store.retention,
         catalogue=store.catalogue,
@@ -100,10 +110,8 @@ async def _done(store: Store, count: int) -> list[VariantDetail]:
 
 
 async def test_films_go_from_the_queue_into_the_channel_and_before_the_bot(
-    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, tmp_path: Path
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, url: str
 ) -> None:
-    await asyncio.to_thread(generate, CLIP, tmp_path / "media")
-    url = f"{emulator.media_url}/{CLIP.name}"
     await _plan(store, _film("Night Train", f"{emulator.media_url}/none.mp4", url), _film("Harbour", url))
     daemon = Daemon(settings, telegram)
     variants = await _done(store, 2)
@@ -121,12 +129,11 @@ async def test_films_go_from_the_queue_into_the_channel_and_before_the_bot(
 
 
 async def test_a_worker_that_dies_between_sending_and_settling_reports_at_its_next_start(
-    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, tmp_path: Path
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, url: str
 ) -> None:
-    await asyncio.to_thread(generate, CLIP, tmp_path / "media")
     first = Daemon(settings, telegram)
     await eventually(emulator, emulator.world.channels.all)
-    await _plan(store, _film("Night Train", f"{emulator.media_url}/{CLIP.name}"))
+    await _plan(store, _film("Night Train", url))
     before = emulator.world.stats.requests["channels.getMessages"]
     emulator.faults.set_line(ACCOUNT, Line(latency_s=0.15))
     await eventually(emulator, lambda: emulator.world.stats.requests["channels.getMessages"] > before)  # reading back
@@ -137,6 +144,106 @@ async def test_a_worker_that_dies_between_sending_and_settling_reports_at_its_ne
     await second.end()
     (file,) = stored_files(emulator)
     assert [kept.message_id for kept in variant.objects] == [file.message_id]
+
+
+# ---- channels ------------------------------------------------------------------------------------
+
+
+async def test_a_retired_channel_gets_nothing_more_and_a_new_one_is_made_for_the_next_film(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, url: str
+) -> None:
+    daemon = Daemon(settings, telegram)
+    await _plan(store, _film("Night Train", url))
+    await _done(store, 1)
+    await store.operations.retire_channel(1)
+    await _plan(store, _film("Night Train", url), _film("Harbour", url))
+    first, second = await _done(store, 2)
+    await daemon.end()
+    assert first.objects[0].channel_id != second.objects[0].channel_id
+    states = [(channel.state, channel.messages) for channel in await store.operations.channels()]
+    assert states == [(ChannelState.RETIRED, 1), (ChannelState.OPEN, 1)]
+
+
+async def test_a_channel_lost_in_the_middle_costs_neither_the_film_nor_its_link(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, url: str
+) -> None:
+    daemon = Daemon(settings, telegram)
+    await eventually(emulator, emulator.world.channels.all)
+    emulator.faults.plan(RpcFailure(method="messages.sendMedia", code=403, name="CHAT_WRITE_FORBIDDEN"))
+    await _plan(store, _film("Night Train", url))
+    (variant,) = await _done(store, 1)
+    await daemon.end()
+    assert [channel.state for channel in await store.operations.channels()] == [ChannelState.LOST, ChannelState.OPEN]
+    outcomes = [attempt.outcome for attempt in await store.operations.attempts(code=variant.code)]
+    assert outcomes == [AttemptOutcome.DONE, AttemptOutcome.RELEASED]
+    (file,) = stored_files(emulator)
+    assert (variant.objects[0].channel_id, variant.objects[0].message_id) == (file.channel_id, file.message_id)
+
+
+# ---- operators -----------------------------------------------------------------------------------
+
+
+async def test_a_worker_disabled_in_mid_upload_leaves_nothing_behind_and_works_again_when_it_may(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, url: str
+) -> None:
+    stall(emulator)
+    daemon = Daemon(settings, telegram)
+    await _plan(store, _film("Night Train", url))
+    await eventually(emulator, lambda: emulator.sources.count(CLIP.name).requests)
+    await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.DISABLED)
+    (variant,) = await store.catalogue.variants(state=VariantState.READY)
+    emulator.sources.set_faults(CLIP.name, [])
+    await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.ACTIVE)
+    await _done(store, 1)
+    await daemon.end()
+    assert len(stored_files(emulator)) == 1
+    assert not (await store.catalogue.variant(variant.code)).expiries
+
+
+async def test_a_message_sent_while_its_worker_was_disabled_is_taken_back(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, url: str
+) -> None:
+    daemon = Daemon(settings, telegram)
+    await eventually(emulator, emulator.world.channels.all)
+    await _plan(store, _film("Night Train", url))
+    before = emulator.world.stats.requests["channels.getMessages"]
+    emulator.faults.set_line(ACCOUNT, Line(latency_s=0.15))
+    await eventually(emulator, lambda: emulator.world.stats.requests["channels.getMessages"] > before)  # reading back
+    await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.DISABLED)
+    assert len(stored_files(emulator)) == 1
+    await eventually(emulator, lambda: not stored_files(emulator))
+    emulator.faults.set_line(ACCOUNT, Line())
+    await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.ACTIVE)
+    (variant,) = await _done(store, 1)
+    await daemon.end()
+    (file,) = stored_files(emulator)
+    assert [kept.message_id for kept in variant.objects] == [file.message_id]
+
+
+async def test_a_draining_worker_gets_nothing_and_goes_on_at_once_when_told(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, url: str
+) -> None:
+    daemon = Daemon(settings, telegram)
+    await eventually(emulator, emulator.world.channels.all)
+    await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.DRAINING)
+    await _plan(store, _film("Night Train", url))
+    assert not await store.catalogue.variants(state=VariantState.LEASED)
+    await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.ACTIVE)
+    await _done(store, 1)
+    await daemon.end()
+
+
+async def test_while_an_operator_parks_messages_films_are_uploaded_and_sent_later(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, url: str
+) -> None:
+    daemon = Daemon(settings, telegram)
+    await eventually(emulator, emulator.world.channels.all)
+    await store.operations.park(WORKER_ACCOUNT, Park(seconds=1.5, uploads=False))
+    await _plan(store, _film("Night Train", url))
+    await eventually(emulator, lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    assert not emulator.world.stats.requests["messages.sendMedia"]
+    await _done(store, 1)
+    await daemon.end()
 
 
 async def _bot_posts(emulator: Emulator) -> list[dict[str, str]]:
