@@ -17,6 +17,7 @@ from telecine.cmd.running import log_as_daemon, run, stop_requested
 from telecine.core.backoff import Ladder
 from telecine.core.clock import Clock, SystemClock
 from telecine.core.config import Config, CoordinatorSettings
+from telecine.core.coordinator.backup import ReplicaWatch
 from telecine.core.coordinator.events import Events
 from telecine.core.coordinator.metrics import Metrics
 from telecine.core.coordinator.server import CoordinatorServer
@@ -71,6 +72,9 @@ async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
             tokens=Tokens(coordinator.secret, clock, store.tokens),
             queue=store.queue,
             operations=store.operations,
+            backup=ReplicaWatch(
+                store.files, clock, replicated=coordinator.replicated, litestream_url=coordinator.litestream_url
+            ),
             sweeper=store.sweeper,
             retention=store.retention,
             catalogue=store.catalogue,

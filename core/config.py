@@ -47,6 +47,7 @@ class CoordinatorSettings(Table, frozen=True):
     secret: Annotated[str, Meta(min_length=32)]  # signs the API's tokens
     database: Path = Path("telecine.db")
     replicated: bool = False  # Litestream replicates the database and does the checkpoints
+    litestream_url: Url | None = None  # its metrics, by which `GET /v1/backup` tells whether replication moves
     host: str = "127.0.0.1"
     port: Port = 8750
     lease_ttl_s: Positive = LEASE_TTL_S

@@ -122,6 +122,27 @@ class TokenRecord(Message, frozen=True):
     revoked: bool
 
 
+class BackupState(enum.StrEnum):
+    OFF = "off"  # nobody replicates the database
+    REPLICATING = "replicating"
+    STALLED = "stalled"  # what is committed does not leave this machine
+    UNREACHABLE = "unreachable"  # Litestream should replicate, but cannot be asked
+
+
+class BackupStatus(Message, frozen=True):
+    """`GET /v1/backup`: `detail` says why the state is what it is, where it is not as it should be.
+
+    `written_ago_s`: since the last commit. `txid`: the last transaction that Litestream has taken over, by its count.
+    """
+
+    state: BackupState
+    detail: str | None
+    database_bytes: int
+    wal_bytes: int
+    written_ago_s: float | None
+    txid: int | None
+
+
 class Status(Message, frozen=True):
     """`GET /v1/status`: everything an operator wants to see first."""
 

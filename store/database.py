@@ -15,6 +15,7 @@ from telecine.store.claims import LeaseTerms
 from telecine.store.connection import Connection, DatabaseError, open_writer, require_sqlite
 from telecine.store.epoch import read_epoch
 from telecine.store.events import SqliteEvents, newest_event
+from telecine.store.files import SqliteFiles
 from telecine.store.intake import SqliteIntake
 from telecine.store.operations import SqliteOperations
 from telecine.store.queue import SqliteQueue
@@ -39,10 +40,12 @@ class Store:
         events: SqliteEvents,
         clock: Clock,
         terms: LeaseTerms,
+        files: SqliteFiles,
     ) -> None:
         self._signal = WorkSignal(clock)
         self._readers = readers
         self.epoch = terms.epoch
+        self.files = files
         self.events = events
         self.catalogue = SqliteCatalogue(readers)
         self.intake = SqliteIntake(writer, readers, self._signal)
@@ -79,7 +82,7 @@ class Store:
             events = SqliteEvents(pool, terms.epoch, await pool.run(newest_event))
             writer = Writer(connection, clock, on_told=events.announce)
             stack.push_async_callback(writer.close)
-            store = cls(writer, pool, events, clock, terms)
+            store = cls(writer, pool, events, clock, terms, SqliteFiles(path))
             await store._remember_parks()
             yield store
 

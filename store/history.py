@@ -31,14 +31,17 @@ def attempts(
         "before": NEWEST if before is None else before,
         "limit": limit,
     }
-    # The most selective of the filters leads: only a worker's has no index, and is looked for among all.
-    query = "attempt_ids"
-    if code is not None:
-        query = "attempt_ids_of_variant"
-    elif outcome is not None:
-        query = "attempt_ids_with_outcome"
-    ids = json.dumps([row["id"] for row in tx.all(query, params)])
+    ids = json.dumps([row["id"] for row in tx.all(_query(code, outcome), params)])
     return tuple(_record(row, tx.now_ms) for row in tx.all("attempts_by_id", {"ids": ids}))
+
+
+def _query(code: str | None, outcome: AttemptOutcome | None) -> str:
+    """By the most selective filter that has an index; a worker's has none, and is looked for among what is left."""
+    if code is not None:
+        return "attempt_ids_of_variant"
+    if outcome is None:
+        return "attempt_ids"
+    return "attempt_ids_done" if outcome is AttemptOutcome.DONE else "attempt_ids_with_outcome"
 
 
 def _worker_id(tx: Transaction, worker: str) -> int:

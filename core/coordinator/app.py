@@ -8,6 +8,7 @@ import re
 from telecine.core.coordinator import (
     account_routes,
     attempt_routes,
+    backup_routes,
     catalogue_routes,
     channel_routes,
     event_routes,
@@ -47,6 +48,7 @@ ROUTES: tuple[Route, ...] = (
     *channel_routes.ROUTES,
     *host_routes.ROUTES,
     *token_routes.ROUTES,
+    *backup_routes.ROUTES,
     *import_routes.ROUTES,
     *event_routes.ROUTES,
     *status_routes.ROUTES,

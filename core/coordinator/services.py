@@ -9,6 +9,7 @@ from typing import Protocol
 from telecine.core.catalogue import Catalogue, ImportRun
 from telecine.core.clock import Clock
 from telecine.core.config import CoordinatorSettings
+from telecine.core.coordinator.backup import Backup
 from telecine.core.coordinator.events import Events
 from telecine.core.coordinator.metrics import Metrics
 from telecine.core.coordinator.pruning import Retention
@@ -42,6 +43,7 @@ class Services:
     tokens: Tokens
     queue: Queue
     operations: Operations
+    backup: Backup
     sweeper: Sweeper
     retention: Retention
     catalogue: Catalogue

@@ -31,9 +31,16 @@ WHERE variant_id = :variant_id AND id < :before
   AND (:worker_id IS NULL OR worker_id = :worker_id) AND (:outcome IS NULL OR outcome = :outcome)
 ORDER BY id DESC LIMIT :limit;
 
+-- name: attempt_ids_done
+-- Most are done: the newest of them are among the newest of all.
+SELECT id FROM upload_attempts
+WHERE outcome = 'done' AND id < :before AND (:worker_id IS NULL OR worker_id = :worker_id)
+ORDER BY id DESC LIMIT :limit;
+
 -- name: attempt_ids_with_outcome
+-- Of the others; the condition of their index is repeated for its sake.
 SELECT id FROM upload_attempts INDEXED BY upload_attempts_by_outcome
-WHERE outcome = :outcome AND id < :before AND (:worker_id IS NULL OR worker_id = :worker_id)
+WHERE outcome <> 'done' AND outcome = :outcome AND id < :before AND (:worker_id IS NULL OR worker_id = :worker_id)
 ORDER BY id DESC LIMIT :limit;
 
 -- name: attempts_by_id

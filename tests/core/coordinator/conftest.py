@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from tests.core.coordinator.operations_in_memory import OperationsInMemory
+from tests.core.coordinator.operations_in_memory import BackupInMemory, OperationsInMemory
 
 from telecine.core.catalogue import (
     CatalogueCounts,
@@ -353,6 +353,7 @@ async def serving() -> AsyncIterator[Api]:
         tokens=tokens,
         queue=queue,
         operations=operations,
+        backup=BackupInMemory(),
         sweeper=queue,
         retention=NothingToForget(),
         catalogue=catalogue,

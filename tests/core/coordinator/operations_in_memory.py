@@ -10,6 +10,8 @@ from telecine.core.leases import AttemptOutcome, VariantState
 from telecine.core.operator_protocol import (
     AccountStatus,
     AttemptRecord,
+    BackupState,
+    BackupStatus,
     ChannelState,
     ChannelStatus,
     HostStatus,
@@ -25,6 +27,11 @@ ACCOUNT = AccountStatus(
 CHANNEL = ChannelStatus(1, "CM_C000001", "cm-ember", 4242, ChannelState.OPEN, messages=7)
 HOST = HostStatus("files.example:8080", leases=1, leases_max=None, rung=0, parked_s=0.0, park_reason=None)
 WORKERS = (WorkerStatus("cm-ember", "cm-ember", "b1", 2.0, ()), WorkerStatus("cm-rora", "cm-rora", None, None, ()))
+
+
+class BackupInMemory:
+    async def status(self) -> BackupStatus:
+        return BackupStatus(BackupState.REPLICATING, None, 4096, 0, written_ago_s=1.0, txid=7)
 
 
 @dataclass
@@ -48,7 +55,7 @@ class OperationsInMemory:
 
     async def withdraw_title(self, title_id: int) -> tuple[VariantMoved, ...]:
         self.heard.append(title_id)
-        return tuple(VariantMoved(code, await self.withdraw(code)) for code in self.states)
+        return tuple(VariantMoved(code, self._move(code, VariantState.WITHDRAWN)) for code in self.states)
 
     async def prioritise(self, code: str, priority: int) -> VariantState:
         self.heard.append((code, priority))

@@ -13,14 +13,11 @@ import aiohttp
 import msgspec
 import pytest
 import yarl
+from tests.core.coordinator.over_store import services_over
 
-from telecine.core.catalogue import ImportedLink, ImportedTitle, ImportRun, PlannedVariant, TitleKind, VariantDetail
-from telecine.core.config import CoordinatorSettings
-from telecine.core.coordinator.events import Events
-from telecine.core.coordinator.metrics import Metrics
+from telecine.core.catalogue import ImportedLink, ImportedTitle, PlannedVariant, TitleKind, VariantDetail
 from telecine.core.coordinator.server import CoordinatorServer
-from telecine.core.coordinator.services import Services
-from telecine.core.coordinator.tokens import Scope, Tokens
+from telecine.core.coordinator.tokens import Scope
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import Status, TitlePage, VariantMoved
@@ -51,16 +48,7 @@ from telecine.store.database import Store
 if TYPE_CHECKING:
     from tests.core.coordinator.conftest import SteeredClock
 
-SECRET = "a secret of the tests, " + 64 * "x"
 T = TypeVar("T")
-
-
-class NoImports:
-    async def start(self) -> ImportRun:
-        raise AssertionError("these tests import by themselves")
-
-    async def run(self, import_id: int) -> ImportRun:
-        raise AssertionError("these tests import by themselves")
 
 
 class Peer:
@@ -142,7 +130,7 @@ def opened(tmp_path: Path, clock: SteeredClock) -> Opened:
     async def start() -> AsyncIterator[Stored]:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(Store.open(tmp_path / "telecine.db", clock=clock))
-            services = _services(store, clock)
+            services = services_over(store, clock)
             server = CoordinatorServer(services)
             await server.start("127.0.0.1", 0)
             stack.push_async_callback(server.stop)
@@ -162,26 +150,6 @@ def opened(tmp_path: Path, clock: SteeredClock) -> Opened:
 async def stored(opened: Opened) -> AsyncIterator[Stored]:
     async with opened() as running:
         yield running
-
-
-def _services(store: Store, clock: SteeredClock) -> Services:
-    return Services(
-        settings=CoordinatorSettings(secret=SECRET, sweep_interval_s=3600, channels_per_account=2),
-        version="0.0.test",
-        clock=clock,
-        new_id=map("request-{}".format, itertools.count(1)).__next__,
-        tokens=Tokens(SECRET, clock, store.tokens),
-        queue=store.queue,
-        operations=store.operations,
-        sweeper=store.sweeper,
-        retention=store.retention,
-        catalogue=store.catalogue,
-        shelf=store.shelf,
-        imports=NoImports(),
-        events=Events(store.events),
-        metrics=Metrics(),
-        bot_username=lambda: None,
-    )
 
 
 def _film(name: str) -> ImportedTitle:
