@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from telecine.core.api import Api
 from telecine.core.catalogue import VariantSummary
 from telecine.core.clock import Clock
 from telecine.core.errors import ConflictError, UnavailableError
 from telecine.core.leases import VariantState
-from telecine.core.operator_protocol import VariantMoved, VariantPage
+from telecine.core.operator_protocol import VariantMoved, VariantPage, Workers
 
 ROUND_S = 0.1
 WAITING_SHARE = 0.5  # of all uploads, so that nobody runs out of work
@@ -40,15 +40,20 @@ class Operator:
                 await self._move("cancel", [self._rng.choice(moving)])
             await self._clock.sleep(ROUND_S)
 
-    async def finish(self) -> None:
-        """Queue what has come to rest elsewhere again, until every upload is done."""
+    async def finish(self, boots: Mapping[str, str]) -> None:
+        """Queue what has come to rest elsewhere again, until every upload is done and each worker's latest boot is up:
+        it has something to clear up, perhaps."""
         is_done = False
         while not is_done:
             variants = await self._variants()
             self.unfinished = tuple(variant for variant in variants if variant.state is not VariantState.DONE)
-            is_done = bool(variants) and not self.unfinished
+            is_done = bool(variants) and not self.unfinished and await self._boots() == boots
             await self._move("retry", (variant for variant in self.unfinished if variant.state not in MOVING))
             await self._clock.sleep(ROUND_S)
+
+    async def _boots(self) -> dict[str, str | None]:
+        answer = await self._api.get("/v1/workers", Workers)
+        return {worker.name: worker.boot_id for worker in answer.workers}
 
     async def _variants(self) -> tuple[VariantSummary, ...]:
         """All of them; none while the coordinator is away."""

@@ -13,7 +13,7 @@ from tests.e2e.crash.operating import Operator
 from tests.e2e.crash.processes import Child, Steps
 from tests.e2e.crash.schedule import Blow, Target
 from tests.e2e.crash.stage import LEASE_TTL_S, Stage
-from tests.e2e.crash.uploader import Part
+from tests.e2e.crash.uploader import Part, boot_id
 
 from telecine.core.api import Api
 from telecine.core.clock import SystemClock
@@ -73,7 +73,9 @@ class Storm:
         try:
             async with asyncio.timeout(FINISH_TIMEOUT_S):
                 await asyncio.gather(*self._returning)
-                await self._operator.finish()
+                await self._operator.finish(
+                    {worker.name: boot_id(worker.name, worker.boots) for worker in self._workers}
+                )
         except TimeoutError:
             for child in (self._coordinator, *self._workers):
                 child.check()

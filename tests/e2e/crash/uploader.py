@@ -88,6 +88,11 @@ class Part(msgspec.Struct, frozen=True):
         return Path(self.folder) / f"{self.name}.channels"
 
 
+def boot_id(name: str, boot: int) -> str:
+    """The name of a worker's process, by which of its boots it is."""
+    return f"{name}-{boot}"
+
+
 class WitnessedClient(CoordinatorClient):
     """The real client; what it is told goes into the ledger."""
 
@@ -145,7 +150,7 @@ class Uploader:
         self._part = part
         self._rng = random.Random(f"{part.seed}/{part.name}/{boot}")
         self._clock = SystemClock()
-        self._boot_id = f"{part.name}-{boot}"
+        self._boot_id = boot_id(part.name, boot)
         self._client = client
         self._ledger = ledger
         self._journal = journal
