@@ -62,8 +62,10 @@ REFUSALS: tuple[type[Exception], ...] = (errors.RPCError, OSError, TimeoutError,
 
 
 class PremiumWaitError(FloodWaitError):
-    """A wait that only accounts without Premium are given, to slow their uploads down. An account that counts as Premium
-    has probably lapsed."""
+    """A wait that only accounts without Premium are given, to slow their uploads down.
+
+    An account that counts as Premium has probably lapsed.
+    """
 
 
 class PartMissingError(TelegramError):

@@ -17,8 +17,8 @@ from telethon.network.mtprotostate import MTProtoState
 from telethon.tl import functions
 from telethon.tl.alltlobjects import LAYER
 
-from telecine.core.errors import TelegramError, UnavailableError
-from telecine.core.worker.telegram.calls import answer
+from telecine.core.errors import FloodWaitError, TelegramError, UnavailableError
+from telecine.core.worker.telegram.calls import answer, method_name
 
 REQUEST_TIMEOUT_S = 300.0  # an upload part that is not answered for so long sits on a dead connection
 CONNECT_TIMEOUT_S = 15.0
@@ -97,7 +97,7 @@ class _Line:
         self.busy += 1
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                return await answer(await self._opened(), request)
+                return await answer(await self._opened_for(request), request)
         except TimeoutError:
             await self.close()
             raise UnavailableError("Telegram left an upload part unanswered") from None
@@ -113,6 +113,12 @@ class _Line:
         sender, self._sender = self._sender, None
         if sender is not None:
             await sender.disconnect()
+
+    async def _opened_for(self, request: Any) -> Any:
+        try:
+            return await self._opened()
+        except FloodWaitError as wait:  # what keeps the connection from opening keeps the request waiting
+            raise FloodWaitError(wait.seconds, method_name(request)) from wait
 
     async def _opened(self) -> Any:
         async with self._opening:

@@ -183,6 +183,13 @@ async def test_a_long_throttle_is_a_wait_for_uploads(desk: Desk, emulator: Emula
     assert (caught.value.seconds, caught.value.request) == (900, "upload.saveFilePart")
 
 
+async def test_a_wait_before_a_further_connection_is_a_wait_for_uploads(desk: Desk, emulator: Emulator) -> None:
+    emulator.faults.plan(Flood(method="help.getConfig", seconds=900))
+    with pytest.raises(FloodWaitError) as caught:
+        await desk.upload(SMALL)
+    assert (caught.value.seconds, caught.value.request) == (900, "upload.saveFilePart")
+
+
 # ---- sending -------------------------------------------------------------------------------------
 
 
