@@ -110,6 +110,7 @@ class Api:
         answer = problems.of_refusal(refusal)
         answer.headers["X-Request-ID"] = self._services.new_id()
         self._unrouted.count(answer.status, 0.0)
+        logger.debug("what is no request: %d, request %s", answer.status, answer.headers["X-Request-ID"])
         return answer
 
     def _find(self, request: Request) -> tuple[Route, CallMeter, dict[str, str]]:

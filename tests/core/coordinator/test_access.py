@@ -6,8 +6,10 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import jwt
 import pytest
 
+from telecine.core.coordinator.admission import CALLS_PER_TOKEN_MAX
 from telecine.core.coordinator.app import ROUTES
 from telecine.core.coordinator.calls import ANYONE, Route
 from telecine.core.coordinator.tokens import Scope
@@ -23,28 +25,57 @@ def _path(route: Route) -> str:
     return re.sub(r"\{\w+\}", "1", route.path)
 
 
-async def test_every_guarded_call_asks_for_a_token(api: Api) -> None:
-    for route in GUARDED:
-        async with api.client.request(route.method, api.server.url + _path(route)) as response:
+def _name(value: object) -> str:
+    return f"{value.method} {value.path}" if isinstance(value, Route) else str(value)
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=_name)
+async def test_guarded_call_asks_for_a_token(api: Api, route: Route) -> None:
+    foreign = jwt.encode({"sub": "mallory", "scope": "operator"}, "another coordinator's secret" * 2, "HS256")
+    for headers in ({}, {"Authorization": f"Bearer {foreign}"}):
+        async with api.client.request(route.method, api.server.url + _path(route), headers=headers) as response:
             problem = await response.json(content_type=None)
-            assert response.status == 401, route
+            assert response.status == 401
             assert response.content_type == "application/problem+json"
             assert response.headers["WWW-Authenticate"].startswith("Bearer")
             assert problem["type"] == "urn:telecine:problem:unauthorized"
+    assert not api.queue.heard
 
 
-async def test_every_guarded_call_refuses_the_other_scope(api: Api) -> None:
-    for route in GUARDED:
-        for scope in set(Scope) - route.scopes:
-            headers = api.as_worker() if scope is Scope.WORKER else api.as_operator()
-            url = api.server.url + _path(route)
-            async with api.client.request(route.method, url, headers=headers) as response:
-                assert response.status == 403, route
-                assert (await response.json(content_type=None))["type"] == "urn:telecine:problem:forbidden"
+@pytest.mark.parametrize(
+    ("route", "scope"), [(route, scope) for route in GUARDED for scope in set(Scope) - route.scopes], ids=_name
+)
+async def test_guarded_call_refuses_the_other_scope(api: Api, route: Route, scope: Scope) -> None:
+    headers = api.as_worker() if scope is Scope.WORKER else api.as_operator()
+    async with api.client.request(route.method, api.server.url + _path(route), headers=headers) as response:
+        assert response.status == 403
+        assert (await response.json(content_type=None))["type"] == "urn:telecine:problem:forbidden"
+    assert not api.queue.heard
 
 
-def test_only_probes_and_metrics_are_open() -> None:
-    assert {route.path for route in ROUTES if route.scopes == ANYONE} == {"/healthz", "/readyz", "/metrics"}
+def test_workers_and_operators_share_no_call_but_one() -> None:
+    assert [route.path for route in ROUTES if len(route.scopes) > 1] == ["/v1/variants/{code}"]
+
+
+def test_only_probes_metrics_and_the_description_are_open() -> None:
+    opened = {route.path for route in ROUTES if route.scopes == ANYONE}
+    assert opened == {"/healthz", "/readyz", "/metrics", "/v1/openapi.json"}
+
+
+async def test_calls_at_once_are_limited_by_token(api: Api) -> None:
+    await api.queue.claiming.acquire()
+    claims = [asyncio.create_task(api.claim(f"r{n}").__aenter__()) for n in range(CALLS_PER_TOKEN_MAX)]
+    await api.queue.until(lambda: len(api.queue.heard) == CALLS_PER_TOKEN_MAX)
+    async with api.claim("one too many") as response:
+        assert (response.status, response.content_type) == (429, "application/problem+json")
+        assert int(response.headers["Retry-After"]) > 0
+    assert len(api.queue.heard) == CALLS_PER_TOKEN_MAX
+    async with api.get("/v1/status") as response:  # another token is not meant
+        assert response.status == 200
+    api.queue.claiming.release()
+    assert {(await claim).status for claim in claims} == {204}
+    async with api.claim("again") as response:
+        assert response.status == 204
 
 
 async def test_revoked_and_expired_tokens_are_turned_away_on_their_next_call(api: Api) -> None:
@@ -78,18 +109,23 @@ async def test_no_token_and_no_query_reaches_the_log(api: Api, caplog: pytest.Lo
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["Authorization: Bearer s3cret\x00s3cret", "Authorization Bearer s3cret", "Authorization: " + "s3cret" * 2000],
+    ("line", "expected"),
+    [
+        ("Authorization: Bearer s3cret\x00s3cret", 400),
+        ("Authorization Bearer s3cret", 400),
+        ("Authorization: " + "s3cret" * 3000, 431),
+    ],
 )
 async def test_line_that_cannot_be_parsed_is_not_quoted_in_the_log(
-    api: Api, caplog: pytest.LogCaptureFixture, line: str
+    api: Api, caplog: pytest.LogCaptureFixture, line: str, expected: int
 ) -> None:
     caplog.set_level(logging.DEBUG)
     parts = urlsplit(api.server.url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(f"GET /v1/status HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode())
-    assert (await reader.read()).split(b" ")[1] == b"400"
+    status = int((await reader.readline()).split(b" ")[1])
     writer.close()
     await writer.wait_closed()
-    assert "127.0.0.1" in caplog.text
+    assert status == expected
+    assert f"what is no request: {expected}" in caplog.text
     assert "s3cret" not in caplog.text

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
-from telecine.core.coordinator.calls import BODY_BYTES_MAX, decode
+from telecine.core.coordinator.calls import PARAMETERS_MAX, decode
+from telecine.core.coordinator.http.limits import Limits
 from telecine.core.errors import ConfigError, InputError, StoreError
 from telecine.core.protocol import SettleRequest
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tests.core.coordinator.conftest import Api
 
 HELLO = {"boot_id": "b1", "version": "1", "telegram_user_id": 1, "premium": False}
+BODY_BYTES_MAX = Limits().body_bytes_max
 OBJECT = {"part_no": 1, "part_count": 1, "channel_id": 1, "message_id": 1, "size_bytes": 1, "sha256": 64 * "0"}
 
 
@@ -69,7 +72,20 @@ async def test_wrong_field_is_named(api: Api, path: str, body: Any, field: str |
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b'{"boot_id": NaN}', b'"\xff\xfe"', b"[" * 100_000, b'{"a":' * 50_000, b"\x00", b"1" * 5000]
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"boot_id": NaN}',
+        b'"\xff\xfe"',
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b"\x00",
+        b"1" * 5000,
+        b"{} {}",
+        b'{"boot_id":"\\ud800","request_id":"r"}',
+        b"null",
+    ],
 )
 async def test_body_that_is_not_json_is_400(api: Api, body: bytes) -> None:
     async with api.post("/v1/leases", data=body) as response:
@@ -94,31 +110,20 @@ async def test_huge_body_is_413_whether_announced_or_not(api: Api) -> None:
             assert (await _problem(response))["status"] == 413
 
 
-async def test_small_body_that_unpacks_to_a_huge_one_is_413(api: Api) -> None:
+async def test_compressed_body_is_415(api: Api) -> None:
     headers = {**api.as_worker(), "Content-Encoding": "gzip"}
     bomb = gzip.compress(b" " * (BODY_BYTES_MAX * 20))
     async with api.client.post(api.server.url + "/v1/leases", data=bomb, headers=headers) as response:
-        assert (await _problem(response))["status"] == 413
+        assert (await _problem(response))["status"] == 415
+    assert not api.queue.heard
 
 
-@pytest.mark.parametrize(
-    "request_text",
-    [
-        "Transfer-Encoding: chunked\r\n\r\nnot a size\r\n",
-        "Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!",
-        "Content-Length: -5\r\n\r\n",
-    ],
-)
-async def test_body_that_breaks_its_own_headers_is_400(api: Api, request_text: str) -> None:
-    parts = urlsplit(api.server.url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    head = f"POST /v1/leases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.worker}\r\nConnection: close\r\n"
-    writer.write((head + request_text).encode())
-    async with asyncio.timeout(5):
-        answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    assert answer.split(b" ")[1] == b"400"
+@pytest.mark.parametrize("media_type", ["application/json", "application/x-www-form-urlencoded", 'text/plain; x="', ""])
+async def test_body_is_taken_for_json_whatever_it_is_called(api: Api, media_type: str) -> None:
+    headers = {**api.as_worker(), "Content-Type": media_type}
+    body = b'{"boot_id":"b1","request_id":"r1"}'
+    async with api.client.post(api.server.url + "/v1/leases", data=body, headers=headers) as response:
+        assert response.status == 204
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,9 @@ async def test_body_that_breaks_its_own_headers_is_400(api: Api, request_text: s
         ("/v1/resolve/CM_M000001_720P", "bot_id"),
         ("/v1/resolve/CM_M000001_720P?bot_id=me", "bot_id"),
         ("/v1/titles/first", "id"),
+        ("/v1/titles/1.5", "id"),
+        ("/v1/titles/-1", "id"),
+        ("/v1/titles/%D9%A1x", "id"),
         (f"/v1/titles/{10**30}", "id"),
     ],
 )
@@ -144,6 +152,29 @@ async def test_wrong_parameter_is_named(api: Api, path: str, field: str) -> None
     assert (problem["status"], problem["field"]) == (400, field)
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/status?full", "/v1/titles/1?limit=1", "/v1/workers?=", "/v1/titles?" + "&" * 99 + "a"]
+)
+async def test_parameter_that_a_call_does_not_take_is_refused(api: Api, path: str) -> None:
+    async with api.client.get(URL(api.server.url + path, encoded=True), headers=api.as_operator()) as response:
+        assert (await _problem(response))["status"] == 400
+
+
+async def test_parameters_without_number_are_refused(api: Api) -> None:
+    many = "&".join(f"a{number}=1" for number in range(PARAMETERS_MAX + 1))
+    async with api.get(f"/v1/titles?{many}") as response:
+        assert (await _problem(response))["status"] == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//v1/status", "/v1/status/", "/v1/", "/", "/v1/titles/", "/v1/titles/1/2", "/v1/../v1/status", "/V1/status"],
+)
+async def test_address_that_is_not_spelt_like_a_call_is_none(api: Api, path: str) -> None:
+    async with api.client.get(URL(api.server.url + path, encoded=True), headers=api.as_operator()) as response:
+        assert (await _problem(response))["status"] == 404
+
+
 async def test_unknown_call_and_wrong_method_are_problems(api: Api) -> None:
     async with api.get("/v1/nothing") as response:
         problem = await _problem(response)
@@ -151,6 +182,18 @@ async def test_unknown_call_and_wrong_method_are_problems(api: Api) -> None:
     async with api.get("/v1/leases") as response:
         assert (await _problem(response))["status"] == 405
         assert response.headers["Allow"] == "POST"
+    async with api.client.request("PUT", api.server.url + "/v1/status", headers=api.as_operator()) as response:
+        assert (await _problem(response))["status"] == 405
+        assert response.headers["Allow"] == "GET, HEAD"
+
+
+async def test_head_is_get_without_the_body(api: Api) -> None:
+    async with api.get("/v1/titles") as response:
+        expected = response.headers
+    async with api.client.head(api.server.url + "/v1/titles", headers=api.as_operator()) as response:
+        assert (response.status, await response.read()) == (200, b"")
+        assert response.headers["ETag"] == expected["ETag"]
+        assert response.headers["Content-Length"] == expected["Content-Length"]
 
 
 async def test_fault_of_ours_is_told_to_the_log_and_not_to_the_caller(
@@ -186,18 +229,6 @@ async def test_answer_carries_the_callers_request_id_or_one_of_its_own(api: Api)
         assert response.headers["X-Request-ID"].startswith("request-")
     async with api.client.get(api.server.url + "/v1/nothing") as response:
         assert response.headers["X-Request-ID"].startswith("request-")
-
-
-async def test_body_that_does_not_arrive_is_408(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telecine.core.coordinator.calls.BODY_WAIT_S", 0.05)
-    parts = urlsplit(api.server.url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    head = f"POST /v1/leases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.worker}\r\nContent-Length: 10\r\n\r\n{{"
-    writer.write(head.encode())
-    async with asyncio.timeout(5):
-        assert (await reader.readline()).startswith(b"HTTP/1.1 408")
-    writer.close()
-    await writer.wait_closed()
 
 
 async def test_client_that_leaves_in_the_middle_of_its_body_is_no_fault(
