@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from telecine.core.catalogue import ImportRun
 from telecine.core.config import CoordinatorSettings
 from telecine.core.coordinator.backup import ReplicaWatch
-from telecine.core.coordinator.events import Events
+from telecine.core.coordinator.events import EVENTS_KEPT_MAX, Events
 from telecine.core.coordinator.metrics import Metrics
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Tokens
@@ -28,7 +28,7 @@ class NoImports:
         raise AssertionError("these tests import by themselves")
 
 
-def services_over(store: Store, clock: Clock) -> Services:
+def services_over(store: Store, clock: Clock, *, events_kept_max: int = EVENTS_KEPT_MAX) -> Services:
     """Everything of the store; no importer, no bot."""
     return Services(
         settings=CoordinatorSettings(secret=SECRET, sweep_interval_s=3600, channels_per_account=2),
@@ -44,7 +44,7 @@ def services_over(store: Store, clock: Clock) -> Services:
         catalogue=store.catalogue,
         shelf=store.shelf,
         imports=NoImports(),
-        events=Events(store.events),
+        events=Events(store.events, kept_max=events_kept_max),
         metrics=Metrics(),
         bot_username=lambda: None,
     )
