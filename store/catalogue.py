@@ -27,6 +27,12 @@ from telecine.store.transaction import Params, Row, Transaction
 
 SEARCH_WORDS_MAX = 16  # more say nothing more about a name
 PAGE_ROWS_MAX = 1000
+_PAGES = {
+    None: "variants_page",
+    VariantState.READY: "variants_page_in_state",
+    VariantState.DONE: "variants_page_in_state",
+    VariantState.LEASED: "variants_page_leased",
+}  # the others: variants_page_at_rest
 
 
 class SqliteCatalogue:
@@ -94,7 +100,7 @@ def variant_page(tx: Transaction, account: str | None, page: Params) -> tuple[Va
     if account is not None:
         rows = tx.all("variants_page_of_account", {**page, "account_id": account_id(tx, account)})
     else:
-        rows = tx.all("variants_page" if page["state"] is None else "variants_page_in_state", page)
+        rows = tx.all(_PAGES.get(page["state"], "variants_page_at_rest"), page)
     return tuple(map(_summary, rows))
 
 

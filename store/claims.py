@@ -39,16 +39,14 @@ class LeaseTerms(msgspec.Struct, frozen=True):
 def claim(tx: Transaction, terms: LeaseTerms, worker: str, request: ClaimRequest) -> Lease | None:
     """Raises ConflictError for a boot that is not the worker's latest."""
     policy = terms.policy
-    claimer = _claimer(tx, policy, worker, request)
+    claimer = _claimer(tx, worker, request)
     due_at_ms = policy.lease_due_at_ms(tx.now_ms)
     if claimer["held_id"] is not None:
         held = tx.get("prolong_lease", {"variant_id": claimer["held_id"], "due_at_ms": due_at_ms})
         return _lease(tx, terms, claimer, held, request, open_at_ms=_ANY_TIME_MS)
     if not _may_claim(claimer, policy, tx.now_ms):
         return None
-    variant_id = claimer["next_id"]
-    if claimer["demanding"]:
-        variant_id = _next_of_all(tx, policy, claimer, request)
+    variant_id = _next(tx, policy, claimer, request)
     channel_id = None if variant_id is None else claimer["channel_id"] or _planned_channel(tx, policy, claimer)
     if channel_id is None:
         return None
@@ -77,14 +75,8 @@ def beat(tx: Transaction, terms: LeaseTerms, worker: str, request: BeatRequest) 
     return BeatAnswer(verdicts, drain=row["mode"] != WorkerMode.ACTIVE)
 
 
-def _claimer(tx: Transaction, policy: QueuePolicy, worker: str, request: ClaimRequest) -> Row:
-    params = {
-        "worker": worker,
-        "request_id": request.request_id,
-        "now_ms": tx.now_ms,
-        "host_leases_max": policy.host_leases_max,
-    }
-    row = tx.one("claimer", params)
+def _claimer(tx: Transaction, worker: str, request: ClaimRequest) -> Row:
+    row = tx.one("claimer", {"worker": worker, "request_id": request.request_id})
     if row is None:
         raise ConflictError(f"the worker {worker} has not said hello", hint="POST /v1/workers/hello first")
     if row["boot_id"] != request.boot_id:
@@ -106,21 +98,19 @@ def _may_claim(claimer: Row, policy: QueuePolicy, now_ms: int) -> bool:
     )
 
 
-def _next_of_all(tx: Transaction, policy: QueuePolicy, claimer: Row, request: ClaimRequest) -> int | None:
-    """The first of what anyone can take and of what not every worker can."""
-    demanding = tx.one(
-        "next_demanding_variant",
-        {
-            "account_id": claimer["account_id"],
-            "file_bytes_max": request.file_bytes_max,
-            "disk_free_bytes": request.disk_free_bytes,
-            "now_ms": tx.now_ms,
-            "host_leases_max": policy.host_leases_max,
-        },
-    )
-    if demanding is None:
-        return claimer["next_id"]  # type: ignore[no-any-return]
-    return int(tx.get("first_of_two", {"one_id": claimer["next_id"], "other_id": demanding["id"]})["id"])
+def _next(tx: Transaction, policy: QueuePolicy, claimer: Row, request: ClaimRequest) -> int | None:
+    """The first of what anyone can take and of what not every worker can, from a host that may be read from."""
+    variant_id: int | None = claimer["next_id"]
+    limits = {"now_ms": tx.now_ms, "host_leases_max": policy.host_leases_max}
+    if variant_id is not None and not tx.get("may_be_read", {"variant_id": variant_id, **limits})["may_be_read"]:
+        row = tx.one("next_variant", {"account_id": claimer["account_id"], **limits})
+        variant_id = None if row is None else row["id"]
+    if claimer["demanding"]:
+        room = {"file_bytes_max": request.file_bytes_max, "disk_free_bytes": request.disk_free_bytes}
+        row = tx.one("next_demanding_variant", {"account_id": claimer["account_id"], **room, **limits})
+        if row is not None:
+            variant_id = tx.get("first_of_two", {"one_id": variant_id, "other_id": row["id"]})["id"]
+    return variant_id
 
 
 def _planned_channel(tx: Transaction, policy: QueuePolicy, claimer: Row) -> int | None:

@@ -26,6 +26,7 @@ SQLITE_VERSION_MIN = (3, 51, 3)
 BUSY_TIMEOUT_MS = 5000
 CACHED_STATEMENTS = 256
 ITER_CHUNK_ROWS = 64
+WRITER_CACHE_KIB = 64 * 1024  # of a table of a million rows, what claims and settlements touch
 
 DatabaseError = dbapi2.Error
 IntegrityError = dbapi2.IntegrityError
@@ -62,7 +63,7 @@ async def open_writer(path: Path, *, replicated: bool) -> Connection:
     `replicated`: Litestream checkpoints, so SQLite must not.
     A reply to a caller means that its data survive a power cut: `synchronous` is FULL.
     """
-    pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
+    pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"cache_size={-WRITER_CACHE_KIB}"]
     if replicated:
         pragmas.append("wal_autocheckpoint=0")
     return await _open(path, mode="rwc", pragmas=pragmas)

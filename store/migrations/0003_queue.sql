@@ -107,14 +107,15 @@ FROM upload_variants;
 DROP TABLE upload_variants;
 ALTER TABLE upload_variants_new RENAME TO upload_variants;
 
--- claim: for each host that may be read from, the head of a lane is one probe, however long the lanes are.
-CREATE INDEX upload_variants_lane ON upload_variants (host_id, lane, priority, id)
+-- claim: the head of a lane is one probe, however long the lanes are; so is the head of a lane within each host, for when
+-- the host of the first may not be read from.
+CREATE INDEX upload_variants_lane ON upload_variants (lane, priority, id)
+  WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0;
+CREATE INDEX upload_variants_of_host ON upload_variants (host_id, lane, priority, id)
   WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0;
 -- The few that not every worker can take stand apart, so that nobody has to look past them.
 CREATE INDEX upload_variants_demanding ON upload_variants (host_id, lane, priority, id)
   WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0);
--- How many uploads read from a host now.
-CREATE INDEX upload_variants_reading ON upload_variants (host_id) WHERE state = 'leased';
 -- sweep: leases that expire and delays that end, on one clock.
 CREATE INDEX upload_variants_due ON upload_variants (due_at_ms) WHERE due_at_ms IS NOT NULL;
 -- A claim whose reply was lost finds its lease again; also the leases that a worker holds.
@@ -124,9 +125,37 @@ CREATE INDEX upload_variants_of_title ON upload_variants (title_id);
 CREATE INDEX upload_variants_on_shelf ON upload_variants (title_id, copy) WHERE state = 'done';
 -- How many copies wait for an account.
 CREATE INDEX upload_variants_copies ON upload_variants (account_id) WHERE copy > 1 AND finished_at_ms IS NULL;
-CREATE INDEX upload_variants_by_state ON upload_variants (state, code);
+-- Those that operators look for. The other states have indexes of their own, and every claim and settlement passes
+-- through them.
+CREATE INDEX upload_variants_at_rest ON upload_variants (state, code)
+  WHERE state IN ('delayed', 'dead', 'quarantined', 'cancelled', 'withdrawn');
 -- What is left to an account, as operators list it.
 CREATE INDEX upload_variants_pinned ON upload_variants (account_id, code) WHERE account_id IS NOT NULL;
+
+-- Anew without AUTOINCREMENT, as the attempts below.
+CREATE TABLE telegram_objects_new (
+  id            INTEGER PRIMARY KEY,
+  variant_id    INTEGER NOT NULL REFERENCES upload_variants (id),
+  part_no       INTEGER NOT NULL,
+  part_count    INTEGER NOT NULL CHECK (part_count BETWEEN 1 AND 99),
+  channel_id    INTEGER NOT NULL REFERENCES channels (id),
+  message_id    INTEGER NOT NULL CHECK (message_id > 0),
+  account_id    INTEGER NOT NULL REFERENCES accounts (id),
+  fence         INTEGER NOT NULL,
+  size_bytes    INTEGER NOT NULL CHECK (size_bytes >= 0),
+  sha256        TEXT NOT NULL,
+  duration_s    REAL,
+  width_px      INTEGER,
+  height_px     INTEGER,
+  stored_at_ms  INTEGER NOT NULL,
+  retired_at_ms INTEGER,
+  CHECK (part_no BETWEEN 1 AND part_count)
+) STRICT;
+INSERT INTO telegram_objects_new SELECT * FROM telegram_objects;
+DROP TABLE telegram_objects;
+ALTER TABLE telegram_objects_new RENAME TO telegram_objects;
+CREATE UNIQUE INDEX telegram_objects_part ON telegram_objects (variant_id, part_no) WHERE retired_at_ms IS NULL;
+CREATE UNIQUE INDEX telegram_objects_message ON telegram_objects (channel_id, message_id) WHERE retired_at_ms IS NULL;
 
 -- A variant is done only when all its parts are there.
 CREATE TRIGGER upload_variants_done_with_all_parts BEFORE UPDATE OF state ON upload_variants
@@ -164,6 +193,32 @@ DROP TABLE variant_sources;
 ALTER TABLE variant_sources_new RENAME TO variant_sources;
 
 -- ---- what happened ------------------------------------------------------------------------------
+
+-- Anew without AUTOINCREMENT, which costs a second write for each row: nothing outside refers to these ids.
+CREATE TABLE upload_attempts_new (
+  id             INTEGER PRIMARY KEY,
+  variant_id     INTEGER NOT NULL REFERENCES upload_variants (id),
+  fence          INTEGER NOT NULL,
+  worker_id      INTEGER NOT NULL REFERENCES workers (id),
+  account_id     INTEGER NOT NULL REFERENCES accounts (id),
+  link_id        INTEGER REFERENCES source_links (id),
+  outcome        TEXT NOT NULL CHECK (outcome IN
+                   ('done', 'failed', 'flood_wait', 'released', 'expired', 'restarted', 'cancelled')),
+  reason         TEXT,
+  detail         TEXT,
+  stage          TEXT,
+  plan           TEXT,
+  bytes_read     INTEGER NOT NULL DEFAULT 0,
+  started_at_ms  INTEGER NOT NULL,
+  finished_at_ms INTEGER NOT NULL,
+  CHECK ((outcome = 'failed') = (reason IS NOT NULL)),
+  CHECK (finished_at_ms >= started_at_ms)
+) STRICT;
+INSERT INTO upload_attempts_new SELECT * FROM upload_attempts;
+DROP TABLE upload_attempts;
+ALTER TABLE upload_attempts_new RENAME TO upload_attempts;
+CREATE INDEX upload_attempts_of_lease ON upload_attempts (variant_id, fence);
+CREATE INDEX upload_attempts_by_outcome ON upload_attempts (outcome) WHERE outcome <> 'done';
 
 -- Written with the change that it tells of. Ids only grow: pruning leaves the newest row. `data` is JSON.
 CREATE TABLE events (

@@ -73,7 +73,17 @@ ORDER BY o.part_no;
 SELECT code, quality, state FROM upload_variants WHERE code > :after ORDER BY code LIMIT :limit;
 
 -- name: variants_page_in_state
+-- Those that are ready or done are most of all: they are met in the order of codes.
 SELECT code, quality, state FROM upload_variants WHERE state = :state AND code > :after ORDER BY code LIMIT :limit;
+
+-- name: variants_page_at_rest
+SELECT code, quality, state FROM upload_variants INDEXED BY upload_variants_at_rest
+WHERE state IN ('delayed', 'dead', 'quarantined', 'cancelled', 'withdrawn') AND state = :state AND code > :after
+ORDER BY code LIMIT :limit;
+
+-- name: variants_page_leased
+SELECT code, quality, state FROM upload_variants INDEXED BY upload_variants_held
+WHERE state = 'leased' AND code > :after ORDER BY code LIMIT :limit;
 
 -- name: variants_page_of_account
 SELECT code, quality, state FROM upload_variants INDEXED BY upload_variants_pinned
@@ -91,7 +101,21 @@ SELECT (SELECT count(*) FROM titles)                                     AS titl
        (SELECT count(*) FROM deliveries WHERE outcome <> 'missing')      AS deliveries;
 
 -- name: count_variants_by_state
-SELECT state AS name, count(*) AS rows FROM upload_variants GROUP BY state ORDER BY state;
+-- Each of the partial indexes is smaller than the table.
+SELECT * FROM (
+  SELECT 'ready' AS name,
+         (SELECT count(*) FROM upload_variants INDEXED BY upload_variants_lane
+          WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0)
+         + (SELECT count(*) FROM upload_variants INDEXED BY upload_variants_demanding
+            WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0)) AS rows
+  UNION ALL
+  SELECT 'leased', count(*) FROM upload_variants INDEXED BY upload_variants_held WHERE state = 'leased'
+  UNION ALL
+  SELECT 'done', count(*) FROM upload_variants INDEXED BY upload_variants_on_shelf WHERE state = 'done'
+  UNION ALL
+  SELECT state, count(*) FROM upload_variants INDEXED BY upload_variants_at_rest
+  WHERE state IN ('delayed', 'dead', 'quarantined', 'cancelled', 'withdrawn') GROUP BY state
+) WHERE rows > 0 ORDER BY name;
 
 -- name: count_links_by_fate
 SELECT fate AS name, count(*) AS rows FROM variant_sources GROUP BY fate ORDER BY fate;

@@ -2,9 +2,8 @@
 
 -- name: claimer
 -- Everything that decides whether a worker may claim, in one look. held_id: the lease of this very request, whose
--- reply was lost. channel_id: the account's open channel with the fewest messages. next_id: of the heads of the lanes that
--- the account may take from, one probe of the lane index for each host that may be read from; how many read from a host
--- is counted only where that is limited. demanding: whether anything waits that not every worker can take.
+-- reply was lost. channel_id: the account's open channel with the fewest messages. next_id: the first of the heads of the
+-- two lanes that the account may take from. demanding: whether anything waits that not every worker can take.
 SELECT w.id AS worker_id, w.account_id, w.boot_id, w.mode, w.seen_at_ms,
        a.uploads_parked_until_ms, a.sends_parked_until_ms,
        (SELECT v.id FROM upload_variants v
@@ -13,15 +12,11 @@ SELECT w.id AS worker_id, w.account_id, w.boot_id, w.mode, w.seen_at_ms,
         WHERE c.account_id = w.account_id AND c.telegram_id IS NOT NULL AND c.retired_at_ms IS NULL
         ORDER BY c.messages, c.id LIMIT 1) AS channel_id,
        (SELECT head.id
-        FROM hosts h CROSS JOIN (SELECT 0 AS lane UNION ALL SELECT w.account_id) l
+        FROM (SELECT 0 AS lane UNION ALL SELECT w.account_id) l
         JOIN upload_variants head ON head.id = (
           SELECT v.id FROM upload_variants v INDEXED BY upload_variants_lane
-          WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.host_id = h.id AND v.lane = l.lane
+          WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.lane = l.lane
           ORDER BY v.priority, v.id LIMIT 1)
-        WHERE h.parked_until_ms <= :now_ms
-          AND (coalesce(h.leases_max, :host_leases_max) IS NULL
-               OR (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_reading
-                   WHERE r.state = 'leased' AND r.host_id = h.id) < coalesce(h.leases_max, :host_leases_max))
         ORDER BY head.priority, head.id LIMIT 1) AS next_id,
        EXISTS (SELECT 1 FROM upload_variants INDEXED BY upload_variants_demanding
                WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0)) AS demanding
@@ -38,6 +33,29 @@ SELECT :account_id, :now_ms
 WHERE (SELECT count(*) FROM channels WHERE account_id = :account_id) < :channels_max
 RETURNING id;
 
+-- name: may_be_read
+-- Whether the host of a variant may be read from. How many read from it is counted only where that is limited.
+SELECT h.parked_until_ms <= :now_ms
+       AND (coalesce(h.leases_max, :host_leases_max) IS NULL
+            OR (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_held
+                WHERE r.state = 'leased' AND r.host_id = h.id) < coalesce(h.leases_max, :host_leases_max)) AS may_be_read
+FROM upload_variants v JOIN hosts h ON h.id = v.host_id
+WHERE v.id = :variant_id;
+
+-- name: next_variant
+-- The heads of the two lanes that an account may take from within each host that may be read from.
+SELECT head.id
+FROM hosts h CROSS JOIN (SELECT 0 AS lane UNION ALL SELECT :account_id) l
+JOIN upload_variants head ON head.id = (
+  SELECT v.id FROM upload_variants v INDEXED BY upload_variants_of_host
+  WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.host_id = h.id AND v.lane = l.lane
+  ORDER BY v.priority, v.id LIMIT 1)
+WHERE h.parked_until_ms <= :now_ms
+  AND (coalesce(h.leases_max, :host_leases_max) IS NULL
+       OR (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_held
+           WHERE r.state = 'leased' AND r.host_id = h.id) < coalesce(h.leases_max, :host_leases_max))
+ORDER BY head.priority, head.id LIMIT 1;
+
 -- name: next_demanding_variant
 -- Of those that not every worker can take, the first that this one can.
 SELECT head.id
@@ -49,7 +67,7 @@ JOIN upload_variants head ON head.id = (
   ORDER BY v.priority, v.id LIMIT 1)
 WHERE h.parked_until_ms <= :now_ms
   AND (coalesce(h.leases_max, :host_leases_max) IS NULL
-       OR (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_reading
+       OR (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_held
            WHERE r.state = 'leased' AND r.host_id = h.id) < coalesce(h.leases_max, :host_leases_max))
 ORDER BY head.priority, head.id LIMIT 1;
 

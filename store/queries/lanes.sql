@@ -27,7 +27,7 @@ SELECT id, parked_until_ms FROM hosts WHERE parked_until_ms > :at_ms;
 
 -- name: lane_slice
 -- What waits in the lanes of a host, behind a place in them.
-SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_lane
+SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
 WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0 AND host_id = :host_id
   AND (lane, priority, id) > (:lane, :priority, :id)
 ORDER BY lane, priority, id

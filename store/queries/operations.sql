@@ -77,10 +77,10 @@ WHERE id = :channel_id AND retired_because IS NOT 'lost';
 -- One host (`name`), or a page of them; `ready_max` bounds how far each host's queue is counted. What links that name no
 -- host have in common is not listed.
 SELECT h.name, coalesce(h.leases_max, :host_leases_max) AS leases_max, h.rung, h.parked_until_ms, h.park_reason,
-       (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_reading
+       (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_held
         WHERE r.state = 'leased' AND r.host_id = h.id) AS leases,
        min(:ready_max,
-           (SELECT count(*) FROM (SELECT 1 FROM upload_variants v INDEXED BY upload_variants_lane
+           (SELECT count(*) FROM (SELECT 1 FROM upload_variants v INDEXED BY upload_variants_of_host
             WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.host_id = h.id LIMIT :ready_max))
            + (SELECT count(*) FROM (SELECT 1 FROM upload_variants v INDEXED BY upload_variants_demanding
               WHERE v.state = 'ready' AND (v.file_bytes > 0 OR v.disk_bytes > 0) AND v.host_id = h.id
