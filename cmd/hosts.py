@@ -8,7 +8,7 @@ import click
 from rich.console import RenderableType
 
 from telecine.cmd.calling import call, pages
-from telecine.cmd.listing import ListingGroup
+from telecine.cmd.groups import ListingGroup
 from telecine.cmd.showing import display, document, document_of_pages, json_option, note, table
 from telecine.cmd.wording import duration
 from telecine.core.api import Api, path_of

@@ -20,7 +20,10 @@ from telecine.cmd.wording import printable
 PIPE_WIDTH = 100_000  # columns: nothing is folded where nobody looks
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document: the API's own message (docs/protocol.md)."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON document, as the API has it: of a list, all pages in one.",
 )
 
 

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 
 from telecine.cmd.asking import confirm
 from telecine.cmd.calling import call
+from telecine.cmd.groups import OrderedGroup
 from telecine.cmd.moving import show_move
 from telecine.cmd.showing import display, document, facts, json_option, note, table
 from telecine.core.api import path_of
@@ -19,7 +20,7 @@ from telecine.core.operator_protocol import Copies, TitleMoved
 title_argument = click.argument("title", type=click.IntRange(min=1), metavar="ID")
 
 
-@click.group()
+@click.group(cls=OrderedGroup)
 def title() -> None:
     """Show a title with its uploads; withdraw it; keep a second copy of it. `telecine search` finds the ID.
 

@@ -7,23 +7,14 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 
 from telecine.cmd.showing import facts, table
-from telecine.cmd.wording import size
+from telecine.cmd.wording import duration, size
 from telecine.core.catalogue import VariantDetail, VariantSource
+from telecine.core.leases import VariantState
 
 
 def describe(upload: VariantDetail) -> Iterator[RenderableType]:
     """Where it is, its links in the order they are tried, and the messages that hold it."""
-    by = f" by {upload.worker}" if upload.worker else ""
-    yield facts(
-        [
-            ("upload", upload.code),
-            ("state", f"{upload.state.value}{by}"),
-            ("title", upload.title_id),
-            ("priority", upload.priority),
-            ("attempts", upload.attempts),
-            ("expired", upload.expiries or None),
-        ]
-    )
+    yield facts(_facts(upload))
     yield ""
     yield table(("link", "fate", "url", "why"), map(_source, upload.sources))
     if upload.objects:
@@ -47,3 +38,38 @@ def _source(source: VariantSource) -> tuple[object, ...]:
     fate = source.fate.value if source.listed else f"{source.fate.value}, not listed any more"
     why = ": ".join(word for word in (source.reason and source.reason.value, source.detail) if word)
     return source.link_id, fate, source.url.partition("?")[0], why
+
+
+def _facts(upload: VariantDetail) -> list[tuple[str, object]]:
+    """What is said only where there is something to say is None otherwise."""
+    return [
+        ("upload", upload.code),
+        ("state", _state(upload)),
+        ("title", upload.title_id),
+        ("priority", upload.priority),
+        ("pinned to", upload.account),
+        ("reads from", upload.host),
+        ("channel", upload.channel),
+        ("needs", _needs(upload)),
+        ("attempts", upload.attempts),
+        ("rounds", upload.rounds or None),
+        ("expired", upload.expiries or None),
+    ]
+
+
+def _state(upload: VariantDetail) -> str:
+    by = f" by {upload.worker}" if upload.worker else ""
+    if upload.due_in_s is None:
+        return f"{upload.state.value}{by}"
+    due = "again in" if upload.state is VariantState.DELAYED else "expires in"
+    return f"{upload.state.value}{by}, {due} {duration(upload.due_in_s)}"
+
+
+def _needs(upload: VariantDetail) -> str | None:
+    """What not every account or worker has."""
+    needs = []
+    if upload.file_bytes:
+        needs.append(f"an account that may send {size(upload.file_bytes)}")
+    if upload.disk_bytes:
+        needs.append(f"a worker with {size(upload.disk_bytes)} of disk free")
+    return ", ".join(needs) or None

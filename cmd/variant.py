@@ -7,6 +7,7 @@ import click
 from telecine.cmd import arguments
 from telecine.cmd.asking import confirm
 from telecine.cmd.calling import call
+from telecine.cmd.groups import OrderedGroup
 from telecine.cmd.moving import Move, codes_in, move
 from telecine.cmd.showing import display, document, json_option, note
 from telecine.cmd.upload import describe
@@ -23,7 +24,7 @@ state_option = click.option("--state", type=arguments.STATE, help="All uploads i
 yes_option = click.option("--yes", is_flag=True, help="Do not ask first.")
 
 
-@click.group()
+@click.group(cls=OrderedGroup)
 def variant() -> None:
     """See why an upload failed; queue it again, take it out, put it first, leave it to one account.
 
@@ -32,7 +33,8 @@ def variant() -> None:
     telecine variant retry CM_M000321_1080P CM_S000045_S01E03_720P
     telecine variant retry --state dead
 
-    Where several are named and some are refused, the others go on; the exit status is 1 then.
+    Where several are named and some are refused, the others go on; the exit status is 1 then. With --json, `variants`
+    are those that moved and `refused` the others.
     """
 
 
@@ -41,8 +43,10 @@ def variant() -> None:
 @json_option
 @click.pass_context
 def show(ctx: click.Context, code: str, as_json: bool) -> None:
-    """Show one upload: where it is, its links in the order they are tried, what became of each, and the messages that
-    hold it. A link is shown without its query, which may hold a key; --json prints it as it is.
+    """Show one upload with its links and messages.
+
+    Links are in the order in which they are tried, with what became of each. A link is shown without its query, which
+    may hold a key; --json prints it as it is.
 
     \b
     telecine variant show CM_M000321_1080P

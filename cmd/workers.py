@@ -8,7 +8,7 @@ import click
 from rich.console import RenderableType
 
 from telecine.cmd.calling import call
-from telecine.cmd.listing import ListingGroup
+from telecine.cmd.groups import ListingGroup
 from telecine.cmd.showing import display, document, json_option, note, table
 from telecine.cmd.wording import duration
 from telecine.core.api import path_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from telecine.cmd.listing import ListingGroup
+from telecine.cmd.groups import ListingGroup
 from telecine.cmd.main import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +32,7 @@ def commands(group: click.Group = cli, *above: str) -> Iterator[tuple[str, click
 def shown(text: str) -> list[str]:
     """The command lines that stand on lines of their own, without what is said about them or done with their output."""
     lines = re.findall(rf"^ *{PROGRAM}(.+?)(?:  +.*)?$", text, re.MULTILINE)
-    return [line.partition(" | ")[0] for line in lines]
+    return [re.split(r" \|\|? ", line)[0] for line in lines]
 
 
 def type_in(line: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from telecine.core.catalogue import (
 )
 from telecine.core.clock import SystemClock
 from telecine.core.config import CoordinatorSettings
+from telecine.core.coordinator.backup import ReplicaWatch
 from telecine.core.coordinator.events import Events
 from telecine.core.coordinator.metrics import Metrics
 from telecine.core.coordinator.server import CoordinatorServer
@@ -150,23 +152,30 @@ class Deployment:
         await self.store.queue.settle(worker, lease.lease, outcome)
 
 
-@pytest.fixture
-async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
+@asynccontextmanager
+async def deploy(folder: Path, *, replicated: bool = False) -> AsyncIterator[Deployment]:
+    """A coordinator that listens, and the settings of an operator in `folder`."""
     clock = SystemClock()
-    async with Store.open(tmp_path / "telecine.db", clock=clock) as store:
+    async with Store.open(folder / "telecine.db", clock=clock) as store:
         tokens = Tokens(SECRET, clock, store.tokens)
         token, _ = await tokens.issue("me", Scope.OPERATOR, ttl_s=60, jti="1")
-        server = CoordinatorServer(_services(store, tokens, clock))
+        server = CoordinatorServer(_services(store, tokens, clock, replicated=replicated))
         await server.start("127.0.0.1", 0)
         try:
-            settings = tmp_path / "telecine.toml"
+            settings = folder / "telecine.toml"
             settings.write_text(f'[operator]\ncoordinator_url = "{server.url}"\ntoken = "{token}"\n')
             yield Deployment(store, settings)
         finally:
             await server.stop()
 
 
-def _services(store: Store, tokens: Tokens, clock: SystemClock) -> Services:
+@pytest.fixture
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
+    async with deploy(tmp_path) as deployed:
+        yield deployed
+
+
+def _services(store: Store, tokens: Tokens, clock: SystemClock, *, replicated: bool) -> Services:
     return Services(
         settings=CoordinatorSettings(secret=SECRET),
         version="0",
@@ -175,6 +184,7 @@ def _services(store: Store, tokens: Tokens, clock: SystemClock) -> Services:
         tokens=tokens,
         queue=store.queue,
         operations=store.operations,
+        backup=ReplicaWatch(store.files, clock, replicated=replicated),
         sweeper=store.sweeper,
         retention=store.retention,
         catalogue=store.catalogue,

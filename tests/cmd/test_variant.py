@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.cmd.conftest import Deployment, Said, film
 
+from telecine.cmd.arguments import STATE
+from telecine.cmd.showing import display
+from telecine.cmd.upload import describe
+from telecine.core.catalogue import VariantDetail
 from telecine.core.leases import VariantState
+from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 
 FIRST, SECOND, THIRD = (f"CM_M{number:06d}_720P" for number in (1, 2, 3))
 MISSING = "CM_M000999_720P"
@@ -53,7 +60,25 @@ async def test_an_upload_is_shown_with_who_has_it(deployment: Deployment) -> Non
     await deployment.enrols("cm-ember")
     await deployment.claims("cm-ember")
     said = await deployment.types("variant", "show", FIRST)
-    assert ["state", "leased", "by", "cm-ember"] in said.lines
+    assert said.lines[1][:6] == ["state", "leased", "by", "cm-ember,", "expires", "in"]
+
+
+async def test_an_upload_that_waits_is_shown_with_when_it_is_tried_again(deployment: Deployment) -> None:
+    await deployment.imports(film(1))
+    await deployment.enrols("cm-ember")
+    await deployment.fails("cm-ember", Reason.TELEGRAM)
+    said = await deployment.types("variant", "show", FIRST)
+    assert said.lines[1][:4] == ["state", "delayed,", "again", "in"]
+    assert ["rounds", "1"] in said.lines
+
+
+def test_what_an_upload_needs_is_said_where_not_everyone_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = VariantDetail(FIRST, 1, None, Quality.HD, VariantState.READY, 2, 0, 0, None, (), ())
+    demanding = msgspec.structs.replace(plain, file_bytes=3 * 10**9, disk_bytes=5 * 10**9)
+    display(*describe(plain))
+    assert "needs" not in capsys.readouterr().out
+    display(*describe(demanding))
+    assert "an account that may send 3.0 GB, a worker with 5.0 GB of disk free" in capsys.readouterr().out
 
 
 async def test_json_shows_an_upload_as_the_api_does(deployment: Deployment) -> None:
@@ -220,6 +245,4 @@ async def test_an_account_that_is_not_there_holds_nothing(deployment: Deployment
 
 
 def test_every_state_can_be_asked_for() -> None:
-    from telecine.cmd.arguments import STATE
-
     assert set(STATE.choices) == {state.value for state in VariantState}

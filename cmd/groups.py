@@ -1,11 +1,18 @@
-"""Groups of commands about things of which there is a list."""
+"""Groups of commands about one kind of thing."""
 
 from __future__ import annotations
 
 import click
 
 
-class ListingGroup(click.Group):
+class OrderedGroup(click.Group):
+    """Shows its commands in the order in which they are written: what looks before what changes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+class ListingGroup(OrderedGroup):
     """Lists where no subcommand is named: `telecine workers --json` is `telecine workers list --json`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
