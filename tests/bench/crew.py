@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from tests.bench.pace import Pace, Stopwatch
+
 from telecine.core.protocol import (
     ClaimRequest,
     Hello,
@@ -89,9 +91,9 @@ async def muster(queue: Queue, *, accounts: int, hands: int) -> list[Hand]:
     return crew
 
 
-async def pairs_per_s(crew: Sequence[Hand], pairs: int) -> float:
-    """Claim and settle `pairs` times, each hand as soon as it is free again."""
-    left = pairs
+async def pairs(crew: Sequence[Hand], count: int) -> Pace:
+    """Claim and settle `count` times, each hand as soon as it is free again."""
+    left = count
 
     async def work(hand: Hand) -> None:
         nonlocal left
@@ -99,11 +101,11 @@ async def pairs_per_s(crew: Sequence[Hand], pairs: int) -> float:
             left -= 1
             await hand.settle(await hand.claim())
 
-    began_s = time.perf_counter()
+    watch = Stopwatch()
     async with asyncio.TaskGroup() as group:
         for hand in crew:
             group.create_task(work(hand))
-    return pairs / (time.perf_counter() - began_s)
+    return watch.pace(count)
 
 
 async def claim_latencies_ms(crew: Sequence[Hand], claims: int) -> list[float]:

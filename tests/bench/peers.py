@@ -11,7 +11,7 @@ import importlib.util
 import pickle
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import msgspec
 from pysqlite3 import dbapi2
 from tests.bench.filling import flush
+from tests.bench.pace import Pace, Stopwatch
 from tests.bench.report import MeasurementError
 
 PAYLOAD = '{"code": "CM_S000001_S01E01_1080P", "url": "https://host-1.example/1.mkv"}'
@@ -37,8 +38,8 @@ class Consumer(Protocol):
         """Take a message and acknowledge it. Raises IndexError where there is none."""
         ...
 
-    def pragmas(self) -> Mapping[str, Any]:
-        """The settings that durability hangs on, as the peer has made them."""
+    def connection(self) -> Any:
+        """The peer's own connection."""
         ...
 
     def close(self) -> None: ...
@@ -56,6 +57,11 @@ class Peer(msgspec.Struct, frozen=True):
     remark: str
 
     @property
+    def is_lone(self) -> bool:
+        """Only one caller makes sense."""
+        return self.module is None
+
+    @property
     def is_installed(self) -> bool:
         return self.module is None or importlib.util.find_spec(self.module) is not None
 
@@ -65,36 +71,42 @@ class Peer(msgspec.Struct, frozen=True):
             raise PeerMissingError(f"{self.name} is not installed; {INSTALL_HINT}")
 
 
-class Pace(msgspec.Struct, frozen=True):
-    pairs: int
-    pairs_per_s: float
-    pragmas: Mapping[str, Any]
-
-
-def pace(peer: Peer, folder: Path, *, callers: int, seconds: float, pairs_max: int) -> Pace:
+def consume(peer: Peer, folder: Path, *, callers: int, seconds: float, pairs_max: int) -> Pace:
     """Let `callers` threads consume for `seconds`, or until `pairs_max` are done."""
     consumers = peer.open(folder, callers)
     try:
-        began_s = time.perf_counter()
+        watch = Stopwatch()
+
+        def work(consumer: Consumer) -> int:
+            done = 0
+            while done < -(-pairs_max // callers) and watch.seconds < seconds:
+                consumer.pair()
+                done += 1
+            return done
+
         if callers == 1:  # in this thread: some connections may only be used where they were made
-            done = _consume(consumers[0], began_s + seconds, pairs_max)
-        else:
-            with ThreadPoolExecutor(callers) as pool:
-                share = -(-pairs_max // callers)
-                done = sum(pool.map(lambda consumer: _consume(consumer, began_s + seconds, share), consumers))
-        taken_s = time.perf_counter() - began_s
-        return Pace(done, done / taken_s, consumers[0].pragmas())
+            return watch.pace(work(consumers[0]))
+        with ThreadPoolExecutor(callers) as pool:
+            return watch.pace(sum(pool.map(work, consumers)))
     finally:
         for consumer in consumers:
             consumer.close()
 
 
-def _consume(consumer: Consumer, until_s: float, pairs_max: int) -> int:
-    done = 0
-    while done < pairs_max and time.perf_counter() < until_s:
-        consumer.pair()
-        done += 1
-    return done
+def settings_of(peer: Peer, folder: Path) -> dict[str, str]:
+    """What durability hangs on, as the peer has set it."""
+    (consumer,) = peer.open(folder, 1)
+    try:
+        raw = consumer.connection()
+        journal_mode, synchronous = (
+            raw.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+        )
+        return {"journal_mode": journal_mode, "synchronous": _SYNCHRONOUS[synchronous]}
+    finally:
+        consumer.close()
+
+
+_SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
 
 
 # ---- litequeue -----------------------------------------------------------------------------------
@@ -110,8 +122,8 @@ class _LiteQueue:
             raise IndexError("litequeue is empty")
         self._queue.done(message.message_id)
 
-    def pragmas(self) -> Mapping[str, Any]:
-        return _pragmas(self._queue.conn)
+    def connection(self) -> Any:
+        return self._queue.conn
 
     def close(self) -> None:
         self._queue.close()
@@ -148,8 +160,8 @@ class _Huey:
         if self._storage.dequeue() is None:
             raise IndexError("huey's queue is empty")
 
-    def pragmas(self) -> Mapping[str, Any]:
-        return _pragmas(self._storage.conn)
+    def connection(self) -> Any:
+        return self._storage.conn
 
     def close(self) -> None:
         self._storage.close()
@@ -183,8 +195,8 @@ class _AckQueue:
             raise IndexError("persist-queue is empty") from error
         self._queue.ack(id=item["pqid"])
 
-    def pragmas(self) -> Mapping[str, Any]:
-        return _pragmas(self._queue._putter)
+    def connection(self) -> Any:
+        return self._queue._putter
 
     def close(self) -> None:
         self._queue.close()
@@ -230,8 +242,8 @@ class _RawCommits:
                 raise IndexError("no job is left")
         self._next += 1
 
-    def pragmas(self) -> Mapping[str, Any]:
-        return _pragmas(self._raw)
+    def connection(self) -> Any:
+        return self._raw
 
     def close(self) -> None:
         self._raw.close()
@@ -249,11 +261,6 @@ def _fill_raw(folder: Path, rows: int, done: int) -> None:
         raw.execute("CREATE TABLE job (id INTEGER PRIMARY KEY, state TEXT NOT NULL, data TEXT NOT NULL)")
         raw.executemany("INSERT INTO job (state, data) VALUES (?, ?)", jobs)
         raw.commit()  # durable as it is
-
-
-def _pragmas(raw: Any) -> Mapping[str, Any]:
-    names = ("journal_mode", "synchronous", "cache_size")
-    return {name: raw.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
 
 
 def _insert(path: Path, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import uvloop
 from tests.bench.api_requests import Scale, generate, plan_of, served_by, set_up
-from tests.bench.crew import CHANNELS_PER_ACCOUNT, muster, pairs_per_s
+from tests.bench.crew import CHANNELS_PER_ACCOUNT, muster, pairs
 from tests.bench.filling import Filling, fill
 from tests.bench.http_load import Workload
 from tests.bench.report import Options
@@ -89,19 +89,20 @@ async def _profile_store(path: Path) -> str:
         crew = await muster(store.queue, accounts=ACCOUNTS, hands=CALLERS)
         fill(path, Filling(ROWS, ROWS // 2, ACCOUNTS, ACCOUNTS * CHANNELS_PER_ACCOUNT), clock.now_ms())
         connection = store.queue._writer._connection
-        await pairs_per_s(crew, PAIRS // 10)
+        await pairs(crew, PAIRS // 10)
         await connection.run(lambda _: writer.enable())  # a profile sees the thread that enables it
         loop.enable()
-        rate = await pairs_per_s(crew, PAIRS)
+        pace = await pairs(crew, PAIRS)
         loop.disable()
         await connection.run(lambda _: writer.disable())
         statements: Any = TimedStatements(connection._connection)
         connection._connection = statements
-        calm_rate = await pairs_per_s(crew, PAIRS)
+        calm_pace = await pairs(crew, PAIRS)
         connection._connection = statements.raw
     return (
-        f"{rate:,.0f} pairs/s while profiled\n\nthe writer's thread\n{_top(writer)}\n\nthe loop\n{_top(loop)}\n\n"
-        f"{calm_rate:,.0f} pairs/s while statements are timed\n\n{statements.top(PAIRS)}"
+        f"{pace.pairs_per_s:,.0f} pairs/s while profiled\n\n"
+        f"the writer's thread\n{_top(writer)}\n\nthe loop\n{_top(loop)}\n\n"
+        f"{calm_pace.pairs_per_s:,.0f} pairs/s while statements are timed\n\n{statements.top(PAIRS)}"
     )
 
 

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import msgspec
 import uvloop
-from tests.bench.crew import CHANNELS_PER_ACCOUNT, claim_latencies_ms, muster, pairs_per_s
-from tests.bench.filling import HOSTS, Filling, fill, rewind, unpark
-from tests.bench.peers import PEERS, Pace, Peer, pace
-from tests.bench.report import Check, Findings, Options, Sheet, count_words, median, percentile
+from tests.bench.crew import CHANNELS_PER_ACCOUNT, muster, pairs
+from tests.bench.filling import HOSTS, Filling, fill, rewind
+from tests.bench.pace import Pace
+from tests.bench.parking import ParkingFigure, ParkingScale, measure_parking, parking_method, parking_sheet
+from tests.bench.peers import PEERS, Peer, consume, settings_of
+from tests.bench.report import Check, Findings, Options, Sheet, count_words, median
 
 from telecine.core.clock import SystemClock
 from telecine.store import Store
 
 OURS = "telecine"
+OUR_SETTINGS = {"journal_mode": "wal", "synchronous": "FULL"}
 PAIRS_PER_S_MIN = 10_000
 TIMES_BEST_PEER_MIN = 10
 RATE_1M_OVER_10K_MIN = 0.5
@@ -30,18 +33,14 @@ class Scale(msgspec.Struct, frozen=True):
     rounds: int = 11
     accounts: int = 16
     callers: int = 256
-    pairs_of_round: int = 2500  # a quarter of the shortest queue, which is topped up after each round
+    pairs_of_round: int = 2500  # half of what is ready in the shortest queue
     pairs_of_lone_round: int = 150
     peer_seconds: float = 1.5
     peer_rounds: int = 3
     peer_callers: tuple[int, ...] = (1, 4)
-    lanes: int = 200
-    lanes_rows: int = 100_000
-    lanes_rounds: int = 8
-    lanes_claims: int = 250
+    parking: ParkingScale = ParkingScale(accounts=200, rows=100_000, rounds=8, claims=250)
 
 
-FULL = Scale()
 QUICK = Scale(
     rows=(200, 400, 800),
     rounds=2,
@@ -52,91 +51,68 @@ QUICK = Scale(
     peer_seconds=0.05,
     peer_rounds=1,
     peer_callers=(1,),
-    lanes=10,
-    lanes_rows=1000,
-    lanes_rounds=2,
-    lanes_claims=10,
+    parking=ParkingScale(accounts=10, rows=1000, rounds=2, claims=10),
 )
 
 
 class PairsFigure(msgspec.Struct, frozen=True):
-    """One line of the comparison. `done`: how many rows were done before. `pairs_per_s`: the median of `rounds`."""
+    """One line of the comparison: medians over the rounds. `done`: how many of the rows were done before."""
 
     engine: str
     acknowledges: bool
+    settings: dict[str, str]
     rows: int
     done: int
     callers: int
     pairs_per_s: float
-    rounds: tuple[float, ...]
-    settings: dict[str, str]
+    cpu_us_per_pair: float
+    rounds: tuple[Pace, ...]
 
-
-class ParkingFigure(msgspec.Struct, frozen=True):
-    """Latency of single claims while `parked` of `accounts` accounts are parked, over all rounds."""
-
-    accounts: int
-    parked: int
-    claims: int
-    p50_ms: float
-    p99_ms: float
-    max_ms: float
+    @property
+    def label(self) -> str:
+        return self.engine if self.done else f"{self.engine}, none done yet"
 
 
 def measure(options: Options) -> Findings:
     """Raises PeerMissingError."""
-    scale = QUICK if options.quick else FULL
+    scale = QUICK if options.quick else Scale()
     peers = [peer for peer in PEERS if peer.is_installed or not options.skip_missing_peers]
     for peer in peers:
         peer.require()
-    pairs: list[PairsFigure] = []
+    figures: list[PairsFigure] = []
     for rows in scale.rows:
         options.say(f"{OURS}, {count_words(rows)} rows")
-        pairs += uvloop.run(_ours(options.folder, scale, rows))
+        figures += uvloop.run(_ours(options.folder, scale, rows))
         for peer in peers:
             options.say(f"{peer.name}, {count_words(rows)} rows")
-            pairs += _theirs(options.folder, scale, peer, rows, done=rows // 2)
+            figures += _theirs(options.folder, scale, peer, rows, done=rows // 2)
             if peer.acknowledges and rows == scale.rows[1]:
-                pairs += _theirs(options.folder, scale, peer, rows, done=0)
-    parking = uvloop.run(_parking(options.folder, scale))
+                figures += _theirs(options.folder, scale, peer, rows, done=0)
+    options.say("parked accounts")
+    parking = uvloop.run(measure_parking(options.folder, scale.parking))
     return Findings(
         method=_method(scale),
-        sheets=(_pairs_sheet(scale, pairs), _parking_sheet(parking)),
-        figures={"pairs": pairs, "parking": parking},
-        checks=_checks(scale, pairs, parking),
+        sheets=(_sheet(scale, figures), parking_sheet(parking)),
+        figures={"pairs": figures, "parking": parking},
+        checks=_checks(scale, figures, parking),
     )
 
 
-# ---- ours ----------------------------------------------------------------------------------------
-
-
 async def _ours(folder: Path, scale: Scale, rows: int) -> list[PairsFigure]:
-    path, clock = folder / f"telecine-{rows}.db", SystemClock()
+    path, clock, done = folder / f"telecine-{rows}.db", SystemClock(), rows // 2
+    figures = []
     async with Store.open(path, clock=clock) as store:
         crew = await muster(store.queue, accounts=scale.accounts, hands=scale.callers)
-
-        fill(path, _filling(rows, scale.accounts, done=rows // 2), clock.now_ms())
-        figures = []
+        fill(path, Filling(rows, done, scale.accounts, scale.accounts * CHANNELS_PER_ACCOUNT), clock.now_ms())
         for hands, count in ((crew[:1], scale.pairs_of_lone_round), (crew, scale.pairs_of_round)):
             rounds = []
             for _ in range(scale.rounds + 1):
-                rounds.append(await pairs_per_s(hands, count))
-                rewind(path, rows // 2)
-            figures.append(_figure(OURS, rows, len(hands), rounds[1:]))  # the first one warms up
+                rounds.append(await pairs(hands, count))
+                rewind(path, done)
+            del rounds[0]  # it warms up
+            figures.append(_figure(OURS, True, OUR_SETTINGS, rows, done, len(hands), rounds))
     path.unlink()
     return figures
-
-
-def _filling(rows: int, accounts: int, *, done: int, pinned_of_100: int = 50) -> Filling:
-    return Filling(rows, done, accounts, accounts * CHANNELS_PER_ACCOUNT, pinned_of_100)
-
-
-def _figure(engine: str, rows: int, callers: int, rounds: Sequence[float]) -> PairsFigure:
-    settings = {"journal_mode": "wal", "synchronous": "FULL"}
-    return PairsFigure(engine, True, rows, rows // 2, callers, median(rounds), tuple(rounds), settings)
-
-
-# ---- theirs --------------------------------------------------------------------------------------
 
 
 def _theirs(folder: Path, scale: Scale, peer: Peer, rows: int, *, done: int) -> list[PairsFigure]:
@@ -144,61 +120,36 @@ def _theirs(folder: Path, scale: Scale, peer: Peer, rows: int, *, done: int) -> 
     place.mkdir()
     peer.fill(place, rows, done)
     figures = []
-    for callers in scale.peer_callers:
-        if callers > 1 and not peer.module:
-            continue
-        share = rows // (4 * scale.peer_rounds * len(scale.peer_callers))
-        paces = [
-            pace(peer, place, callers=callers, seconds=scale.peer_seconds, pairs_max=share)
+    for callers in scale.peer_callers[: 1 if peer.is_lone else None]:
+        share = rows // (4 * scale.peer_rounds * len(scale.peer_callers))  # they work off a quarter of the rows
+        rounds = [
+            consume(peer, place, callers=callers, seconds=scale.peer_seconds, pairs_max=share)
             for _ in range(scale.peer_rounds)
         ]
-        figures.append(_peer_figure(peer, rows, done, callers, paces))
+        figures.append(_figure(peer.name, peer.acknowledges, settings_of(peer, place), rows, done, callers, rounds))
     shutil.rmtree(place)
     return figures
 
 
-_SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
-
-
-def _peer_figure(peer: Peer, rows: int, done: int, callers: int, paces: Sequence[Pace]) -> PairsFigure:
-    rounds = tuple(one.pairs_per_s for one in paces)
-    pragmas = paces[0].pragmas
-    settings = {"journal_mode": pragmas["journal_mode"], "synchronous": _SYNCHRONOUS[pragmas["synchronous"]]}
-    return PairsFigure(peer.name, peer.acknowledges, rows, done, callers, median(rounds), rounds, settings)
-
-
-# ---- parked accounts -----------------------------------------------------------------------------
-
-
-async def _parking(folder: Path, scale: Scale) -> tuple[ParkingFigure, ParkingFigure]:
-    """The same hands claim in turn, with nine tenths of the accounts parked and with none; all lanes are full."""
-    path, clock = folder / "parking.db", SystemClock()
-    async with Store.open(path, clock=clock) as store:
-        crew = await muster(store.queue, accounts=scale.lanes, hands=scale.lanes)
-        fill(path, _filling(scale.lanes_rows, scale.lanes, done=0, pinned_of_100=80), clock.now_ms())
-        active = crew[::10]
-        others = [hand for hand in crew if hand not in active]
-        await claim_latencies_ms(active, scale.lanes_claims)
-        free_ms: list[float] = []
-        parked_ms: list[float] = []
-        for _ in range(scale.lanes_rounds):
-            unpark(path)
-            free_ms += await claim_latencies_ms(active, scale.lanes_claims)
-            for hand in others:
-                await hand.report_flood(3600.0)
-            parked_ms += await claim_latencies_ms(active, scale.lanes_claims)
-    path.unlink()
-    return _parking_figure(scale, 0, free_ms), _parking_figure(scale, len(others), parked_ms)
-
-
-def _parking_figure(scale: Scale, parked: int, latencies_ms: Sequence[float]) -> ParkingFigure:
-    return ParkingFigure(
-        accounts=scale.lanes,
-        parked=parked,
-        claims=len(latencies_ms),
-        p50_ms=percentile(latencies_ms, 50),
-        p99_ms=percentile(latencies_ms, 99),
-        max_ms=max(latencies_ms),
+def _figure(
+    engine: str,
+    acknowledges: bool,
+    settings: dict[str, str],
+    rows: int,
+    done: int,
+    callers: int,
+    rounds: Sequence[Pace],
+) -> PairsFigure:
+    return PairsFigure(
+        engine=engine,
+        acknowledges=acknowledges,
+        settings=settings,
+        rows=rows,
+        done=done,
+        callers=callers,
+        pairs_per_s=median([one.pairs_per_s for one in rounds]),
+        cpu_us_per_pair=median([one.cpu_us_per_pair for one in rounds]),
+        rounds=tuple(rounds),
     )
 
 
@@ -206,31 +157,26 @@ def _parking_figure(scale: Scale, parked: int, latencies_ms: Sequence[float]) ->
 
 
 def _checks(
-    scale: Scale, pairs: Sequence[PairsFigure], parking: tuple[ParkingFigure, ParkingFigure]
+    scale: Scale, figures: Sequence[PairsFigure], parking: tuple[ParkingFigure, ParkingFigure]
 ) -> tuple[Check, ...]:
-    small, middle, large = (_best(pairs, rows, OURS) or 0.0 for rows in scale.rows)
+    small, middle, large = (
+        max(f.pairs_per_s for f in figures if f.engine == OURS and f.rows == rows) for rows in scale.rows
+    )
     peers = [
-        figure.pairs_per_s
-        for figure in pairs
-        if figure.engine != OURS and figure.acknowledges and figure.done and figure.rows == scale.rows[1]
+        f.pairs_per_s for f in figures if f.engine != OURS and f.acknowledges and f.done and f.rows == scale.rows[1]
     ]
+    times = middle / max(peers) if peers else None
     free, parked = parking
     return (
         Check.at_least("pairs_per_s_at_100k", middle, PAIRS_PER_S_MIN),
-        Check.at_least(
-            "times_best_acknowledging_peer_at_100k", middle / max(peers) if peers else None, TIMES_BEST_PEER_MIN
-        ),
-        Check.at_least("rate_1m_over_10k", large / small if small else None, RATE_1M_OVER_10K_MIN),
+        Check.at_least("times_best_acknowledging_peer_at_100k", times, TIMES_BEST_PEER_MIN),
+        Check.at_least("rate_1m_over_10k", large / small, RATE_1M_OVER_10K_MIN),
         Check.at_most("parked_p99_over_unparked", parked.p99_ms / free.p99_ms, PARKED_P99_RATIO_MAX),
     )
 
 
-def _best(pairs: Sequence[PairsFigure], rows: int, engine: str) -> float | None:
-    """An engine at its best number of callers."""
-    return max((f.pairs_per_s for f in pairs if f.engine == engine and f.rows == rows), default=None)
-
-
 def _method(scale: Scale) -> tuple[str, ...]:
+    rows = f"half of the rows are done and kept, half are ready; ours are on {HOSTS} source hosts"
     ours = (
         f"ours: median of {scale.rounds} rounds after one to warm up, {scale.pairs_of_round} pairs each "
         f"({scale.pairs_of_lone_round} with one caller); what was done is made ready again by SQL between rounds; "
@@ -240,50 +186,26 @@ def _method(scale: Scale) -> tuple[str, ...]:
         f"peers: median of {scale.peer_rounds} rounds of at most {scale.peer_seconds:g} s; filled by SQL into "
         "their own tables; their own defaults; threads as callers"
     )
-    parked = (
-        f"parked: {scale.lanes_rounds} rounds each way in turn, {scale.lanes_claims} claims each, one at a time; "
-        f"{scale.lanes_rows} rows, of which 80 % pinned to the {scale.lanes} accounts"
-    )
-    rows = f"half of the rows are done and kept, half are ready; ours are on {HOSTS} source hosts"
-    return rows, ours, peers, parked
+    return rows, ours, peers, parking_method(scale.parking)
 
 
-def _pairs_sheet(scale: Scale, pairs: Sequence[PairsFigure]) -> Sheet:
-    lines = dict.fromkeys((_label(f), f.callers, f.acknowledges, f.settings["synchronous"]) for f in pairs)
-    rates = {(_label(f), f.callers, f.rows): f"{f.pairs_per_s:,.0f}" for f in pairs}
-    rows = tuple(
-        (
-            label,
-            str(callers),
-            "yes" if acknowledges else "no",
-            synchronous,
-            *(rates.get((label, callers, count), "") for count in scale.rows),
+def _sheet(scale: Scale, figures: Sequence[PairsFigure]) -> Sheet:
+    found = {(f.label, f.callers, f.rows): f for f in figures}
+    lines = dict.fromkeys((label, callers) for label, callers, _ in found)
+    rows = []
+    for label, callers in lines:
+        some = found[label, callers, scale.rows[1]]
+        rates = [found.get((label, callers, count)) for count in scale.rows]
+        rows.append(
+            (
+                label,
+                str(callers),
+                "yes" if some.acknowledges else "no",
+                some.settings["synchronous"],
+                *("" if rate is None else f"{rate.pairs_per_s:,.0f}" for rate in rates),
+                f"{some.cpu_us_per_pair:,.0f}",
+            )
         )
-        for label, callers, acknowledges, synchronous in lines
-    )
-    columns = (
-        "engine",
-        "callers",
-        "acknowledges",
-        "synchronous",
-        *(f"{count_words(rows)} rows" for rows in scale.rows),
-    )
-    return Sheet("claim+settle pairs per second", columns, rows)
-
-
-def _label(figure: PairsFigure) -> str:
-    return figure.engine if figure.done else f"{figure.engine}, none done yet"
-
-
-def _parking_sheet(parking: Sequence[ParkingFigure]) -> Sheet:
-    rows = tuple(
-        (
-            f"{figure.parked} of {figure.accounts}",
-            f"{figure.claims}",
-            f"{figure.p50_ms:.3f}",
-            f"{figure.p99_ms:.3f}",
-            f"{figure.max_ms:.3f}",
-        )
-        for figure in parking
-    )
-    return Sheet("latency of a single claim, ms", ("accounts parked", "claims", "p50", "p99", "max"), rows)
+    counts = [f"{count_words(count)} rows" for count in scale.rows]
+    columns = ("engine", "callers", "acknowledges", "synchronous", *counts, f"CPU us, {counts[1]}")
+    return Sheet("claim+settle pairs per second", columns, tuple(rows))

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from tests.bench.crew import CHANNELS_PER_ACCOUNT, Hand, IdleError, muster
 from tests.bench.filling import Filling, fill, rewind
-from tests.bench.peers import PEERS, Peer, PeerMissingError, pace
+from tests.bench.peers import PEERS, Peer, PeerMissingError, consume
 from tests.bench.report import Check, Report, count_words, percentile
 from tests.bench.wire import dial
 
@@ -80,13 +80,13 @@ def test_a_peer_that_is_missing_says_how_to_install_it() -> None:
 @pytest.mark.parametrize("callers", [1, 2])
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
 def test_a_peer_consumes_what_it_was_filled_with(peer: Peer, callers: int, tmp_path: Path) -> None:
-    if not peer.is_installed or (callers > 1 and not peer.module):
+    if not peer.is_installed or (callers > 1 and peer.is_lone):
         pytest.skip("not installed, or for one caller only")
     peer.fill(tmp_path, 20, 10)
-    assert pace(peer, tmp_path, callers=callers, seconds=30, pairs_max=8).pairs == 8
-    assert pace(peer, tmp_path, callers=1, seconds=30, pairs_max=2).pairs == 2
+    assert consume(peer, tmp_path, callers=callers, seconds=30, pairs_max=8).pairs == 8
+    assert consume(peer, tmp_path, callers=1, seconds=30, pairs_max=2).pairs == 2
     with pytest.raises(IndexError):
-        pace(peer, tmp_path, callers=1, seconds=30, pairs_max=1)
+        consume(peer, tmp_path, callers=1, seconds=30, pairs_max=1)
 
 
 async def test_what_is_filled_keeps_every_rule_and_can_be_claimed_to_the_last_and_made_ready_again(
