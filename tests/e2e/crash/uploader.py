@@ -18,20 +18,18 @@ from typing import cast
 import aiohttp
 import msgspec
 from tests.e2e.crash.channels_on_disk import ChannelsOnDisk
-from tests.e2e.crash.ledger import Acknowledged, Booted, Held, Ledger, Prolonged, Refused, Settling, Stopped
+from tests.e2e.crash.ledger import Booted, Ledger, Stopped
+from tests.e2e.crash.witness import WitnessedClient
 
 from telecine.core import codes
 from telecine.core.clock import SystemClock
-from telecine.core.errors import ConflictError, InputError, LeaseLostError, NotFoundError, TelecineError
+from telecine.core.errors import ConflictError, InputError, LeaseLostError, NotFoundError
 from telecine.core.protocol import (
-    BeatAnswer,
-    BeatRequest,
     ClaimRequest,
     Hello,
     Lease,
     ObjectReport,
     Outcome,
-    Settled,
     SettleDone,
     SettleFailed,
     SettleFloodWait,
@@ -93,40 +91,6 @@ def boot_id(name: str, boot: int) -> str:
     return f"{name}-{boot}"
 
 
-class WitnessedClient(CoordinatorClient):
-    """The real client; what it is told goes into the ledger."""
-
-    def __init__(self, web: aiohttp.ClientSession, part: Part, rng: random.Random, ledger: Ledger) -> None:
-        super().__init__(web, part.url, part.token, SystemClock(), rng)
-        self._ledger = ledger
-
-    async def claim(self, request: ClaimRequest) -> Claimed | None:
-        claimed = await super().claim(request)
-        if claimed is not None:
-            lease, until_s = claimed.lease, claimed.since_s + claimed.lease.ttl_s
-            at_s = self._clock.monotonic_s()
-            self._ledger.append(Held(lease.lease, lease.code, request.boot_id, request.request_id, at_s, until_s))
-        return claimed
-
-    async def beat(self, request: BeatRequest) -> BeatAnswer:
-        asked_at_s = self._clock.monotonic_s()
-        answer = await super().beat(request)
-        for told in answer.leases:
-            if told.verdict is Verdict.GO_ON:
-                self._ledger.append(Prolonged(told.lease, asked_at_s + told.ttl_s))
-        return answer
-
-    async def settle(self, lease: str, request: SettleRequest) -> Settled:
-        self._ledger.append(Settling(lease, request.outcome, self._clock.monotonic_s()))
-        try:
-            settled = await super().settle(lease, request)
-        except TelecineError as error:
-            self._ledger.append(Refused(lease, error.code, self._clock.monotonic_s()))
-            raise
-        self._ledger.append(Acknowledged(lease, settled.state, settled.repeated, self._clock.monotonic_s()))
-        return settled
-
-
 class LinkBrokenError(Exception):
     """A link that fails, as often as links do."""
 
@@ -175,7 +139,8 @@ class Uploader:
         while not stop.is_set():
             claiming = asyncio.create_task(self._client.claim(self._request()))
             await asyncio.wait({claiming, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            await ended(claiming) if stop.is_set() else None
+            if stop.is_set():
+                await ended(claiming)
             claimed = None if claiming.cancelled() else claiming.result()
             if claimed is not None:
                 await self._hold(claimed)
@@ -292,7 +257,7 @@ async def main(part: Part, boot: int, steps: int) -> None:
     rng = random.Random(f"{part.seed}/{part.name}/{boot}/pauses")
     with Journal(part.journal) as journal:
         async with aiohttp.ClientSession() as web:
-            client = WitnessedClient(web, part, rng, ledger)
+            client = WitnessedClient(web, part.url, part.token, rng, ledger)
             await Uploader(part, boot, client, ledger, journal).run(stop)
 
 
