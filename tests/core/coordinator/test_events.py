@@ -80,6 +80,7 @@ async def test_an_event_that_the_log_knows_before_it_is_announced_is_told_once(l
     log.record(*swept(2), announced=False)
     with events.follow("1-0", keep_alive_s=0.01) as following:
         assert await take(following, 2) == [("1-1", 1), ("1-2", 2)]
+        assert await nothing_more(following)
         log.announce(log.recorded[1:])
         log.record(*swept(3))
         assert await take(following, 1) == [("1-3", 3)]
