@@ -15,7 +15,7 @@ from tests.bench.crew import CHANNELS_PER_ACCOUNT, muster
 from tests.bench.filling import Filling, fill
 from tests.bench.http_load import Caller, Load, Plan, Workload
 from tests.bench.report import Check, Findings, MeasurementError, Options, Sheet, median
-from tests.bench.servers import Address, serving
+from tests.bench.servers import Server, serving
 
 from telecine.core.clock import SystemClock
 from telecine.core.coordinator.tokens import Scope, Tokens
@@ -53,7 +53,8 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 class ApiFigure(msgspec.Struct, frozen=True):
-    """One line: medians over the rounds. `ratio` is the median of each round's ratio to the hello of the same round."""
+    """One line: medians over the rounds. `ratio` is the median of each round's ratio to the hello of the same round,
+    `server_cpu_us` the processor time that a request took of the server, which a busy machine changes little."""
 
     subject: str
     connections: int
@@ -61,6 +62,7 @@ class ApiFigure(msgspec.Struct, frozen=True):
     p50_ms: float
     p99_ms: float
     ratio: float
+    server_cpu_us: float
     generator_cpu_share: float
     rounds: tuple[Load, ...]
 
@@ -116,15 +118,20 @@ async def set_up(folder: Path, scale: Scale) -> Stage:
 
 
 def _compare(
-    scale: Scale, stage: Stage, subjects: Mapping[str, tuple[Address, Workload]], connections: int
+    scale: Scale, stage: Stage, subjects: Mapping[str, tuple[Server, Workload]], connections: int
 ) -> list[ApiFigure]:
     """All subjects in turn, round after round, so that what else the machine does meets all of them."""
     loads: dict[str, list[Load]] = {subject: [] for subject in subjects}
+    cpu_us: dict[str, list[float]] = {subject: [] for subject in subjects}
     for _ in range(scale.rounds):
-        for subject, (address, workload) in subjects.items():
-            plan = plan_of(scale, stage, address, workload, connections)
-            loads[subject].append(generate(plan))
-    return [_figure(subject, connections, rounds, loads[HELLO]) for subject, rounds in loads.items()]
+        for subject, (server, workload) in subjects.items():
+            plan = plan_of(scale, stage, server, workload, connections)
+            cpu_began_s = server.cpu_s
+            load = generate(plan)
+            requests = load.requests_per_s * (scale.warm_up_s + scale.seconds)
+            loads[subject].append(load)
+            cpu_us[subject].append((server.cpu_s - cpu_began_s) / requests * 1e6)
+    return [_figure(subject, connections, loads[subject], loads[HELLO], cpu_us[subject]) for subject in subjects]
 
 
 def served_by(stage: Stage) -> tuple[str, ...]:
@@ -132,11 +139,11 @@ def served_by(stage: Stage) -> tuple[str, ...]:
     return ("telecine.cmd", "--config", str(stage.settings), "serve")
 
 
-def plan_of(scale: Scale, stage: Stage, address: Address, workload: Workload, connections: int) -> Plan:
+def plan_of(scale: Scale, stage: Stage, server: Server, workload: Workload, connections: int) -> Plan:
     """What the load generator is told."""
     return Plan(
-        host=address.host,
-        port=address.port,
+        host=server.host,
+        port=server.port,
         workload=workload,
         connections=connections,
         seconds=scale.seconds,
@@ -155,7 +162,9 @@ def generate(plan: Plan) -> Load:
     return msgspec.json.decode(done.stdout, type=Load)
 
 
-def _figure(subject: str, connections: int, rounds: Sequence[Load], hellos: Sequence[Load]) -> ApiFigure:
+def _figure(
+    subject: str, connections: int, rounds: Sequence[Load], hellos: Sequence[Load], cpu_us: Sequence[float]
+) -> ApiFigure:
     return ApiFigure(
         subject=subject,
         connections=connections,
@@ -163,6 +172,7 @@ def _figure(subject: str, connections: int, rounds: Sequence[Load], hellos: Sequ
         p50_ms=median([load.total.p50_ms for load in rounds]),
         p99_ms=median([load.total.p99_ms for load in rounds]),
         ratio=median([a.requests_per_s / b.requests_per_s for a, b in zip(rounds, hellos, strict=True)]),
+        server_cpu_us=median(cpu_us),
         generator_cpu_share=median([load.cpu_share for load in rounds]),
         rounds=tuple(rounds),
     )
@@ -200,11 +210,12 @@ def _requests_sheet(figures: Sequence[ApiFigure]) -> Sheet:
             f"{figure.ratio:.2f}",
             f"{figure.p50_ms:.2f}",
             f"{figure.p99_ms:.2f}",
+            f"{figure.server_cpu_us:,.0f}",
             f"{figure.generator_cpu_share * 100:.0f} %",
         )
         for figure in figures
     )
-    columns = ("subject", "connections", "requests/s", "ratio", "p50 ms", "p99 ms", "generator's CPU")
+    columns = ("subject", "connections", "requests/s", "ratio", "p50 ms", "p99 ms", "CPU us", "generator's CPU")
     return Sheet("requests over HTTP", columns, rows)
 
 

@@ -1,4 +1,4 @@
-"""What accounts that wait cost the others: latency of a claim with nine tenths of the accounts parked, and with none."""
+"""What parked accounts cost the others: latency of a claim with nine tenths of the accounts parked, and with none."""
 
 from __future__ import annotations
 

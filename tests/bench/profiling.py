@@ -42,8 +42,8 @@ def profile_api(options: Options) -> str:
     options.say("profiling the coordinator")
     stage = uvloop.run(set_up(options.folder, API_SCALE))
     stats = options.folder / "serve.profile"
-    with serving("cProfile", "-o", str(stats), "-m", *served_by(stage)) as address:
-        load = generate(plan_of(API_SCALE, stage, address, Workload.CYCLE, 64))
+    with serving("cProfile", "-o", str(stats), "-m", *served_by(stage)) as server:
+        load = generate(plan_of(API_SCALE, stage, server, Workload.CYCLE, 64))
     return f"{load.requests_per_s:,.0f} requests/s while profiled\n\n{_top(str(stats))}"
 
 

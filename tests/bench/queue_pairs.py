@@ -91,7 +91,7 @@ def measure(options: Options) -> Findings:
     options.say("parked accounts")
     parking = uvloop.run(measure_parking(options.folder, scale.parking))
     return Findings(
-        method=_method(scale),
+        method=(*_method(scale), *(f"{peer.name}: {peer.remark}" for peer in peers)),
         sheets=(_sheet(scale, figures), parking_sheet(parking)),
         figures={"pairs": figures, "parking": parking},
         checks=_checks(scale, figures, parking),

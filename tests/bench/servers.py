@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 from tests.bench.report import MeasurementError
@@ -18,9 +20,18 @@ LOG_LINES_KEPT = 30
 _LISTENING = re.compile(r"listening on http://(?P<host>[\d.]+):(?P<port>\d+)")
 
 
-class Address(msgspec.Struct, frozen=True):
+class Server(msgspec.Struct, frozen=True):
+    """A server that listens."""
+
     host: str
     port: int
+    pid: int
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time of all its threads until now."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime, stime
 
 
 class ServerFailedError(MeasurementError):
@@ -28,16 +39,16 @@ class ServerFailedError(MeasurementError):
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[Address]:
+def serving(*arguments: str) -> Iterator[Server]:
     """`python -m ARGUMENTS`, from when it says that it listens to the end of the block. Raises ServerFailedError."""
     process = subprocess.Popen([sys.executable, "-m", *arguments], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     log: deque[str] = deque(maxlen=LOG_LINES_KEPT)
     try:
-        address = _hear(process.stderr, log)
+        host, port = _hear(process.stderr, log)
         reading = threading.Thread(target=log.extend, args=(process.stderr,))  # or a full pipe would stop the server
         reading.start()
-        yield address
+        yield Server(host, port, process.pid)
     except BaseException as error:
         if process.poll() is not None:
             raise ServerFailedError("".join(log)) from error
@@ -51,9 +62,9 @@ def serving(*arguments: str) -> Iterator[Address]:
             process.wait()
 
 
-def _hear(lines: Iterator[str], log: deque[str]) -> Address:
+def _hear(lines: Iterator[str], log: deque[str]) -> tuple[str, int]:
     for line in lines:
         log.append(line)
         if match := _LISTENING.search(line):
-            return Address(match["host"], int(match["port"]))
+            return match["host"], int(match["port"])
     raise ServerFailedError("".join(log))
