@@ -36,6 +36,7 @@ _UNAVAILABLE = {
     VariantState.LEASED: "This one is being uploaded right now. Please try again in a few minutes.",
     VariantState.DELAYED: "The sources of this one did not answer; they are tried again later.",
     VariantState.DEAD: "None of the sources of this one works. Please choose another quality.",
+    VariantState.QUARANTINED: "This one cannot be uploaded as it is. Please choose another quality.",
     VariantState.CANCELLED: "This one is not offered.",
     VariantState.WITHDRAWN: "This one is no longer offered.",
     VariantState.DONE: "This one cannot be sent at the moment.",

@@ -54,7 +54,7 @@ async def bot(store: Store, session: RecordingSession, clock: JumpingClock) -> T
         BotSettings(),
         catalogue=store.catalogue,
         shelf=store.shelf,
-        requeue=store.queue,
+        requeue=store.operations,
         clock=clock,
         session=session,
     )
@@ -71,17 +71,17 @@ async def conversation(
         await running
 
 
-async def upload_all(store: Store) -> dict[str, int]:
-    """A worker uploads everything that waits. Message id by code."""
-    (channel, *_) = await store.queue.hello("ember", "ember", Hello("boot", "1", 7, True), channels_wanted=1)
+async def upload_all(store: Store, worker: str = "ember", user_id: int = 7, at: int = CHANNEL_ID) -> dict[str, int]:
+    """A worker uploads everything that waits for it, into a channel of its own. Message id by code."""
+    (channel, *_) = await store.queue.hello(worker, worker, Hello("boot", "1", user_id, True), channels_wanted=1)
     assert isinstance(channel, ChannelRef)
-    await store.queue.channel_opened("ember", channel.id, CHANNEL_ID)
+    await store.queue.channel_opened(worker, channel.id, at)
     uploaded: dict[str, int] = {}
-    while lease := await store.queue.claim("ember", ClaimRequest("boot", f"r{len(uploaded)}", file_bytes_max=10**9)):
+    while lease := await store.queue.claim(worker, ClaimRequest("boot", f"r{len(uploaded)}", file_bytes_max=10**9)):
         message_id = uploaded[lease.code] = 31 + len(uploaded)
-        sent = ObjectReport(1, 1, CHANNEL_ID, message_id, 1000, "0" * 64, 2.0, 1920, 1080)
+        sent = ObjectReport(1, 1, at, message_id, 1000, "0" * 64, 2.0, 1920, 1080)
         used = SourceReport(lease.sources[0].link_id, None)
-        await store.queue.settle("ember", lease.lease, SettleDone((sent,), (used,), "direct"))
+        await store.queue.settle(worker, lease.lease, SettleDone((sent,), (used,), "direct"))
     return uploaded
 
 
@@ -124,6 +124,25 @@ async def test_an_episode_without_a_file_id_is_copied_and_a_lost_post_queued_aga
     await conversation.press(screen, "▶ 1080p")
     answers = [await conversation.next(AnswerCallbackQuery) for _ in range(6)]
     assert answers[-1].text == words.unavailable(VariantState.READY)
+
+
+async def test_where_a_post_is_lost_its_copy_with_another_account_arrives(conversation: Talk, store: Store) -> None:
+    await upload_all(store)
+    await store.operations.set_copies(1, 2)
+    await upload_all(store, "frost", 8, CHANNEL_ID + 1)  # makes itself known; there is nothing for it yet
+    await store.sweeper.sweep()
+    uploaded = await upload_all(store, "frost", 8, CHANNEL_ID + 1)
+    assert list(uploaded) == [f"{FILM}_C02"]
+
+    conversation.session.refuse(CopyMessage, 400, "Bad Request: message to copy not found")
+    await conversation.say(FILM)
+    lost, copy = [await conversation.next(CopyMessage) for _ in range(2)]
+    assert (lost.from_chat_id, copy.from_chat_id) == (-1_000_000_000_777, -1_000_000_000_778)
+    assert (copy.message_id, copy.caption) == (uploaded[f"{FILM}_C02"], "Amélie (2001) · 1080p")
+    await conversation.say(FILM)
+    again = await conversation.next(CopyMessage)
+    assert again.from_chat_id == copy.from_chat_id, "what is queued again is delivered from its copy meanwhile"
+    assert (await store.catalogue.variant(FILM)).state is VariantState.READY
 
 
 async def test_what_nobody_has_uploaded_yet_says_so(conversation: Talk, store: Store) -> None:
