@@ -87,7 +87,7 @@ class MemoryCatalogue:
         raise NotFoundError(code)
 
     async def variants(
-        self, *, state: VariantState | None = None, after: str = "", limit: int = 100
+        self, *, state: VariantState | None = None, account: str | None = None, after: str = "", limit: int = 100
     ) -> tuple[VariantSummary, ...]:
         return ()
 
