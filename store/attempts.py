@@ -48,7 +48,8 @@ class Attempt(msgspec.Struct, frozen=True):
 
 def record_attempts(tx: Transaction, attempts: Iterable[Attempt]) -> None:
     """Keep rows of history. The database takes the values of enums as they are: they are strings."""
-    tx.execute_each("insert_attempt", [msgspec.structs.asdict(attempt) for attempt in attempts])
+    for attempt in attempts:
+        tx.execute("insert_attempt", msgspec.structs.asdict(attempt))
 
 
 def outcomes_of(tx: Transaction, token: LeaseToken, worker: str) -> frozenset[AttemptOutcome]:

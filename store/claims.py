@@ -39,7 +39,7 @@ class LeaseTerms(msgspec.Struct, frozen=True):
 def claim(tx: Transaction, terms: LeaseTerms, worker: str, request: ClaimRequest) -> Lease | None:
     """Raises ConflictError for a boot that is not the worker's latest."""
     policy = terms.policy
-    claimer = _claimer(tx, worker, request)
+    claimer = _claimer(tx, policy, worker, request)
     due_at_ms = policy.lease_due_at_ms(tx.now_ms)
     if claimer["held_id"] is not None:
         held = tx.get("prolong_lease", {"variant_id": claimer["held_id"], "due_at_ms": due_at_ms})
@@ -75,8 +75,9 @@ def beat(tx: Transaction, terms: LeaseTerms, worker: str, request: BeatRequest) 
     return BeatAnswer(verdicts, drain=row["mode"] != WorkerMode.ACTIVE)
 
 
-def _claimer(tx: Transaction, worker: str, request: ClaimRequest) -> Row:
-    row = tx.one("claimer", {"worker": worker, "request_id": request.request_id})
+def _claimer(tx: Transaction, policy: QueuePolicy, worker: str, request: ClaimRequest) -> Row:
+    params = {"worker": worker, "request_id": request.request_id, "host_leases_max": policy.host_leases_max}
+    row = tx.one("claimer", params)
     if row is None:
         raise ConflictError(f"the worker {worker} has not said hello", hint="POST /v1/workers/hello first")
     if row["boot_id"] != request.boot_id:
@@ -100,9 +101,10 @@ def _may_claim(claimer: Row, policy: QueuePolicy, now_ms: int) -> bool:
 
 def _next(tx: Transaction, policy: QueuePolicy, claimer: Row, request: ClaimRequest) -> int | None:
     """The first of what anyone can take and of what not every worker can, from a host that may be read from."""
-    variant_id: int | None = claimer["next_id"]
+    lane = _first_lane(claimer)
+    variant_id: int | None = claimer[f"{lane}_id"]
     limits = {"now_ms": tx.now_ms, "host_leases_max": policy.host_leases_max}
-    if variant_id is not None and not tx.get("may_be_read", {"variant_id": variant_id, **limits})["may_be_read"]:
+    if variant_id is not None and not _may_be_read(tx, claimer, lane):
         row = tx.one("next_variant", {"account_id": claimer["account_id"], **limits})
         variant_id = None if row is None else row["id"]
     if claimer["demanding"]:
@@ -111,6 +113,23 @@ def _next(tx: Transaction, policy: QueuePolicy, claimer: Row, request: ClaimRequ
         if row is not None:
             variant_id = tx.get("first_of_two", {"one_id": variant_id, "other_id": row["id"]})["id"]
     return variant_id
+
+
+def _first_lane(claimer: Row) -> str:
+    """Which of the two lanes has the variant that comes first."""
+    if claimer["own_id"] is None or claimer["shared_id"] is None:
+        return "own" if claimer["shared_id"] is None else "shared"
+    own = (claimer["own_priority"], claimer["own_id"])
+    return "own" if own < (claimer["shared_priority"], claimer["shared_id"]) else "shared"
+
+
+def _may_be_read(tx: Transaction, claimer: Row, lane: str) -> bool:
+    """Whether the host of the lane's head may be read from. How many do is counted only where that is limited."""
+    parked_until_ms = claimer[f"{lane}_host_parked_until_ms"]
+    if parked_until_ms is None or parked_until_ms > tx.now_ms:
+        return False
+    limit = claimer[f"{lane}_host_leases_max"]
+    return limit is None or tx.get("leases_of_host", {"variant_id": claimer[f"{lane}_id"]})["leases"] < limit
 
 
 def _planned_channel(tx: Transaction, policy: QueuePolicy, claimer: Row) -> int | None:
@@ -153,7 +172,7 @@ def _in_order(rows: list[Row], host_id: int | None) -> tuple[SourceRef, ...]:
     """Untried links first, in retry order; the very first is one of the host whose lane the variant stood in, because
     that is where the lease is counted."""
     if len(rows) > 1:
-        rows = sorted(rows, key=lambda row: bool(row["fate"] != LinkFate.UNTRIED))
+        rows.sort(key=lambda row: (row["fate"] != LinkFate.UNTRIED, row["position"]))
         first = next((index for index, row in enumerate(rows) if row["host_id"] == host_id), 0)
         rows.insert(0, rows.pop(first))
     return tuple(SourceRef(row["link_id"], row["url"], row["position"]) for row in rows[:SOURCES_PER_LEASE_MAX])

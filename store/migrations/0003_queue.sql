@@ -38,11 +38,11 @@ ALTER TABLE workers ADD COLUMN mode TEXT NOT NULL DEFAULT 'active' CHECK (mode I
 -- A retired channel gets nothing more; what it holds is delivered still, unless it is lost.
 ALTER TABLE channels ADD COLUMN retired_at_ms INTEGER;
 ALTER TABLE channels ADD COLUMN retired_because TEXT
-  CHECK (retired_because IN ('full', 'lost', 'operator') AND retired_at_ms IS NOT NULL OR retired_at_ms IS NULL);
+  CHECK (retired_at_ms IS NULL
+         OR retired_because = 'full' OR retired_because = 'lost' OR retired_because = 'operator');
 
 DROP INDEX channels_by_load;
-CREATE INDEX channels_by_load ON channels (account_id, messages, id)
-  WHERE telegram_id IS NOT NULL AND retired_at_ms IS NULL;
+CREATE INDEX channels_open ON channels (account_id) WHERE telegram_id IS NOT NULL AND retired_at_ms IS NULL;
 
 -- How many copies of a title are wanted, each with another account.
 ALTER TABLE titles ADD COLUMN copies INTEGER NOT NULL DEFAULT 1 CHECK (copies BETWEEN 1 AND 2);
@@ -50,7 +50,8 @@ CREATE INDEX titles_copied ON titles (id) WHERE copies > 1;
 
 -- ---- the queue ----------------------------------------------------------------------------------
 
--- One row an upload target and copy. The CHECKs repeat the state machine of core/leases.
+-- One row an upload target and copy. The CHECKs repeat the state machine of core/leases. They compare one by one: for a
+-- list of three or more SQLite builds a table each time, which takes longer than all the rest of a claim.
 CREATE TABLE upload_variants_new (
   id               INTEGER PRIMARY KEY AUTOINCREMENT,
   code             TEXT NOT NULL UNIQUE,
@@ -58,8 +59,9 @@ CREATE TABLE upload_variants_new (
   episode_id       INTEGER REFERENCES episodes (id),
   quality          TEXT NOT NULL,
   copy             INTEGER NOT NULL DEFAULT 1 CHECK (copy BETWEEN 1 AND 2),
-  state            TEXT NOT NULL DEFAULT 'ready' CHECK (state IN
-                     ('ready', 'leased', 'delayed', 'done', 'dead', 'quarantined', 'cancelled', 'withdrawn')),
+  state            TEXT NOT NULL DEFAULT 'ready' CHECK (
+                     state = 'ready' OR state = 'leased' OR state = 'done' OR state = 'delayed' OR state = 'dead'
+                     OR state = 'quarantined' OR state = 'cancelled' OR state = 'withdrawn'),
   priority         INTEGER NOT NULL DEFAULT 2 CHECK (priority BETWEEN 0 AND 9),
   account_id       INTEGER REFERENCES accounts (id),  -- pinned to an account, or NULL, open to all
   lane             INTEGER GENERATED ALWAYS AS (coalesce(account_id, 0)) VIRTUAL,
@@ -86,8 +88,8 @@ CREATE TABLE upload_variants_new (
   CHECK ((state = 'leased') = (request_id IS NOT NULL)),
   CHECK ((state = 'leased') = (leased_at_ms IS NOT NULL)),
   CHECK ((state IN ('leased', 'delayed')) = (due_at_ms IS NOT NULL)),
-  CHECK ((state IN ('done', 'dead', 'quarantined', 'cancelled', 'withdrawn')) = (finished_at_ms IS NOT NULL)),
-  CHECK (state NOT IN ('leased', 'done', 'withdrawn') OR channel_id IS NOT NULL),
+  CHECK ((state <> 'ready' AND state <> 'leased' AND state <> 'delayed') = (finished_at_ms IS NOT NULL)),
+  CHECK (channel_id IS NOT NULL OR (state <> 'leased' AND state <> 'done' AND state <> 'withdrawn')),
   CHECK (state = 'leased' OR (stage IS NULL AND progress_link_id IS NULL AND bytes_done IS NULL))
 ) STRICT;
 
@@ -128,7 +130,7 @@ CREATE INDEX upload_variants_copies ON upload_variants (account_id) WHERE copy >
 -- Those that operators look for. The other states have indexes of their own, and every claim and settlement passes
 -- through them.
 CREATE INDEX upload_variants_at_rest ON upload_variants (state, code)
-  WHERE state IN ('delayed', 'dead', 'quarantined', 'cancelled', 'withdrawn');
+  WHERE state <> 'ready' AND state <> 'leased' AND state <> 'done';
 -- What is left to an account, as operators list it.
 CREATE INDEX upload_variants_pinned ON upload_variants (account_id, code) WHERE account_id IS NOT NULL;
 
@@ -171,15 +173,15 @@ CREATE TABLE variant_sources_new (
   variant_id   INTEGER NOT NULL REFERENCES upload_variants (id),
   link_id      INTEGER NOT NULL REFERENCES source_links (id),
   position     INTEGER NOT NULL CHECK (position >= 1),
-  fate         TEXT NOT NULL DEFAULT 'untried' CHECK (fate IN ('untried', 'failed', 'used')),
+  fate         TEXT NOT NULL DEFAULT 'untried' CHECK (fate = 'untried' OR fate = 'failed' OR fate = 'used'),
   reason       TEXT,
   detail       TEXT,
   passing      INTEGER NOT NULL DEFAULT 0 CHECK (passing IN (0, 1)),  -- the failure may pass
   failed_round INTEGER,
   file_bytes   INTEGER CHECK (file_bytes > 0),  -- too large for the account: one that may send so much can use it
   tried_at_ms  INTEGER,
-  PRIMARY KEY (variant_id, position),
-  UNIQUE (link_id, variant_id),
+  PRIMARY KEY (variant_id, link_id),
+  UNIQUE (variant_id, position),
   CHECK ((fate = 'failed') = (reason IS NOT NULL)),
   CHECK ((fate = 'failed') = (failed_round IS NOT NULL)),
   CHECK ((fate = 'untried') = (tried_at_ms IS NULL)),
@@ -191,6 +193,7 @@ SELECT variant_id, link_id, position, fate, reason, detail, passing, failed_roun
 
 DROP TABLE variant_sources;
 ALTER TABLE variant_sources_new RENAME TO variant_sources;
+CREATE INDEX variant_sources_of_link ON variant_sources (link_id);
 
 -- ---- what happened ------------------------------------------------------------------------------
 
@@ -202,8 +205,9 @@ CREATE TABLE upload_attempts_new (
   worker_id      INTEGER NOT NULL REFERENCES workers (id),
   account_id     INTEGER NOT NULL REFERENCES accounts (id),
   link_id        INTEGER REFERENCES source_links (id),
-  outcome        TEXT NOT NULL CHECK (outcome IN
-                   ('done', 'failed', 'flood_wait', 'released', 'expired', 'restarted', 'cancelled')),
+  outcome        TEXT NOT NULL CHECK (
+                   outcome = 'done' OR outcome = 'failed' OR outcome = 'flood_wait' OR outcome = 'released'
+                   OR outcome = 'expired' OR outcome = 'restarted' OR outcome = 'cancelled'),
   reason         TEXT,
   detail         TEXT,
   stage          TEXT,

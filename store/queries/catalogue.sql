@@ -78,7 +78,7 @@ SELECT code, quality, state FROM upload_variants WHERE state = :state AND code >
 
 -- name: variants_page_at_rest
 SELECT code, quality, state FROM upload_variants INDEXED BY upload_variants_at_rest
-WHERE state IN ('delayed', 'dead', 'quarantined', 'cancelled', 'withdrawn') AND state = :state AND code > :after
+WHERE state <> 'ready' AND state <> 'leased' AND state <> 'done' AND state = :state AND code > :after
 ORDER BY code LIMIT :limit;
 
 -- name: variants_page_leased
@@ -114,7 +114,7 @@ SELECT * FROM (
   SELECT 'done', count(*) FROM upload_variants INDEXED BY upload_variants_on_shelf WHERE state = 'done'
   UNION ALL
   SELECT state, count(*) FROM upload_variants INDEXED BY upload_variants_at_rest
-  WHERE state IN ('delayed', 'dead', 'quarantined', 'cancelled', 'withdrawn') GROUP BY state
+  WHERE state <> 'ready' AND state <> 'leased' AND state <> 'done' GROUP BY state
 ) WHERE rows > 0 ORDER BY name;
 
 -- name: count_links_by_fate

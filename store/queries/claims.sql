@@ -2,8 +2,9 @@
 
 -- name: claimer
 -- Everything that decides whether a worker may claim, in one look. held_id: the lease of this very request, whose
--- reply was lost. channel_id: the account's open channel with the fewest messages. next_id: the first of the heads of the
--- two lanes that the account may take from. demanding: whether anything waits that not every worker can take.
+-- reply was lost. channel_id: the account's open channel with the fewest messages. shared and own: the heads of the two
+-- lanes that the account may take from, and how their hosts are. demanding: whether anything waits that not every worker
+-- can take.
 SELECT w.id AS worker_id, w.account_id, w.boot_id, w.mode, w.seen_at_ms,
        a.uploads_parked_until_ms, a.sends_parked_until_ms,
        (SELECT v.id FROM upload_variants v
@@ -11,16 +12,23 @@ SELECT w.id AS worker_id, w.account_id, w.boot_id, w.mode, w.seen_at_ms,
        (SELECT c.id FROM channels c
         WHERE c.account_id = w.account_id AND c.telegram_id IS NOT NULL AND c.retired_at_ms IS NULL
         ORDER BY c.messages, c.id LIMIT 1) AS channel_id,
-       (SELECT head.id
-        FROM (SELECT 0 AS lane UNION ALL SELECT w.account_id) l
-        JOIN upload_variants head ON head.id = (
-          SELECT v.id FROM upload_variants v INDEXED BY upload_variants_lane
-          WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.lane = l.lane
-          ORDER BY v.priority, v.id LIMIT 1)
-        ORDER BY head.priority, head.id LIMIT 1) AS next_id,
+       s.id AS shared_id, s.priority AS shared_priority, sh.parked_until_ms AS shared_host_parked_until_ms,
+       coalesce(sh.leases_max, :host_leases_max) AS shared_host_leases_max,
+       o.id AS own_id, o.priority AS own_priority, oh.parked_until_ms AS own_host_parked_until_ms,
+       coalesce(oh.leases_max, :host_leases_max) AS own_host_leases_max,
        EXISTS (SELECT 1 FROM upload_variants INDEXED BY upload_variants_demanding
                WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0)) AS demanding
 FROM workers w JOIN accounts a ON a.id = w.account_id
+LEFT JOIN upload_variants s ON s.id = (
+  SELECT v.id FROM upload_variants v INDEXED BY upload_variants_lane
+  WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.lane = 0
+  ORDER BY v.priority, v.id LIMIT 1)
+LEFT JOIN hosts sh ON sh.id = s.host_id
+LEFT JOIN upload_variants o ON o.id = (
+  SELECT v.id FROM upload_variants v INDEXED BY upload_variants_lane
+  WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.lane = w.account_id
+  ORDER BY v.priority, v.id LIMIT 1)
+LEFT JOIN hosts oh ON oh.id = o.host_id
 WHERE w.name = :worker;
 
 -- name: planned_channel
@@ -33,14 +41,9 @@ SELECT :account_id, :now_ms
 WHERE (SELECT count(*) FROM channels WHERE account_id = :account_id) < :channels_max
 RETURNING id;
 
--- name: may_be_read
--- Whether the host of a variant may be read from. How many read from it is counted only where that is limited.
-SELECT h.parked_until_ms <= :now_ms
-       AND (coalesce(h.leases_max, :host_leases_max) IS NULL
-            OR (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_held
-                WHERE r.state = 'leased' AND r.host_id = h.id) < coalesce(h.leases_max, :host_leases_max)) AS may_be_read
-FROM upload_variants v JOIN hosts h ON h.id = v.host_id
-WHERE v.id = :variant_id;
+-- name: leases_of_host
+SELECT count(*) AS leases FROM upload_variants INDEXED BY upload_variants_held
+WHERE state = 'leased' AND host_id = (SELECT host_id FROM upload_variants WHERE id = :variant_id);
 
 -- name: next_variant
 -- The heads of the two lanes that an account may take from within each host that may be read from.
@@ -99,13 +102,11 @@ RETURNING id, code, quality, generation, fence, rounds, host_id, channel_id,
 
 -- name: sources_to_try
 -- Untried links, those of earlier rounds whose failure may have passed, and those that were too large for another
--- account; none of a host that is parked at `open_at_ms`. Sorted by the caller: the primary key gives the positions in
--- order, and another order would cost more than all the rest of a claim.
+-- account; none of a host that is parked at `open_at_ms`. Sorted by the caller: there are few.
 SELECT s.link_id, l.url, s.position, s.fate, l.host_id
 FROM variant_sources s JOIN source_links l ON l.id = s.link_id JOIN hosts h ON h.id = l.host_id
 WHERE s.variant_id = :variant_id AND h.parked_until_ms <= :open_at_ms
-  AND (s.fate = 'untried' OR (s.passing AND s.failed_round < :rounds) OR s.file_bytes <= :file_bytes_max)
-ORDER BY s.position;
+  AND (s.fate = 'untried' OR (s.passing AND s.failed_round < :rounds) OR s.file_bytes <= :file_bytes_max);
 
 -- name: beat_lease
 -- A link that is not the variant's is not kept as progress.
