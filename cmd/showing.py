@@ -33,15 +33,16 @@ def document(message: Any) -> None:
 
 
 async def document_of_pages(rows: str, pages: AsyncIterator[Any], *, cursor: str = "after") -> None:
-    """Print the pages of a list as one document, as if they had been one page: each is written as it arrives."""
-    click.echo(f'{{"{rows}":[', nl=False)
-    comma, last = b"", None
+    """Print the pages of a list as one document, as if they had been one page: each is written as it arrives.
+
+    Where the first is refused nothing is printed; where a later one is, the document stays without its end.
+    """
+    opening, comma, last = f'{{"{rows}":['.encode(), b"", None
     async for page in pages:
-        if encoded := [msgspec.json.encode(row) for row in getattr(page, rows)]:
-            click.echo(comma + b",".join(encoded), nl=False)
-            comma = b","
-        last = getattr(page, cursor)
-    click.echo(f'],"{cursor}":{msgspec.json.encode(last).decode()}}}')
+        encoded = [msgspec.json.encode(row) for row in getattr(page, rows)]
+        click.echo(opening + (comma if encoded else b"") + b",".join(encoded), nl=False)
+        opening, comma, last = b"", b"," if encoded else comma, getattr(page, cursor)
+    click.echo(opening + f'],"{cursor}":{msgspec.json.encode(last).decode()}}}'.encode())
 
 
 def table(names: Iterable[str], rows: Iterable[Iterable[object]], *, whole: int = 1) -> RenderableType:
