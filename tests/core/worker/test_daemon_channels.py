@@ -142,9 +142,7 @@ async def test_after_the_loss_of_the_only_channel_the_next_lease_brings_another(
     assert titles_of_files(emulator) == [PLANNED.title]
 
 
-@pytest.mark.parametrize(
-    "name", ["CHAT_WRITE_FORBIDDEN", "CHAT_ADMIN_REQUIRED", "CHAT_RESTRICTED", "CHANNEL_PRIVATE", "CHANNEL_INVALID"]
-)
+@pytest.mark.parametrize("name", ["CHAT_WRITE_FORBIDDEN", "CHANNEL_PRIVATE"])
 async def test_a_channel_that_takes_no_posts_is_lost_at_the_first_refusal_and_no_links_fault(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, name: str
 ) -> None:

@@ -23,7 +23,7 @@ from telecine.core.protocol import (
 )
 from telecine.core.reasons import Reason
 
-PARKED_S = 1.5
+PARKED_S = 0.7
 
 
 def sent(emulator: Emulator) -> int:
@@ -34,36 +34,38 @@ def uploaded(emulator: Emulator) -> int:
     return emulator.world.stats.requests["upload.saveFilePart"]
 
 
+def stages(coordinator: Coordinator) -> set[Stage]:
+    return {progress.stage for beat in coordinator.beats for progress in beat.leases}
+
+
 # ---- messages that are parked --------------------------------------------------------------------
 
 
-async def test_while_messages_are_parked_parts_go_up_and_the_lease_is_beaten(
+async def test_while_messages_are_parked_parts_go_up_and_the_lease_is_beaten_and_can_be_cancelled(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
 ) -> None:
-    coordinator.ttl_s = 0.6
-    plant.start()
-    asked_at_s = monotonic()
-    lease = coordinator.put(CODE, url, sends_parked_s=PARKED_S)
-    await eventually(emulator, lambda: uploaded(emulator))
-    beats = len(coordinator.beats)
-    await coordinator.until(lambda: len(coordinator.beats) >= beats + 2)
-    assert {progress.stage for progress in coordinator.beats[-1].leases} == {Stage.SENDING}
-    assert sent(emulator) == 0
-    assert isinstance(await coordinator.settlement(lease), SettleDone)
-    assert monotonic() - asked_at_s >= PARKED_S
-    assert len(stored_files(emulator)) == 1
-
-
-async def test_who_waits_to_send_can_be_cancelled(
-    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
-) -> None:
-    coordinator.ttl_s = 0.6
+    coordinator.ttl_s = 1.2
     plant.start()
     lease = coordinator.put(CODE, url, sends_parked_s=600)
-    await eventually(emulator, lambda: uploaded(emulator))
+    await coordinator.until(
+        lambda: any(told.stage is Stage.SENDING for beat in coordinator.beats for told in beat.leases)
+    )
+    assert uploaded(emulator)
     coordinator.verdicts[lease.lease] = Verdict.CANCEL
     assert await coordinator.settlement(lease) == SettleReleased()
     assert sent(emulator) == 0
+
+
+async def test_a_message_goes_out_when_the_time_is_over(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    plant.start()
+    await coordinator.until(lambda: coordinator.claims)
+    offered_at_s = monotonic()
+    lease = coordinator.put(CODE, url, sends_parked_s=PARKED_S)
+    assert isinstance(await coordinator.settlement(lease), SettleDone)
+    assert monotonic() - offered_at_s >= PARKED_S
+    assert len(stored_files(emulator)) == 1
 
 
 async def test_who_waits_to_send_gives_the_lease_back_at_the_end(
@@ -79,15 +81,17 @@ async def test_who_waits_to_send_gives_the_lease_back_at_the_end(
 async def test_no_channel_is_made_while_messages_are_parked(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
 ) -> None:
-    coordinator.ttl_s = 0.6
+    coordinator.ttl_s = 1.2
     coordinator.channels = []
     plant.start()
     await coordinator.until(lambda: coordinator.claims)
     coordinator.channels = [ChannelRef(3, "CM_C000003")]
-    lease = coordinator.put(CODE, url, sends_parked_s=PARKED_S)
-    await coordinator.until(lambda: len([beat for beat in coordinator.beats if beat.leases]) >= 2)
+    parked = coordinator.put(CODE, url, sends_parked_s=600)
+    await coordinator.until(lambda: any(beat.leases for beat in coordinator.beats))
     assert emulator.world.channels.all() == []
-    assert isinstance(await coordinator.settlement(lease), SettleDone)
+    coordinator.verdicts[parked.lease] = Verdict.CANCEL
+    assert await coordinator.settlement(parked) == SettleReleased()
+    assert isinstance(await coordinator.settlement(coordinator.put(CODE, url, sends_parked_s=0.2)), SettleDone)
 
 
 # ---- waits and what they are about ---------------------------------------------------------------
@@ -156,7 +160,7 @@ async def test_an_idle_worker_hears_that_it_drains_says_so_once_and_goes_on_when
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("telecine.core.worker.daemon.CLAIM_WAIT_MAX_S", 0.1)
-    coordinator.ttl_s = 0.6
+    coordinator.ttl_s = 1.2
     coordinator.drain = True
     with caplog.at_level(logging.INFO, "telecine.core.worker"):
         plant.start()
@@ -174,7 +178,7 @@ async def test_an_idle_worker_hears_that_it_drains_says_so_once_and_goes_on_when
 async def test_a_worker_disabled_in_mid_upload_stops_and_goes_on_beating(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    coordinator.ttl_s = 0.6
+    coordinator.ttl_s = 1.2
     stall(emulator)
     with caplog.at_level(logging.WARNING, "telecine.core.worker"):
         plant.start()

@@ -233,17 +233,20 @@ async def test_a_draining_worker_gets_nothing_and_goes_on_at_once_when_told(
     await daemon.end()
 
 
-async def test_while_an_operator_parks_messages_films_are_uploaded_and_sent_later(
+async def test_while_an_operator_parks_messages_parts_go_up_and_no_message_is_sent(
     store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, url: str
 ) -> None:
-    daemon = Daemon(settings, telegram)
+    first = Daemon(settings, telegram)
     await eventually(emulator, emulator.world.channels.all)
-    await store.operations.park(WORKER_ACCOUNT, Park(seconds=1.5, uploads=False))
+    await store.operations.park(WORKER_ACCOUNT, Park(seconds=600, uploads=False))
     await _plan(store, _film("Night Train", url))
     await eventually(emulator, lambda: emulator.world.stats.requests["upload.saveFilePart"])
+    await first.end()
     assert not emulator.world.stats.requests["messages.sendMedia"]
+    await store.operations.unpark(WORKER_ACCOUNT)
+    second = Daemon(settings, telegram)
     await _done(store, 1)
-    await daemon.end()
+    await second.end()
 
 
 async def _bot_posts(emulator: Emulator) -> list[dict[str, str]]:
