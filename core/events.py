@@ -61,7 +61,7 @@ class AccountChanged(msgspec.Struct, frozen=True):
 
 
 class HostChanged(msgspec.Struct, frozen=True):
-    """A source host was parked or unparked, climbed its ladder or came down. Time by the coordinator's clock."""
+    """A source host was parked, unparked or limited. Time by the coordinator's clock."""
 
     host: str
     rung: int
