@@ -7,12 +7,14 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
 from tests.core.coordinator.operations_in_memory import BackupInMemory, OperationsInMemory
+from tests.core.coordinator.peers import Opened, Stored, opened_at
 
 from telecine.core.catalogue import (
     CatalogueCounts,
@@ -407,3 +409,16 @@ def registry(clock: SteeredClock) -> RegistryInMemory:
 @pytest.fixture
 def tokens(clock: SteeredClock, registry: RegistryInMemory) -> Tokens:
     return Tokens(SECRET, clock, registry)
+
+
+@pytest.fixture
+def opened(tmp_path: Path, clock: SteeredClock) -> Opened:
+    """Starts a coordinator on the same database each time."""
+    return opened_at(tmp_path / "telecine.db", clock)
+
+
+@pytest.fixture
+async def stored(opened: Opened) -> AsyncIterator[Stored]:
+    """A coordinator over a real database."""
+    async with opened() as running:
+        yield running

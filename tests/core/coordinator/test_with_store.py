@@ -3,168 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import aiohttp
-import msgspec
 import pytest
-import yarl
-from tests.core.coordinator.over_store import services_over
+from tests.core.coordinator.peers import Opened, Stored, done
 
-from telecine.core.catalogue import ImportedLink, ImportedTitle, PlannedVariant, TitleKind, VariantDetail
-from telecine.core.coordinator.server import CoordinatorServer
-from telecine.core.coordinator.tokens import Scope
+from telecine.core.catalogue import VariantDetail
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import Status, TitlePage, VariantMoved
-from telecine.core.protocol import (
-    BeatAnswer,
-    BeatRequest,
-    ChannelOpened,
-    ClaimRequest,
-    Hello,
-    Lease,
-    ObjectReport,
-    Outcome,
-    Progress,
-    Settled,
-    SettleDone,
-    SettleFailed,
-    SettleFloodWait,
-    SettleRequest,
-    SourceReport,
-    Stage,
-    Verdict,
-    Welcome,
-)
-from telecine.core.quality import Quality
+from telecine.core.protocol import Settled, SettleFailed, SettleFloodWait, SourceReport, Verdict
 from telecine.core.reasons import Reason
-from telecine.store.database import Store
 
 if TYPE_CHECKING:
     from tests.core.coordinator.conftest import SteeredClock
-
-T = TypeVar("T")
-
-
-class Peer:
-    """Someone with a token: a worker or an operator."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str, token: str) -> None:
-        self._session = session
-        self._url = url
-        self._headers = {"Authorization": f"Bearer {token}"}
-
-    async def call(self, method: str, path: str, answer: type[T], body: Any = None, *, status: int = 200) -> T:
-        data = None if body is None else msgspec.json.encode(body)
-        async with self._session.request(method, self._url + path, data=data, headers=self._headers) as response:
-            text = await response.read()
-            assert response.status == status, text
-        return msgspec.json.decode(text or b"null", type=answer)
-
-    def get(self, path: str) -> Any:
-        return self._session.get(yarl.URL(self._url + path, encoded=True), headers=self._headers)
-
-    async def refusal(self, method: str, path: str, body: Any = None, *, status: int) -> str:
-        """The kind of problem that a call is refused with."""
-        problem = await self.call(method, path, dict[str, Any], body, status=status)
-        return str(problem["type"]).rpartition(":")[2]
-
-    async def enter(self, boot: str = "b1") -> Welcome:
-        """Say hello and open every planned channel."""
-        hello = Hello(boot, "0.1.0", telegram_user_id=77, premium=True)
-        welcome = await self.call("POST", "/v1/workers/hello", Welcome, hello)
-        for channel in welcome.channels:
-            path = f"/v1/channels/{channel.id}/opened"
-            await self.call("POST", path, type(None), ChannelOpened(5000 + channel.id), status=204)
-        return welcome
-
-    async def claim(self, request_id: str = "r1", *, boot: str = "b1", wait_s: float = 0.0) -> Lease:
-        return await self.call("POST", "/v1/leases", Lease, ClaimRequest(boot, request_id, wait_s))
-
-    async def claim_nothing(self, request_id: str = "r9") -> None:
-        await self.call("POST", "/v1/leases", type(None), ClaimRequest("b1", request_id), status=204)
-
-    async def beat(self, lease: Lease) -> Verdict:
-        told = BeatRequest("b1", (Progress(lease.lease, Stage.UPLOADING, bytes_done=7),))
-        return (await self.call("POST", "/v1/leases/beat", BeatAnswer, told)).leases[0].verdict
-
-    async def settle(self, lease: Lease, outcome: Outcome) -> Settled:
-        return await self.call("POST", f"/v1/leases/{lease.lease}/settle", Settled, SettleRequest("b1", outcome))
-
-    async def settle_refused(self, lease: Lease, outcome: Outcome) -> str:
-        path = f"/v1/leases/{lease.lease}/settle"
-        return await self.refusal("POST", path, SettleRequest("b1", outcome), status=409)
-
-
-class Stored:
-    """A coordinator on a database, with two workers and an operator in front of it."""
-
-    def __init__(self, store: Store, server: CoordinatorServer, ember: Peer, rora: Peer, ada: Peer) -> None:
-        self.store = store
-        self.server = server
-        self.ember = ember
-        self.rora = rora
-        self.ada = ada
-
-    async def plan(self, *names: str) -> None:
-        """Import films, each with two links of one quality."""
-        run = await self.store.intake.begin_import()
-        await self.store.intake.import_titles(run.id, [_film(name) for name in names])
-        await self.store.intake.finish_import(run.id, rejected=0)
-
-
-Opened = Callable[[], AbstractAsyncContextManager[Stored]]
-
-
-@pytest.fixture
-def opened(tmp_path: Path, clock: SteeredClock) -> Opened:
-    """Starts a coordinator on the same database each time."""
-    jtis = itertools.count(1)
-
-    @asynccontextmanager
-    async def start() -> AsyncIterator[Stored]:
-        async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(Store.open(tmp_path / "telecine.db", clock=clock))
-            services = services_over(store, clock)
-            server = CoordinatorServer(services)
-            await server.start("127.0.0.1", 0)
-            stack.push_async_callback(server.stop)
-            session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))
-
-            async def peer(name: str, scope: Scope) -> Peer:
-                token, _ = await services.tokens.issue(name, scope, ttl_s=86_400, jti=f"{name}-{next(jtis)}")
-                return Peer(session, server.url, token)
-
-            ember, rora = await peer("cm-ember", Scope.WORKER), await peer("cm-rora", Scope.WORKER)
-            yield Stored(store, server, ember, rora, await peer("ada", Scope.OPERATOR))
-
-    return start
-
-
-@pytest.fixture
-async def stored(opened: Opened) -> AsyncIterator[Stored]:
-    async with opened() as running:
-        yield running
-
-
-def _film(name: str) -> ImportedTitle:
-    links = tuple(
-        ImportedLink(f"{name}-{n}", f"http://files.example/{name}-{n}.mp4", Quality.HD, "field") for n in (1, 2)
-    )
-    planned = PlannedVariant(Quality.HD, tuple(link.cm_id for link in links))
-    return ImportedTitle(f"cm-{name}", TitleKind.MOVIE, name, links=links, variants=(planned,))
-
-
-def _done(lease: Lease) -> SettleDone:
-    channel_id = lease.channel.telegram_id
-    assert channel_id is not None
-    sent = ObjectReport(1, 1, channel_id, message_id=10, size_bytes=1000, sha256=64 * "0", duration_s=60.0)
-    return SettleDone((sent,), (SourceReport(lease.sources[0].link_id, None, bytes_read=1000),), plan="direct")
 
 
 async def test_film_goes_from_import_to_something_that_can_be_delivered(stored: Stored) -> None:
@@ -174,7 +26,7 @@ async def test_film_goes_from_import_to_something_that_can_be_delivered(stored: 
     lease = await stored.ember.claim()
     assert lease.sources[0].url == "http://files.example/Night Train-1.mp4"
     assert await stored.ember.beat(lease) is Verdict.GO_ON
-    assert await stored.ember.settle(lease, _done(lease)) == Settled(lease.code, VariantState.DONE)
+    assert await stored.ember.settle(lease, done(lease)) == Settled(lease.code, VariantState.DONE)
 
     detail = await stored.ada.call("GET", f"/v1/variants/{lease.code}", VariantDetail)
     assert [(stored_object.message_id, detail.state) for stored_object in detail.objects] == [(10, VariantState.DONE)]
@@ -191,8 +43,8 @@ async def test_lease_is_settled_once_however_often_the_reply_is_lost(stored: Sto
     await stored.ember.enter()
     lease = await stored.ember.claim("r1")
     assert await stored.ember.claim("r1") == lease
-    done = _done(lease)
-    assert [(await stored.ember.settle(lease, done)).repeated for _ in range(3)] == [False, True, True]
+    report = done(lease)
+    assert [(await stored.ember.settle(lease, report)).repeated for _ in range(3)] == [False, True, True]
     assert len((await stored.ada.call("GET", f"/v1/variants/{lease.code}", VariantDetail)).objects) == 1
 
 
@@ -209,9 +61,9 @@ async def test_expired_lease_goes_to_another_worker_and_its_first_holder_is_fenc
     new = await stored.rora.claim()
     assert (new.code, new.lease != old.lease) == (old.code, True)
     assert await stored.ember.beat(old) is Verdict.LOST
-    assert await stored.ember.settle_refused(old, _done(old)) == "lease_lost"
-    assert await stored.rora.settle_refused(old, _done(new)) == "lease_lost"
-    assert (await stored.rora.settle(new, _done(new))).state is VariantState.DONE
+    assert await stored.ember.settle_refused(old, done(old)) == "lease_lost"
+    assert await stored.rora.settle_refused(old, done(new)) == "lease_lost"
+    assert (await stored.rora.settle(new, done(new))).state is VariantState.DONE
 
 
 async def test_waiting_claim_is_woken_by_an_import(stored: Stored) -> None:
@@ -274,7 +126,7 @@ async def test_cancelled_lease_is_told_so_and_cannot_be_settled_as_done(stored: 
     moved = await stored.ada.call("POST", f"/v1/variants/{lease.code}/cancel", VariantMoved)
     assert moved.state is VariantState.CANCELLED
     assert await stored.ember.beat(lease) is Verdict.CANCEL
-    assert await stored.ember.settle_refused(lease, _done(lease)) == "lease_lost"
+    assert await stored.ember.settle_refused(lease, done(lease)) == "lease_lost"
 
 
 async def test_lease_outlives_a_restart_of_the_coordinator(opened: Opened) -> None:
@@ -284,7 +136,7 @@ async def test_lease_outlives_a_restart_of_the_coordinator(opened: Opened) -> No
         lease = await before.ember.claim()
     async with opened() as after:
         assert await after.ember.beat(lease) is Verdict.GO_ON
-        assert (await after.ember.settle(lease, _done(lease))).state is VariantState.DONE
+        assert (await after.ember.settle(lease, done(lease))).state is VariantState.DONE
 
 
 async def test_nonsense_from_outside_is_refused_by_name(stored: Stored) -> None:
