@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.store.conftest import Scene, episode, film, link, series
 
 from telecine.core.errors import ConflictError, NotFoundError
+from telecine.core.events import VariantChanged
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.operator_protocol import WorkerMode
 from telecine.core.plans import file_bytes_max
@@ -75,6 +77,13 @@ async def test_what_is_done_of_a_chosen_title_is_queued_for_another_account(held
     assert await held.claim("w") is None, "the account of the original does not get the copy"
     lease = await held.lease("v")
     assert (lease.code, [source.url[-5:] for source in lease.sources]) == (COPY, ["b.mkv", "a.mkv"])
+
+
+async def test_a_copy_that_is_queued_is_told_of(held: Scene) -> None:
+    before = held.store.events.newest
+    await held.store.sweeper.sweep()
+    [told] = await held.store.events.after(before, limit=9)
+    assert msgspec.json.decode(told.data, type=VariantChanged) == VariantChanged(COPY, VariantState.READY)
 
 
 async def test_a_copy_is_queued_once(copied: Scene) -> None:
@@ -363,3 +372,19 @@ async def test_a_copy_waits_for_the_host_that_its_next_link_has_moved_to(held: S
     await held.imports(film("1", link("a"), link("b", url="http://moved.example/b.mkv")))
     [(host,)] = held.sql("SELECT h.name FROM upload_variants v JOIN hosts h ON h.id = v.host_id WHERE v.code = ?", COPY)
     assert host == "moved.example"
+
+
+listings = st.dictionaries(st.sampled_from("bcde"), st.sampled_from([Quality.HD, Quality.SD]))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(listings, min_size=1, max_size=5))
+async def test_whatever_is_listed_a_copy_has_the_links_of_its_original(
+    held: Scene, listed: list[dict[str, Quality]]
+) -> None:
+    await held.store.sweeper.sweep()
+    for listing in listed:
+        await held.imports(film("1", link("a"), *(link(cm_id, quality) for cm_id, quality in listing.items())))
+        assert {cm_id for cm_id, _ in await links(held, COPY)} == {cm_id for cm_id, _ in await links(held, CODE)}
+        counts = await held.store.catalogue.counts()
+        assert counts.links_planned == counts.links
