@@ -120,7 +120,10 @@ class _LiteQueue:
         message = self._queue.pop()
         if message is None:
             raise IndexError("litequeue is empty")
-        self._queue.done(message.message_id)
+        if hasattr(message, "claim_id"):  # from 0.12 on, which needs Python 3.12
+            self._queue.done(message.message_id, claim_id=message.claim_id)
+        else:
+            self._queue.done(message.message_id)
 
     def connection(self) -> Any:
         return self._queue.conn
