@@ -67,9 +67,9 @@ class Peer:
         problem = await self.call(method, path, dict[str, Any], body, status=status)
         return str(problem["type"]).rpartition(":")[2]
 
-    async def enter(self, boot: str = "b1") -> Welcome:
+    async def enter(self, boot: str = "b1", *, user_id: int = 77) -> Welcome:
         """Say hello and open every planned channel."""
-        hello = Hello(boot, "0.1.0", telegram_user_id=77, premium=True)
+        hello = Hello(boot, "0.1.0", telegram_user_id=user_id, premium=True)
         welcome = await self.call("POST", "/v1/workers/hello", Welcome, hello)
         for channel in welcome.channels:
             path = f"/v1/channels/{channel.id}/opened"
@@ -106,8 +106,17 @@ class Stored:
 
     async def plan(self, *names: str) -> None:
         """Import films, each with two links of one quality."""
+        await self._import(*map(film, names))
+
+    async def plan_link(self, name: str, url: str) -> None:
+        """Import a film with one link."""
+        link = ImportedLink(f"{name}-1", url, Quality.HD, "field")
+        plan = PlannedVariant(Quality.HD, (link.cm_id,))
+        await self._import(ImportedTitle(f"cm-{name}", TitleKind.MOVIE, name, links=(link,), variants=(plan,)))
+
+    async def _import(self, *titles: ImportedTitle) -> None:
         run = await self.store.intake.begin_import()
-        await self.store.intake.import_titles(run.id, [film(name) for name in names])
+        await self.store.intake.import_titles(run.id, titles)
         await self.store.intake.finish_import(run.id, rejected=0)
 
 
