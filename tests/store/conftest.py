@@ -79,7 +79,8 @@ class HandClock:
 
 
 def link(cm_id: str, quality: Quality = Quality.HD, url: str | None = None) -> ImportedLink:
-    return ImportedLink(cm_id, url or f"http://media.example/{cm_id}.mkv", quality, "field")
+    """A link to a host of its own, unless `url` says otherwise: what becomes of one says nothing about another."""
+    return ImportedLink(cm_id, url or f"http://{cm_id}.example/{cm_id}.mkv", quality, "field")
 
 
 def plan(links: tuple[ImportedLink, ...]) -> tuple[PlannedVariant, ...]:

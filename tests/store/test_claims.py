@@ -107,12 +107,12 @@ async def test_only_the_latest_boot_may_claim(scene: Scene) -> None:
     assert await scene.claim("w", boot="boot-2") is not None
 
 
-async def test_nothing_is_claimed_before_a_channel_is_open(scene: Scene) -> None:
-    await scene.imports(film("1", link("a")))
+async def test_a_lease_names_a_channel_to_open_where_none_is_open(scene: Scene) -> None:
+    await scene.imports(film("1", link("a")), film("2", link("b")))
     (channel,) = await scene.hello("w")
-    assert await scene.claim("w") is None
+    assert (await scene.lease("w")).channel == channel
     await scene.store.queue.channel_opened("w", channel.id, 501)
-    assert await scene.claim("w") is not None
+    assert (await scene.lease("w")).channel.telegram_id == 501
 
 
 async def test_uploads_spread_over_the_channels_of_the_account(scene: Scene) -> None:

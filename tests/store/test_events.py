@@ -50,7 +50,9 @@ class Ear:
 async def queued(scene: Scene) -> Scene:
     """A worker, and two films with two links each."""
     await scene.enrol("w")
-    await scene.imports(film("m1", link("a"), link("b")), film("m2", link("c"), link("d")))
+    await scene.imports(
+        film("m1", link("a"), link("b")), film("m2", link("c", url="http://a.example/c.mkv"), link("d"))
+    )
     return scene
 
 
@@ -122,7 +124,7 @@ async def test_a_host_that_fails_is_told_once_while_it_is_parked(queued: Scene, 
     first, second = await queued.lease("w"), await queued.lease("w")
     await queued.fails("w", first, {first.sources[0].link_id: Reason.RATE_LIMITED})
     (kind, host), _ = ear.news()
-    assert (kind, host["host"], host["rung"], host["reason"]) == ("host", "media.example", 1, "rate_limited")
+    assert (kind, host["host"], host["rung"], host["reason"]) == ("host", "a.example", 1, "rate_limited")
     assert host["parked_until_ms"] > queued.clock.now_ms()
     await queued.fails("w", second, {second.sources[0].link_id: Reason.RATE_LIMITED})
     assert [kind for kind, _ in ear.news()] == ["variant"]

@@ -155,7 +155,7 @@ async def test_what_becomes_of_channels_and_hosts_is_told_once(scene: Scene) -> 
     await scene.store.operations.retire_channel(2)
     await scene.store.queue.channel_lost("w", 2, "gone")
     await scene.store.queue.channel_lost("w", 2, "gone")
-    await scene.store.operations.unpark_host("media.example")
+    await scene.store.operations.unpark_host("a.example")
     told = await scene.store.events.after(after, limit=10)
     assert [event.kind for event in told] == [EventKind.CHANNEL] * 4 + [EventKind.HOST]
 

@@ -30,7 +30,7 @@ async def queued(scene: Scene) -> Scene:
     """Two films that wait, and two workers with an account each."""
     for worker in ("w", "x"):
         await scene.enrol(worker)
-    await scene.imports(film("1", link("a"), link("b")), film("2", link("c")))
+    await scene.imports(film("1", link("a"), link("b")), film("2", link("c", url="http://a.example/c.mkv")))
     return scene
 
 
@@ -101,7 +101,7 @@ async def test_a_title_is_withdrawn_with_all_its_uploads_in_whatever_state(queue
 
 
 async def test_a_cancelled_lease_frees_its_host_for_who_waits(queued: Scene) -> None:
-    await queued.store.operations.limit_host("media.example", 1)
+    await queued.store.operations.limit_host("a.example", 1)
     first = await queued.lease("w")
     assert await queued.claim("x") is None
     waiting = asyncio.create_task(queued.store.queue.wait_for_work(3600))

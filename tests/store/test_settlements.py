@@ -218,29 +218,51 @@ async def test_links_that_cannot_work_are_not_tried_again(queued: Scene) -> None
     assert await queued.claim("w") is None
 
 
-async def test_a_worker_that_fails_before_any_link_is_slowed_down(queued: Scene) -> None:
+async def test_a_worker_that_fails_before_any_link_is_slowed_down_and_the_variant_set_aside(queued: Scene) -> None:
     lease = await queued.lease("w")
     assert (await queued.fails("w", lease, {})).state is VariantState.DELAYED
     assert history(queued) == [(1, None, "failed", "internal")]
     queued.clock.advance(30)
     await queued.store.sweeper.sweep()
-    assert len((await queued.lease("w")).sources) == 3
+    assert await queued.claim("w") is None, "the account is suspected, too"
+    queued.clock.advance(30)
+    lease = await queued.lease("w")
+    assert len(lease.sources) == 3
+    assert (await queued.fails("w", lease, {})).state is VariantState.DELAYED
+    queued.clock.advance(600)
+    await queued.store.sweeper.sweep()
+    settled = await queued.fails("w", await queued.lease("w"), {})
+    assert settled.state is VariantState.QUARANTINED, "no link is known to be bad: this is not dead"
 
 
 @pytest.mark.parametrize("request_name", ["upload.saveBigFilePart", "messages.sendMedia"])
 async def test_a_flood_wait_parks_the_account_and_gives_the_attempt_back(queued: Scene, request_name: str) -> None:
     await queued.enrol("x")
     lease = await queued.lease("w")
-    settled = await queued.store.queue.settle("w", lease.lease, SettleFloodWait(40.0, request_name))
+    settled = await queued.store.queue.settle("w", lease.lease, SettleFloodWait(4000.0, request_name))
     assert settled.state is VariantState.READY
     assert (await queued.store.catalogue.variant(CODE)).attempts == 0
     assert await queued.claim("w") is None
     parked = {status.name: status for status in await queued.store.operations.accounts()}
-    assert (parked["w"].parked_s, parked["x"].parked_s) == (40.0, 0.0)
+    assert (parked["w"].parked_s, parked["x"].parked_s) == (4000.0, 0.0)
     assert request_name in (parked["w"].park_reason or "")
-    queued.clock.advance(40)
+    queued.clock.advance(4000)
     assert (await queued.store.operations.accounts())[0].park_reason is None
     assert await queued.claim("w") is not None
+
+
+async def test_parts_are_uploaded_while_messages_wait(queued: Scene) -> None:
+    await queued.store.queue.settle("w", (await queued.lease("w")).lease, SettleFloodWait(40.0, "messages.sendMedia"))
+    queued.clock.advance(10)
+    assert (await queued.lease("w")).sends_parked_s == 30.0
+
+
+async def test_nothing_is_uploaded_while_uploads_wait(queued: Scene) -> None:
+    lease = await queued.lease("w")
+    await queued.store.queue.settle("w", lease.lease, SettleFloodWait(40.0, "upload.saveBigFilePart"))
+    assert await queued.claim("w") is None
+    (status,) = await queued.store.operations.accounts()
+    assert (status.uploads_parked_s, status.sends_parked_s) == (40.0, 0.0)
 
 
 async def test_a_parked_account_does_not_hold_up_another(queued: Scene) -> None:

@@ -212,14 +212,18 @@ async def test_what_is_told_is_known_in_its_order_once_it_is_committed(desk: Des
     assert numbers(desk.told) == [(1, 1), (2, 2), (3, 3), (4, 4)]
 
 
-async def test_what_is_undone_tells_nothing_and_takes_no_number(desk: Desk) -> None:
+@pytest.mark.parametrize("changes", [True, False])
+async def test_what_is_undone_tells_nothing_and_takes_no_number(desk: Desk, changes: bool) -> None:
     def refuse_and_tell(tx: Transaction) -> None:
         tx.tell(QueueSwept(99, 0))
+        if changes:
+            note(tx, 1)
         raise NotFoundError("told, then regretted")
 
     calls = (desk.writing.run(telling(1)), desk.writing.run(refuse_and_tell), desk.writing.run(telling(2)))
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(results[1], NotFoundError)
+    assert len(desk.commits) == 1
     assert numbers(desk.told) == [(1, 1), (2, 2)]
     assert numbers(list(await desk.readers.run(lambda tx: events_after(tx, 0, 10)))) == [(1, 1), (2, 2)]
 
