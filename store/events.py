@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from telecine.core.events import EventKind, Listener, Recorded
+import msgspec
+
+from telecine.core.events import EventKind, Listener, Recorded, kind_of
 from telecine.store.readers import Readers
 from telecine.store.transaction import Transaction
 
@@ -37,6 +39,17 @@ class SqliteEvents:
 
     async def after(self, number: int, *, limit: int) -> tuple[Recorded, ...]:
         return await self._readers.run(lambda tx: events_after(tx, number, limit))
+
+
+def record(tx: Transaction) -> list[Recorded]:
+    """Write what a transaction has told, at its end: all at once costs a fraction of each by itself."""
+    if not tx.told:
+        return []
+    numbered = enumerate(tx.told, newest_event(tx) + 1)
+    recorded = [Recorded(number, kind_of(one), msgspec.json.encode(one)) for number, one in numbered]
+    rows = ({"id": one.number, "now_ms": tx.now_ms, "kind": one.kind, "data": one.data.decode()} for one in recorded)
+    tx.execute_each("insert_event", rows)
+    return recorded
 
 
 def newest_event(tx: Transaction) -> int:

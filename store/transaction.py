@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
-import msgspec
-
 from telecine.core.errors import StoreError
-from telecine.core.events import Happening, Recorded, kind_of
+from telecine.core.events import Happening
 from telecine.store.sql import QUERIES
 
 T = TypeVar("T")
@@ -27,7 +25,7 @@ class Row(Protocol):
 class Transaction:
     """One operation's view of the transaction it runs in. `now_ms` is the same for the whole transaction.
 
-    `told` is what will be known once it is committed.
+    `told` is what will be recorded, and known once it is committed.
     """
 
     __slots__ = ("_connection", "now_ms", "told")
@@ -35,14 +33,11 @@ class Transaction:
     def __init__(self, connection: Any, now_ms: int) -> None:
         self._connection = connection
         self.now_ms = now_ms
-        self.told: list[Recorded] = []
+        self.told: list[Happening] = []
 
     def tell(self, happening: Happening) -> None:
         """Record an event: it becomes known if, and when, what this operation changes is committed."""
-        kind, data = kind_of(happening), msgspec.json.encode(happening)
-        row = {"now_ms": self.now_ms, "kind": kind.value, "data": data.decode()}
-        number: int = self._connection.execute(QUERIES["insert_event"], row).lastrowid
-        self.told.append(Recorded(number, kind, data))
+        self.told.append(happening)
 
     def execute(self, query: str, params: Params | None = None) -> int:
         """Run the named query; how many rows it changed."""

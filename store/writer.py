@@ -17,6 +17,7 @@ from telecine.core.clock import Clock
 from telecine.core.errors import StoreError
 from telecine.core.events import Recorded
 from telecine.store.connection import Connection, DatabaseError
+from telecine.store.events import record
 from telecine.store.transaction import Operation, Transaction
 
 T = TypeVar("T")
@@ -119,8 +120,8 @@ class _SpoiltError(Exception):
 
 
 def _commit(raw: Any, now_ms: int, batch: list[_Waiting[Any]]) -> list[Recorded]:
-    """Run a batch in one transaction, and say what it told. Runs in the connection's thread; raises where nothing of
-    it was kept.
+    """Run a batch in one transaction, and say what it recorded. Runs in the connection's thread; raises where nothing
+    of it was kept.
 
     Savepoints cost a third of a claim, and what fails has nearly always changed nothing: so a batch goes without them,
     and is undone and run again with them in the rare case that it should have had them.
@@ -137,16 +138,17 @@ def _transact(raw: Any, now_ms: int, batch: list[_Waiting[Any]], run: _Run) -> l
         transaction = Transaction(raw, now_ms)
         for waiting in batch:
             run(raw, transaction, waiting)
+        recorded = record(transaction)
         raw.execute("COMMIT")
     except BaseException:
         if raw.in_transaction:
             raw.execute("ROLLBACK")
         raise
-    return transaction.told
+    return recorded
 
 
 def _run(raw: Any, transaction: Transaction, waiting: _Waiting[Any]) -> None:
-    changed_before = raw.total_changes
+    changed_before, told_before = raw.total_changes, len(transaction.told)
     try:
         waiting.result = waiting.operation(transaction)
     except Exception as error:
@@ -154,6 +156,7 @@ def _run(raw: Any, transaction: Transaction, waiting: _Waiting[Any]) -> None:
             raise
         if raw.total_changes != changed_before:
             raise _SpoiltError from error
+        del transaction.told[told_before:]
         waiting.error = _translated(error)
 
 

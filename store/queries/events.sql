@@ -1,10 +1,10 @@
 -- What happened, for those who look.
 
 -- name: insert_event
--- A table that keeps its newest row numbers the next one higher by one: what was rolled back leaves no gap.
-INSERT INTO events (at_ms, kind, data) VALUES (:now_ms, :kind, :data);
+INSERT INTO events (id, at_ms, kind, data) VALUES (:id, :now_ms, :kind, :data);
 
 -- name: newest_event
+-- Numbers go on from here, one by one: what was rolled back leaves no gap.
 SELECT coalesce(max(id), 0) AS id FROM events;
 
 -- name: events_after
