@@ -7,6 +7,7 @@ refused. A replica in a folder refuses without being counted: only a restore pro
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ METRICS_BYTES_MAX = 1024 * 1024
 
 _SAMPLE = re.compile(r"(?P<name>\w+)\{(?P<labels>[^}]*)\} (?P<value>\S+)(?: \d+)?")
 _DB = re.compile(r'(?:^|,)db="(?P<db>[^"]*)"')
+_TXID = "litestream_txid"
 _ERRORS = frozenset({"litestream_sync_error_count", "litestream_replica_operation_errors_total"})
 
 
@@ -109,7 +111,7 @@ class ReplicaWatch:
             return "Litestream has met errors since the last look; its log says more"
         behind_s = 0.0 if self._behind_since_s is None else self._clock.monotonic_s() - self._behind_since_s
         if behind_s >= STALLED_AFTER_S:
-            return f"commits are waiting for Litestream since {behind_s:.0f} s or more"
+            return f"commits have waited for Litestream for {behind_s:.0f} s or more"
         return None
 
     def _status(
@@ -132,7 +134,7 @@ def replicated(metrics: str, database: Path) -> Replicated:
     Raises UnreadableError.
     """
     samples = tuple(_samples(metrics))
-    txids = {db: value for name, db, value in samples if name == "litestream_txid"}
+    txids = {db: value for name, db, value in samples if name == _TXID}
     path = str(database.absolute())
     if path not in txids and len(txids) != 1:
         raise UnreadableError(f"it replicates {len(txids)} databases, and none at {path}")
@@ -142,21 +144,28 @@ def replicated(metrics: str, database: Path) -> Replicated:
 
 
 def _samples(metrics: str) -> Iterator[tuple[str, str, float]]:
-    """Names, databases ("" where none is named) and values of Prometheus' text format."""
+    """Names, databases ("" where none is named) and values of the metrics that matter, in Prometheus' text format."""
     for line in metrics.splitlines():
         match = _SAMPLE.fullmatch(line)
-        if match is None:
+        if match is None or match["name"] not in {_TXID, *_ERRORS}:
             continue
         db = _DB.search(match["labels"])
         try:
-            yield match["name"], db["db"] if db else "", float(match["value"])
+            value = float(match["value"])
         except ValueError as error:
             raise UnreadableError(f"it answers {line[:80]!r}") from error
+        if not math.isfinite(value):
+            raise UnreadableError(f"it answers {line[:80]!r}")
+        yield match["name"], db["db"] if db else "", value
 
 
 async def _ask(url: str) -> str:
     async with asyncio.timeout(ASK_WAIT_S), aiohttp.ClientSession() as session, session.get(url) as response:
         if response.status != 200:
             raise UnreadableError(f"it answers with HTTP status {response.status}")
-        text = await response.content.read(METRICS_BYTES_MAX)
+        text = bytearray()
+        async for chunk in response.content.iter_any():
+            text += chunk
+            if len(text) > METRICS_BYTES_MAX:
+                raise UnreadableError("it answers at too great length")
     return text.decode(errors="replace")
