@@ -16,6 +16,7 @@ from tests.core.coordinator.over_store import services_over
 
 from telecine.core.clock import SystemClock
 from telecine.core.coordinator import events
+from telecine.core.coordinator.pruning import DAY_MS
 from telecine.core.coordinator.server import CoordinatorServer
 from telecine.core.coordinator.tokens import Scope
 from telecine.core.protocol import Hello
@@ -72,6 +73,10 @@ class Coordinator:
     def events(self, last_id: str | None) -> Any:
         headers = {"Authorization": f"Bearer {self._token}"} | ({"Last-Event-ID": last_id} if last_id else {})
         return self._client.get(f"{self._server.url}/v1/events", headers=headers)
+
+    async def metrics(self) -> str:
+        async with self._client.get(f"{self._server.url}/metrics") as response:
+            return await response.text()
 
 
 Start = Callable[..., AbstractAsyncContextManager[Coordinator]]
@@ -188,3 +193,15 @@ async def test_after_a_restore_a_follower_looks_anew(start: Start, path: Path, f
         await happen(coordinator.store)
         await follower.follow(coordinator, until=follower.heard(1))
     assert follower.ids == ["2-11"]
+
+
+async def test_history_is_pruned_while_the_coordinator_runs(start: Start, clock: SteeredClock) -> None:
+    async with start() as coordinator:
+        await happen(coordinator.store, 5)
+    clock.ahead_ms += 15 * DAY_MS  # events are kept for 14 days, attempts for longer
+    async with start() as coordinator, asyncio.timeout(5):
+        metrics = ""
+        while 'telecine_pruned_total{kind="events"} 4' not in metrics:
+            metrics = await coordinator.metrics()
+        assert [one.number for one in await coordinator.store.events.after(0, limit=10)] == [5]
+    assert 'kind="attempts"' not in metrics
