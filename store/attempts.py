@@ -47,9 +47,11 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 def record_attempts(tx: Transaction, attempts: Iterable[Attempt]) -> None:
-    """Keep rows of history. The database takes the values of enums as they are: they are strings."""
+    """Keep rows of history."""
     for attempt in attempts:
-        tx.execute("insert_attempt", msgspec.structs.asdict(attempt))
+        # As plain strings: for anything else, enums too, the library looks for an adapter first.
+        plain = {"outcome": attempt.outcome.value, "reason": None if attempt.reason is None else attempt.reason.value}
+        tx.execute("insert_attempt", {**msgspec.structs.asdict(attempt), **plain})
 
 
 def outcomes_of(tx: Transaction, token: LeaseToken, worker: str) -> frozenset[AttemptOutcome]:

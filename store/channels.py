@@ -19,10 +19,13 @@ def channel_refs(tx: Transaction, account_id: int) -> tuple[ChannelRef, ...]:
     return tuple(ChannelRef(row["id"], codes.channel_code(row["id"]), row["telegram_id"]) for row in rows)
 
 
-def plan_missing(tx: Transaction, account: str, account_id: int, wanted: int) -> None:
-    """Plan channels until the account has `wanted` that are not retired."""
+def plan_missing(tx: Transaction, account: str, account_id: int, *, wanted: int, channels_max: int) -> None:
+    """Plan channels until the account has `wanted` that are not retired, or `channels_max` with those that are."""
+    plan = {"account_id": account_id, "channels_max": channels_max, "now_ms": tx.now_ms}
     for _ in range(wanted - len(channel_refs(tx, account_id))):
-        row = tx.get("plan_channel", {"account_id": account_id, "now_ms": tx.now_ms})
+        row = tx.one("plan_another_channel", plan)
+        if row is None:
+            return
         tx.tell(ChannelChanged(row["id"], codes.channel_code(row["id"]), account, ChannelState.PLANNED))
 
 

@@ -22,7 +22,7 @@ def store_objects(
     lease expects them. Raises InputError for parts that are not whole or not in a channel of the account, ConflictError
     for a message that holds another upload."""
     _check_parts(reports)
-    channel_id = _channel_id(tx, lease, row, reports[0].channel_id)
+    channel_id, messages = _channel(tx, lease, row, reports[0].channel_id)
     for report in reports:
         _store(
             tx,
@@ -35,10 +35,15 @@ def store_objects(
                 "now_ms": tx.now_ms,
             },
         )
-    counted = {"channel_id": channel_id, "messages": len(reports), "messages_max": policy.channel_messages_max}
-    if tx.get("count_channel_messages", {**counted, "now_ms": tx.now_ms})["is_filled"]:
-        tell_channel(tx, channel_status(tx, channel_id))
+    tx.execute("count_channel_messages", {"channel_id": channel_id, "messages": len(reports)})
+    if messages + len(reports) >= policy.channel_messages_max:
+        _retire(tx, channel_id)
     return channel_id
+
+
+def _retire(tx: Transaction, channel_id: int) -> None:
+    if tx.execute("retire_full_channel", {"channel_id": channel_id, "now_ms": tx.now_ms}):
+        tell_channel(tx, channel_status(tx, channel_id))
 
 
 def _store(tx: Transaction, message: dict[str, Any]) -> None:
@@ -61,11 +66,11 @@ def _check_parts(reports: tuple[ObjectReport, ...]) -> None:
         raise InputError("all parts of an upload belong into one channel", field="objects")
 
 
-def _channel_id(tx: Transaction, lease: HeldLease, row: Row, telegram_id: int) -> int:
-    """The channel of the worker's account that holds the parts: the lease's, or another of the same account."""
+def _channel(tx: Transaction, lease: HeldLease, row: Row, telegram_id: int) -> tuple[int, int]:
+    """The channel of the worker's account that holds the parts, the lease's or another one, and its messages so far."""
     if telegram_id == row["channel_telegram_id"] and row["channel_account_id"] == lease.account_id:
-        return int(row["channel_id"])
+        return row["channel_id"], row["channel_messages"]
     other = tx.one("channel_by_telegram_id", {"telegram_id": telegram_id})
     if other is None or other["account_id"] != lease.account_id:
         raise InputError("the parts are in a channel that is not the account's", field="objects")
-    return int(other["id"])
+    return other["id"], other["messages"]

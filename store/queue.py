@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from telecine.core import codes
-from telecine.core.clock import Clock
 from telecine.core.errors import LeaseLostError
 from telecine.core.leases import LeaseToken
 from telecine.core.protocol import (
@@ -20,7 +19,6 @@ from telecine.core.protocol import (
 )
 from telecine.store import channels, claims, settlements, workers
 from telecine.store.claims import LeaseTerms
-from telecine.store.readers import Readers
 from telecine.store.signal import WorkSignal
 from telecine.store.writer import Writer
 
@@ -30,23 +28,17 @@ logger = logging.getLogger(__name__)
 class SqliteQueue:
     """Implements `Queue`."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        readers: Readers,
-        signal: WorkSignal,
-        clock: Clock,
-        terms: LeaseTerms,
-    ) -> None:
-        self._clock = clock
+    def __init__(self, writer: Writer, signal: WorkSignal, terms: LeaseTerms) -> None:
         self._writer = writer
-        self._readers = readers
         self._signal = signal
         self._terms = terms
 
     async def hello(self, worker: str, account: str, hello: Hello, *, channels_wanted: int) -> tuple[ChannelRef, ...]:
+        channels_max = self._terms.policy.channels_per_account_max
         told = await self._writer.run(
-            lambda tx: workers.hello(tx, worker, account, hello, channels_wanted=channels_wanted)
+            lambda tx: workers.hello(
+                tx, worker, account, hello, channels_wanted=channels_wanted, channels_max=channels_max
+            )
         )
         self._signal.notify()
         return told

@@ -115,8 +115,8 @@ class _Settling:
             {
                 "variant_id": self._lease.variant_id,
                 "link_id": report.link_id,
-                "fate": LinkFate.FAILED if failed else LinkFate.USED,
-                "reason": report.reason,
+                "fate": LinkFate.FAILED.value if failed else LinkFate.USED.value,
+                "reason": None if report.reason is None else report.reason.value,
                 "detail": shortened(report.detail) if failed else None,
                 "passing": int(report.reason is not None and report.reason.is_passing),
                 "failed_round": self._lease.rounds if failed else None,

@@ -15,7 +15,9 @@ from telecine.store.held import HeldLease
 from telecine.store.transaction import Row, Transaction
 
 
-def hello(tx: Transaction, worker: str, account: str, facts: Hello, *, channels_wanted: int) -> tuple[ChannelRef, ...]:
+def hello(
+    tx: Transaction, worker: str, account: str, facts: Hello, *, channels_wanted: int, channels_max: int
+) -> tuple[ChannelRef, ...]:
     """Register a boot; the channels of its account that are not retired. A repeated hello changes nothing.
 
     Raises ConflictError for an account that is another Telegram user than before: its channels are the other's.
@@ -28,7 +30,7 @@ def hello(tx: Transaction, worker: str, account: str, facts: Hello, *, channels_
             tx.tell(VariantChanged(row["code"], state, worker))
     boot = {"worker": worker, "account_id": account_id, "boot_id": facts.boot_id, "version": facts.version}
     tx.get("upsert_worker", {**boot, "now_ms": tx.now_ms})
-    plan_missing(tx, account, account_id, channels_wanted)
+    plan_missing(tx, account, account_id, wanted=channels_wanted, channels_max=channels_max)
     return channel_refs(tx, account_id)
 
 

@@ -4,7 +4,8 @@
 -- No row: the lease is not, or no longer, this worker's. channel_telegram_id: where its parts are expected. hosts_climbed:
 -- whether there is any host that a success can bring down a rung.
 SELECT v.id, v.code, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id, w.account_id,
-       v.channel_id, c.telegram_id AS channel_telegram_id, c.account_id AS channel_account_id, a.rung AS account_rung,
+       v.channel_id, c.telegram_id AS channel_telegram_id, c.account_id AS channel_account_id,
+       c.messages AS channel_messages, a.rung AS account_rung,
        EXISTS (SELECT 1 FROM hosts INDEXED BY hosts_on_a_rung WHERE rung > 0) AS hosts_climbed,
        EXISTS (SELECT 1 FROM hosts h WHERE h.id = v.host_id AND coalesce(h.leases_max, :host_leases_max) IS NOT NULL)
          AS host_limited
@@ -40,15 +41,10 @@ VALUES (:variant_id, :part_no, :part_count, :channel_id, :message_id, :account_i
   :sha256, :duration_s, :width_px, :height_px, :now_ms);
 
 -- name: count_channel_messages
--- A channel that is full is retired at once.
-UPDATE channels SET
-  messages = messages + :messages,
-  retired_because = CASE WHEN retired_at_ms IS NULL AND messages + :messages >= :messages_max THEN 'full'
-                         ELSE retired_because END,
-  retired_at_ms = CASE WHEN retired_at_ms IS NULL AND messages + :messages >= :messages_max THEN :now_ms
-                       ELSE retired_at_ms END
-WHERE id = :channel_id
-RETURNING messages >= :messages_max AND messages - :messages < :messages_max AS is_filled;
+UPDATE channels SET messages = messages + :messages WHERE id = :channel_id;
+
+-- name: retire_full_channel
+UPDATE channels SET retired_because = 'full', retired_at_ms = :now_ms WHERE id = :channel_id AND retired_at_ms IS NULL;
 
 -- name: due_variants
 SELECT v.id, v.code, v.state, v.fence, v.rounds, v.expiries, v.due_at_ms, v.leased_at_ms, v.stage,

@@ -29,10 +29,6 @@ SELECT v.id, v.code, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.p
 FROM upload_variants v JOIN workers w ON w.id = v.worker_id
 WHERE v.state = 'leased' AND v.worker_id = :worker_id;
 
--- name: plan_channel
-INSERT INTO channels (account_id, planned_at_ms) VALUES (:account_id, :now_ms)
-RETURNING id;
-
 -- name: channels_of_account
 -- Those that something may be put into.
 SELECT id, telegram_id FROM channels WHERE account_id = :account_id AND retired_at_ms IS NULL ORDER BY id;
@@ -43,7 +39,7 @@ FROM channels c LEFT JOIN workers w ON w.name = :worker
 WHERE c.id = :channel_id;
 
 -- name: channel_by_telegram_id
-SELECT id, account_id FROM channels WHERE telegram_id = :telegram_id;
+SELECT id, account_id, messages FROM channels WHERE telegram_id = :telegram_id;
 
 -- name: open_channel
 UPDATE channels SET telegram_id = :telegram_id, opened_at_ms = :now_ms
