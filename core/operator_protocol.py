@@ -144,7 +144,7 @@ class BackupStatus(Message, frozen=True):
 
 
 class Status(Message, frozen=True):
-    """`GET /v1/status`: everything an operator wants to see first."""
+    """`GET /v1/status`: everything an operator wants to see first. `channels`: those that are not retired."""
 
     version: str
     counts: CatalogueCounts

@@ -21,7 +21,8 @@ class Queue(Protocol):
 
     async def hello(self, worker: str, account: str, hello: Hello, *, channels_wanted: int) -> tuple[ChannelRef, ...]:
         """Register a boot of a worker and the facts of its account; give back leases of its earlier boots; make sure
-        that the account has `channels_wanted` channels planned or open, and list them."""
+        that the account has `channels_wanted` channels planned or open, and list them. One that has as many as it may,
+        retired ones included, gets no more."""
         ...
 
     async def channel_opened(self, worker: str, channel_id: int, telegram_id: int) -> None:

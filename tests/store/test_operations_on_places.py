@@ -73,6 +73,8 @@ async def test_an_account_has_only_so_many_channels(path: Path, clock: HandClock
         await store.operations.plan_channel("w")
         with pytest.raises(ConflictError, match="2 channels, as many as it may have"):
             await store.operations.plan_channel("w")
+        await store.operations.retire_channel(1)
+        assert [ref.id for ref in await scene.hello("w", channels=2)] == [2], "a retired one is the account's still"
 
 
 async def test_a_retired_channel_gets_nothing_more_but_is_delivered_from(scene: Scene) -> None:
