@@ -20,6 +20,7 @@ from telecine.core.config import Config, CoordinatorSettings
 from telecine.core.coordinator.backup import ReplicaWatch
 from telecine.core.coordinator.events import Events
 from telecine.core.coordinator.metrics import Metrics
+from telecine.core.coordinator.request_ids import request_ids
 from telecine.core.coordinator.server import CoordinatorServer
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Tokens
@@ -68,7 +69,7 @@ async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
             settings=coordinator,
             version=version("telecine"),
             clock=clock,
-            new_id=lambda: secrets.token_hex(8),
+            new_id=request_ids(secrets.token_hex(6)),
             tokens=Tokens(coordinator.secret, clock, store.tokens),
             queue=store.queue,
             operations=store.operations,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from telecine.core.coordinator.http.parser import RequestRefusedError
 from telecine.core.coordinator.tokens import Identity, Scope, Tokens
 from telecine.core.errors import ForbiddenError
@@ -17,7 +15,7 @@ class Admission:
     def __init__(self, tokens: Tokens, *, calls_per_token_max: int = CALLS_PER_TOKEN_MAX) -> None:
         self._tokens = tokens
         self._calls_max = calls_per_token_max
-        self._calling: Counter[str] = Counter()
+        self._calling: dict[str, int] = {}
 
     def admit(self, header: str | None, scopes: frozenset[Scope]) -> Identity:
         """Who an `Authorization` header speaks for. Raises UnauthorizedError, ForbiddenError for the wrong scope."""
@@ -29,11 +27,12 @@ class Admission:
 
     def enter(self, jti: str) -> None:
         """A call with this token begins; `leave` ends it. Raises RequestRefusedError where too many are under way."""
-        if self._calling[jti] >= self._calls_max:
+        calls = self._calling.get(jti, 0)
+        if calls >= self._calls_max:
             raise RequestRefusedError(429, f"{self._calls_max} calls with this token are being answered already")
-        self._calling[jti] += 1
+        self._calling[jti] = calls + 1
 
     def leave(self, jti: str) -> None:
-        self._calling[jti] -= 1
-        if not self._calling[jti]:
-            del self._calling[jti]
+        calls = self._calling.pop(jti) - 1
+        if calls:
+            self._calling[jti] = calls

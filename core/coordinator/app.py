@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
 
 from telecine.core.coordinator import (
     account_routes,
@@ -23,17 +27,17 @@ from telecine.core.coordinator import (
     worker_routes,
 )
 from telecine.core.coordinator.admission import Admission
-from telecine.core.coordinator.calls import Call, Route
+from telecine.core.coordinator.calls import Call, Handler, Route
 from telecine.core.coordinator.claims import Claims
 from telecine.core.coordinator.conditional import economize
 from telecine.core.coordinator.http.answers import Answer, Stream
 from telecine.core.coordinator.http.parser import Request, RequestRefusedError
-from telecine.core.coordinator.metrics import CallMeter
+from telecine.core.coordinator.metrics import CallMeter, Metrics
 from telecine.core.coordinator.openapi import describe
 from telecine.core.coordinator.overview import Overview
 from telecine.core.coordinator.routing import Router
 from telecine.core.coordinator.services import Services
-from telecine.core.coordinator.tokens import Identity
+from telecine.core.coordinator.tokens import Identity, Scope
 from telecine.core.errors import InputError, TelecineError
 
 logger = logging.getLogger(__name__)
@@ -55,7 +59,18 @@ ROUTES: tuple[Route, ...] = (
     *openapi_routes.ROUTES,
 )
 
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+class Mounted(msgspec.Struct, frozen=True):
+    """A call as the router keeps it, with what every request to it would have to work out anew."""
+
+    handler: Handler
+    scopes: frozenset[Scope]
+    takes_parameters: bool
+    is_read: bool
+    meter: CallMeter
 
 
 class Api:
@@ -68,9 +83,9 @@ class Api:
         self._claims = Claims(services.queue, services.clock)
         self._overview = Overview(services)
         self._document = describe(ROUTES, version=services.version)
-        self._router = Router[tuple[Route, CallMeter]]()
+        self._router = Router[Mounted]()
         for route in ROUTES:
-            self._router.add(route.method, route.path, (route, services.metrics.meter(f"{route.method} {route.path}")))
+            self._router.add(route.method, route.path, _mounted(route, services.metrics))
         self._unrouted = services.metrics.meter("none")
 
     def close(self) -> None:
@@ -84,12 +99,12 @@ class Api:
 
     async def handle(self, request: Request) -> Answer | Stream:
         """The answer to a request, whatever it is. Raises nothing but CancelledError."""
-        clock, started_s = self._services.clock, self._services.clock.monotonic_s()
-        request_id = self._id(request)
-        meter = self._unrouted
+        started_s = self._services.clock.monotonic_s()
+        request_id, meter = self._id(request), self._unrouted
         try:
-            route, meter, names = self._find(request)
-            answer = await self._answer(route, names, request)
+            mounted, names = self._find(request)
+            meter = mounted.meter
+            answer = await self._answer(mounted, names, request)
         except RequestRefusedError as refusal:
             answer = problems.of_refusal(refusal)
         except TelecineError as error:
@@ -100,7 +115,7 @@ class Api:
             logger.exception("request %s failed", request_id)
             answer = problems.unexpected()
         answer.headers["X-Request-ID"] = request_id
-        seconds = clock.monotonic_s() - started_s
+        seconds = self._services.clock.monotonic_s() - started_s
         meter.count(answer.status, seconds)
         logger.debug("%s: %d in %.0f ms, request %s", meter.call, answer.status, seconds * 1000, request_id)
         return answer
@@ -113,7 +128,7 @@ class Api:
         logger.debug("what is no request: %d, request %s", answer.status, answer.headers["X-Request-ID"])
         return answer
 
-    def _find(self, request: Request) -> tuple[Route, CallMeter, dict[str, str]]:
+    def _find(self, request: Request) -> tuple[Mounted, Mapping[str, str]]:
         placed, values = self._router.find(request.path)
         if not placed:
             raise RequestRefusedError(404, "there is no such call")
@@ -121,31 +136,40 @@ class Api:
         if found is None:
             allowed = ", ".join(sorted({*placed, *({"HEAD"} if "GET" in placed else ())}))
             raise RequestRefusedError(405, "this call takes another method", {"Allow": allowed})
-        (route, meter), names = found
-        return route, meter, dict(zip(names, values, strict=True))
+        return found.target, dict(zip(found.names, values, strict=True)) if values else _NO_NAMES
 
-    async def _answer(self, route: Route, names: dict[str, str], request: Request) -> Answer | Stream:
-        if not route.scopes:
-            return await self._run(route, names, request, None)
-        identity = self._admission.admit(request.header(b"authorization"), route.scopes)
+    async def _answer(self, mounted: Mounted, names: Mapping[str, str], request: Request) -> Answer | Stream:
+        if not mounted.scopes:
+            return await self._run(mounted, names, request, None)
+        identity = self._admission.admit(request.header(b"authorization"), mounted.scopes)
+        if request.query and not mounted.takes_parameters:
+            raise InputError("this call takes no parameters")
         self._admission.enter(identity.jti)
         try:
-            return await self._run(route, names, request, identity)
+            return await self._run(mounted, names, request, identity)
         finally:
             self._admission.leave(identity.jti)
 
     async def _run(
-        self, route: Route, names: dict[str, str], request: Request, identity: Identity | None
+        self, mounted: Mounted, names: Mapping[str, str], request: Request, identity: Identity | None
     ) -> Answer | Stream:
-        if request.query and route.query is None and route.scopes:
-            raise InputError("this call takes no parameters")
         call = Call(request, names, identity, self._services, self._claims, self._overview, self._document)
-        answer = await route.handler(call)
-        return economize(answer, request) if route.is_read and isinstance(answer, Answer) else answer
+        answer = await mounted.handler(call)
+        return economize(answer, request) if mounted.is_read and isinstance(answer, Answer) else answer
 
     def _id(self, request: Request) -> str:
         given = request.header(b"x-request-id")
         return given if given is not None and _REQUEST_ID.fullmatch(given) else self._services.new_id()
+
+
+def _mounted(route: Route, metrics: Metrics) -> Mounted:
+    return Mounted(
+        handler=route.handler,
+        scopes=route.scopes,
+        takes_parameters=route.query is not None,
+        is_read=route.is_read,
+        meter=metrics.meter(f"{route.method} {route.path}"),
+    )
 
 
 def _log(error: TelecineError, request_id: str) -> None:

@@ -94,14 +94,13 @@ class RequestParser:
             self._refuse(414, "the address is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        headers, name = self._headers, name.lower()
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > self._limits.head_bytes_max:
             self._refuse(431, "the headers are too large")
-        if self.stage is not Stage.HEAD:
+        if self.stage is Stage.BODY:
             return  # a trailer: nothing that comes after the body changes what the request is
-        name = name.lower()
-        known = self._headers.get(name)
-        self._headers[name] = value if known is None else known + b", " + value
+        headers[name] = headers[name] + b", " + value if name in headers else value
 
     def on_headers_complete(self) -> None:
         self.stage = Stage.BODY
