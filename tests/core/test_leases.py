@@ -1,4 +1,6 @@
-"""The life of a variant: the table of states, and what a failure means."""
+"""The life of a variant: the table of states, what a failure means, and the names of leases."""
+
+from __future__ import annotations
 
 import itertools
 
@@ -6,77 +8,134 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telecine.core import leases
 from telecine.core.errors import ConflictError, InputError
-from telecine.core.leases import Event, LeaseToken, VariantState, transition
-from telecine.core.reasons import Reason
-
-
-@pytest.mark.parametrize(
-    ("state", "event", "then"),
-    [
-        (VariantState.READY, Event.CLAIM, VariantState.LEASED),
-        (VariantState.LEASED, Event.DONE, VariantState.DONE),
-        (VariantState.LEASED, Event.EXPIRED, VariantState.READY),
-        (VariantState.LEASED, Event.FLOOD_WAIT, VariantState.READY),
-        (VariantState.DELAYED, Event.DUE, VariantState.READY),
-        (VariantState.DEAD, Event.REQUEUE, VariantState.READY),
-        (VariantState.DONE, Event.WITHDRAW, VariantState.WITHDRAWN),
-    ],
+from telecine.core.leases import (
+    FINISHED,
+    SILENT_ENDS_MAX,
+    Event,
+    LeaseToken,
+    LinksLeft,
+    VariantState,
+    expiry_event,
+    failure_event,
+    transition,
 )
-def test_the_way_through(state: VariantState, event: Event, then: VariantState) -> None:
-    assert transition(state, event) is then
+
+# Every event, and where it leads from each state; a dot: nowhere.
+TABLE = """
+                     ready      leased       delayed    done       dead   quarantined  cancelled  withdrawn
+claim                leased     .            .          .          .      .            .          .
+done                 .          done         .          .          .      .            .          .
+failed_sources_left  .          ready        .          .          .      .            .          .
+failed_worth_retry   .          delayed      .          .          .      .            .          .
+failed_nothing_left  .          dead         .          .          .      .            .          .
+failed_untried       .          quarantined  .          .          .      .            .          .
+flood_wait           .          ready        .          .          .      .            .          .
+released             .          ready        .          .          .      .            .          .
+expired              .          ready        .          .          .      .            .          .
+expired_again        .          quarantined  .          .          .      .            .          .
+due                  .          .            ready      .          .      .            .          .
+cancel               cancelled  cancelled    cancelled  .          .      cancelled    .          .
+requeue              ready      .            ready      ready      ready  ready        ready      ready
+withdraw             .          .            .          withdrawn  .      .            .          .
+"""
 
 
-@pytest.mark.parametrize("state", [s for s in VariantState if s is not VariantState.READY])
-def test_only_what_is_ready_can_be_claimed(state: VariantState) -> None:
+def read_table() -> dict[tuple[VariantState, Event], VariantState | None]:
+    head, *lines = TABLE.strip().splitlines()
+    states = [VariantState(word) for word in head.split()]
+    rows = {Event(line.split()[0]): line.split()[1:] for line in lines}
+    return {
+        (state, event): None if target == "." else VariantState(target)
+        for event, targets in rows.items()
+        for state, target in zip(states, targets, strict=True)
+    }
+
+
+MOVES = read_table()
+
+
+def test_the_table_of_this_page_names_every_pair_of_state_and_event() -> None:
+    assert set(MOVES) == set(itertools.product(VariantState, Event))
+
+
+@pytest.mark.parametrize(("state", "event"), MOVES)
+def test_an_event_leads_where_the_table_says_or_nowhere(state: VariantState, event: Event) -> None:
+    target = MOVES[state, event]
+    if target is not None:
+        assert transition(state, event) is target
+        return
     with pytest.raises(ConflictError, match=state.value):
-        transition(state, Event.CLAIM)
-
-
-@pytest.mark.parametrize("state", [s for s in VariantState if s is not VariantState.LEASED])
-@pytest.mark.parametrize("event", [Event.DONE, Event.FAILED_NOTHING_LEFT, Event.EXPIRED, Event.RELEASED])
-def test_only_what_is_leased_can_be_settled(state: VariantState, event: Event) -> None:
-    with pytest.raises(ConflictError):
         transition(state, event)
 
 
-@pytest.mark.parametrize("state", [s for s in VariantState if s is not VariantState.LEASED])
-def test_an_operator_can_queue_anything_again_that_is_not_leased(state: VariantState) -> None:
-    assert transition(state, Event.REQUEUE) is VariantState.READY
-
-
 def test_every_state_can_be_reached_and_left() -> None:
-    moves = set()
-    for state, event in itertools.product(VariantState, Event):
-        try:
-            moves.add((state, transition(state, event)))
-        except ConflictError:
-            continue
-    assert {to for _, to in moves} == set(VariantState)
-    assert {source for source, _ in moves} == set(VariantState)
+    moves = {(state, target) for (state, _), target in MOVES.items() if target is not None}
+    assert {target for _, target in moves} == set(VariantState)
+    assert {state for state, _ in moves} == set(VariantState)
 
 
-@given(st.integers(0, 5), st.integers(0, 5), st.integers(1, 10))
-def test_dead_means_that_nothing_is_left(untried: int, passing: int, rounds: int) -> None:
-    event = leases.failure_event(untried=untried, passing=passing, rounds=rounds)
-    if event is Event.FAILED_NOTHING_LEFT:
-        assert untried == 0
-        assert passing == 0 or rounds >= leases.ROUNDS_MAX
-    else:
-        assert untried or passing
+def test_what_is_finished_is_moved_by_people_alone() -> None:
+    people = {Event.CANCEL, Event.REQUEUE, Event.WITHDRAW}
+    moved = {state for (state, event), target in MOVES.items() if target is not None and event not in people}
+    assert set(VariantState) - moved == FINISHED
 
 
-@given(st.integers(1, 100))
-def test_backoff_never_shrinks(rounds: int) -> None:
-    assert 0 < leases.backoff_s(rounds) <= leases.backoff_s(rounds + 1) <= max(leases.BACKOFF_S)
+# ---- what a failure means ------------------------------------------------------------------------
 
 
-def test_what_is_gone_stays_gone_and_what_is_slow_may_recover() -> None:
-    assert not Reason.GONE.is_passing
-    assert not Reason.NOT_MEDIA.is_passing
-    assert Reason.STALLED.is_passing
-    assert Reason.RATE_LIMITED.is_passing
+@pytest.mark.parametrize(
+    ("triable", "passing", "tried", "rounds", "event"),
+    [
+        (1, 0, True, 1, Event.FAILED_SOURCES_LEFT),
+        (1, 1, True, 3, Event.FAILED_SOURCES_LEFT),
+        (0, 1, True, 2, Event.FAILED_WORTH_RETRY),
+        (0, 1, True, 3, Event.FAILED_NOTHING_LEFT),
+        (0, 0, True, 1, Event.FAILED_NOTHING_LEFT),
+        (1, 0, False, 2, Event.FAILED_WORTH_RETRY),
+        (1, 0, False, 3, Event.FAILED_UNTRIED),
+        (0, 0, False, 1, Event.FAILED_NOTHING_LEFT),
+    ],
+    ids=[
+        "another link is tried at once",
+        "and in the last round as well",
+        "what may pass is tried again later",
+        "but not after the last round",
+        "what lasts is the end",
+        "who fails before a link waits",
+        "and is set aside after the last round",
+        "no link at all is the end",
+    ],
+)
+def test_a_failure_leads_on_while_there_is_a_link(
+    triable: int, passing: int, tried: bool, rounds: int, event: Event
+) -> None:
+    assert failure_event(LinksLeft(triable, passing), tried=tried, rounds=rounds, rounds_max=3) is event
+
+
+@given(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.integers(1, 6), st.integers(1, 6))
+def test_dead_means_that_nothing_is_left_and_delays_come_to_an_end(
+    triable: int, passing: int, tried: bool, rounds: int, rounds_max: int
+) -> None:
+    event = failure_event(LinksLeft(triable, passing), tried=tried, rounds=rounds, rounds_max=rounds_max)
+    over = rounds >= rounds_max
+    assert (event is Event.FAILED_NOTHING_LEFT) == (not triable and (over or not passing))
+    assert (event is Event.FAILED_SOURCES_LEFT) == (tried and triable > 0)
+    assert not (event is Event.FAILED_WORTH_RETRY and over)
+    assert transition(VariantState.LEASED, event) in VariantState
+
+
+@pytest.mark.parametrize("silent_ends", range(1, SILENT_ENDS_MAX + 3))
+def test_a_variant_that_silences_its_workers_is_set_aside(silent_ends: int) -> None:
+    event = expiry_event(silent_ends)
+    assert event is (Event.EXPIRED if silent_ends < SILENT_ENDS_MAX else Event.EXPIRED_AGAIN)
+
+
+def test_one_silent_end_is_forgiven() -> None:
+    assert expiry_event(1) is Event.EXPIRED
+
+
+# ---- names of leases -----------------------------------------------------------------------------
 
 
 @given(st.integers(0, 10**17), st.integers(0, 10**17), st.integers(0, 10**17))
