@@ -22,7 +22,10 @@ _HELP = {
     "telecine_objects": ("gauge", "Telegram messages that hold a part."),
     "telecine_deliveries": ("gauge", "Deliveries recorded."),
     "telecine_workers_seen": ("gauge", "Workers heard of within the last lease time."),
-    "telecine_account_parked_seconds": ("gauge", "How long Telegram still makes an account wait."),
+    "telecine_account_parked_seconds": ("gauge", "How long an account is parked still."),
+    "telecine_database_bytes": ("gauge", "The size of the database file."),
+    "telecine_wal_bytes": ("gauge", "The size of the database's WAL."),
+    "telecine_replicating": ("gauge", "Whether replication moves; nothing where the database is not replicated."),
 }
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from telecine.core.coordinator.services import Services
-from telecine.core.operator_protocol import Status
+from telecine.core.operator_protocol import BackupState, BackupStatus, Status
 
 Gauge = tuple[str, dict[str, str], float]
 
@@ -38,7 +38,10 @@ class Overview:
         """As it was at most `GAUGES_KEPT_S` ago, however many ask."""
         async with self._counting:
             if self._services.clock.monotonic_s() >= self._gauges_until_s:
-                self._gauges = tuple(_measure(await self.status(), self._services.settings.lease_ttl_s))
+                self._gauges = (
+                    *_measure(await self.status(), self._services.settings.lease_ttl_s),
+                    *_measure_backup(await self._services.backup.status()),
+                )
                 self._gauges_until_s = self._services.clock.monotonic_s() + GAUGES_KEPT_S
             return self._gauges
 
@@ -54,3 +57,10 @@ def _measure(status: Status, lease_ttl_s: float) -> Iterator[Gauge]:
     yield "telecine_workers_seen", {}, sum(age_s is not None and age_s <= lease_ttl_s for age_s in ages_s)
     for account in status.accounts:
         yield "telecine_account_parked_seconds", {"account": account.name}, account.parked_s
+
+
+def _measure_backup(backup: BackupStatus) -> Iterator[Gauge]:
+    yield "telecine_database_bytes", {}, backup.database_bytes
+    yield "telecine_wal_bytes", {}, backup.wal_bytes
+    if backup.state is not BackupState.OFF:
+        yield "telecine_replicating", {}, backup.state is BackupState.REPLICATING

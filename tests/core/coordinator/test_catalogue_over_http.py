@@ -121,6 +121,8 @@ async def test_metrics_count_calls_claims_and_states(api: Api) -> None:
     assert 'telecine_variants{state="ready"} 4' in lines
     assert 'telecine_account_parked_seconds{account="cm-ember"} 12.5' in lines
     assert "telecine_workers_seen 1" in lines
+    assert "telecine_database_bytes 4096" in lines
+    assert "telecine_replicating 1" in lines
     declared = {line.split()[2] for line in lines if line.startswith("# TYPE")}
     assert {line.split("{")[0].split()[0] for line in lines if not line.startswith("#")} == declared
 

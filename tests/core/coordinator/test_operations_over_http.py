@@ -227,6 +227,10 @@ async def test_a_database_that_nobody_replicates_says_so(crewed: Stored) -> None
     assert backup.database_bytes > 0
     assert backup.wal_bytes > 0
     assert backup.written_ago_s is not None
+    async with crewed.ada.get("/metrics") as response:
+        metrics = await response.text()
+    assert "\ntelecine_wal_bytes " in metrics
+    assert "telecine_replicating" not in metrics
 
 
 # ---- refusals --------------------------------------------------------------------------------------
