@@ -10,8 +10,12 @@ import msgspec
 import pytest
 
 from telecine.core import errors
+from telecine.core.coordinator.admission import CALLS_PER_TOKEN_MAX
 from telecine.core.coordinator.app import ROUTES
+from telecine.core.coordinator.calls import PARAMETERS_MAX
+from telecine.core.coordinator.conditional import GZIP_BYTES_MIN
 from telecine.core.coordinator.events import KEEP_ALIVE_S
+from telecine.core.coordinator.http.limits import Limits
 from telecine.core.coordinator.tokens import Scope
 from telecine.core.events import EventKind
 from telecine.core.protocol import (
@@ -44,6 +48,27 @@ def test_every_error_of_the_table_exists_with_its_status() -> None:
     assert len(listed) == 9
     assert {(int(status), code) for status, code in listed} <= known
     assert PROBLEM_TYPE in PAGE
+
+
+def test_every_bound_is_listed_as_it_is() -> None:
+    limits = Limits()
+    bounds = PAGE.partition("What a client may send")[2].partition("## Calls")[0]
+    expected = {
+        "address with its query": limits.target_bytes_max // 1024,
+        "headers": limits.head_bytes_max // 1024,
+        "body": limits.body_bytes_max // 1024**2,
+        "parameters": PARAMETERS_MAX,
+        "calls at once with one token": CALLS_PER_TOKEN_MAX,
+        "requests sent ahead of their answers": limits.pipelined_max,
+        "clients at once": limits.connections_max,
+        "time without a request on a connection": int(limits.idle_wait_s),
+        "time without taking what is sent": int(limits.write_wait_s),
+    }
+    listed = re.findall(r"^\| ([a-z][^|]*) \| (\d+)", bounds, re.MULTILINE)
+    assert {name: int(bound) for name, bound in listed} == expected
+    assert f"all of them {limits.head_wait_s:g} s after" in bounds
+    assert f"all of it {limits.body_wait_s:g} s after" in bounds
+    assert f"more than {GZIP_BYTES_MIN} bytes" in PAGE
 
 
 def test_every_event_is_listed() -> None:
