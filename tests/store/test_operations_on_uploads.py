@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import Park, VariantMoved
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
+from telecine.store.sql import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -233,3 +235,19 @@ async def test_an_account_of_nobody_is_not_found(queued: Scene) -> None:
     ):
         with pytest.raises(NotFoundError, match="no account nobody"):
             await call
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("variants_page_of_account", "upload_variants_pinned (account_id=? AND code>?)"),
+        ("other_copy_of_account", "upload_variants_of_title (title_id=?)"),
+        ("uploads_of_title", "upload_variants_of_title (title_id=?)"),
+        ("upload_by_code", "(code=?)"),
+    ],
+)
+async def test_no_upload_is_read_that_is_not_asked_for(scene: Scene, query: str, index: str) -> None:
+    statement = re.sub(r":\w+", "?", QUERIES[query])
+    plan = [row[3] for row in scene.sql(f"EXPLAIN QUERY PLAN {statement}", *[None] * statement.count("?"))]
+    assert any(index in step for step in plan), plan
+    assert not any(step.startswith("SCAN") for step in plan), plan
