@@ -56,7 +56,7 @@ def bot_on(store: Store, url: str) -> TelecineBot:
         BotSettings(),
         catalogue=store.catalogue,
         shelf=store.shelf,
-        requeue=store.queue,
+        requeue=store.operations,
         clock=SystemClock(),
     )
 
