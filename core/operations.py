@@ -35,21 +35,23 @@ class Operations(Protocol):
         ...
 
     async def withdraw_title(self, title_id: int) -> tuple[VariantMoved, ...]:
-        """Withdraw what is done of a title and cancel the rest; what moved. Raises NotFoundError."""
+        """Withdraw what is done of a title, copies included, and cancel what waits or is leased; what moved. What is dead
+        stays so. Raises NotFoundError."""
         ...
 
     async def prioritise(self, code: str, priority: int) -> VariantState:
-        """0 goes first, 9 last. Raises NotFoundError."""
+        """0 goes first, 9 last, in whatever state. Raises NotFoundError, InputError (another number)."""
         ...
 
     async def pin(self, code: str, account: str | None) -> VariantState:
         """Leave a variant to one account, or (None) to all; a lease that is under way is not touched.
-        Raises NotFoundError (variant, account), ConflictError (the account holds another copy)."""
+        Raises NotFoundError (variant, account), ConflictError (the account holds another copy, or a second copy is
+        left to all)."""
         ...
 
     async def set_copies(self, title_id: int, copies: int) -> None:
-        """How many accounts are to hold each upload of a title. Copies that are there already stay.
-        Raises NotFoundError."""
+        """How many accounts are to hold each upload of a title. Copies that are there already stay,
+        those that are missing are planned by the next sweep. Raises NotFoundError."""
         ...
 
     async def attempts(
@@ -66,16 +68,21 @@ class Operations(Protocol):
 
     # ---- workers, accounts, channels, hosts ------------------------------------------------------
 
-    async def workers(self) -> tuple[WorkerStatus, ...]: ...
+    async def workers(self) -> tuple[WorkerStatus, ...]:
+        """Every worker by name."""
+        ...
 
     async def set_mode(self, worker: str, mode: WorkerMode) -> WorkerStatus:
         """Let a worker go on, drain it, or disable it, which takes its leases back. Raises NotFoundError."""
         ...
 
-    async def accounts(self) -> tuple[AccountStatus, ...]: ...
+    async def accounts(self) -> tuple[AccountStatus, ...]:
+        """Every account by name."""
+        ...
 
     async def park(self, account: str, park: Park) -> AccountStatus:
-        """Let an account claim nothing, or send nothing, for a while. Raises NotFoundError."""
+        """Let an account claim nothing, or send nothing, for a while. What it is parked for already is not cut short.
+        Raises NotFoundError, InputError (a park of nothing)."""
         ...
 
     async def unpark(self, account: str) -> AccountStatus:
