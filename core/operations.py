@@ -35,8 +35,8 @@ class Operations(Protocol):
         ...
 
     async def withdraw_title(self, title_id: int) -> tuple[VariantMoved, ...]:
-        """Withdraw what is done of a title, copies included, and cancel what waits or is leased; what moved. What is dead
-        stays so. Raises NotFoundError."""
+        """Withdraw what is done of a title, copies included, and cancel what waits or is leased; what moved.
+        What is dead stays so. Raises NotFoundError."""
         ...
 
     async def prioritise(self, code: str, priority: int) -> VariantState:
