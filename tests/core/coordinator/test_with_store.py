@@ -12,7 +12,7 @@ from telecine.core.catalogue import VariantDetail
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import Status, TitlePage, VariantMoved
-from telecine.core.protocol import Settled, SettleFailed, SettleFloodWait, SourceReport, Verdict
+from telecine.core.protocol import Settled, SettleFailed, SettleFloodWait, SettleReleased, SourceReport, Verdict
 from telecine.core.reasons import Reason
 
 if TYPE_CHECKING:
@@ -64,6 +64,21 @@ async def test_expired_lease_goes_to_another_worker_and_its_first_holder_is_fenc
     assert await stored.ember.settle_refused(old, done(old)) == "lease_lost"
     assert await stored.rora.settle_refused(old, done(new)) == "lease_lost"
     assert (await stored.rora.settle(new, done(new))).state is VariantState.DONE
+
+
+async def test_live_lease_is_neither_settled_nor_prolonged_by_another_worker(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    await stored.rora.enter()
+    lease = await stored.ember.claim()
+    before = await stored.ada.call("GET", f"/v1/variants/{lease.code}", VariantDetail)
+    for outcome in (done(lease), SettleFloodWait(300, "messages.sendMedia"), SettleReleased()):
+        assert await stored.rora.settle_refused(lease, outcome) == "lease_lost"
+    assert await stored.rora.beat(lease) is Verdict.LOST
+    after = await stored.ada.call("GET", f"/v1/variants/{lease.code}", VariantDetail)
+    assert (after.state, after.worker, after.objects) == (before.state, "cm-ember", ())
+    assert await stored.ember.beat(lease) is Verdict.GO_ON
+    assert (await stored.ember.settle(lease, done(lease))).state is VariantState.DONE
 
 
 async def test_waiting_claim_is_woken_by_an_import(stored: Stored) -> None:
