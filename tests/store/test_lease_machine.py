@@ -1,287 +1,425 @@
-"""A model of the queue in a few lines, and the store beside it: whatever happens, they agree."""
+"""The model of the queue and the store side by side: whatever happens, they agree."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 import tempfile
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from pysqlite3 import dbapi2
 from tests.store.conftest import HandClock, Scene, film, link
+from tests.store.queue_model import Account, Channel, Host, Link, Model, Target, Worker
 
-from telecine.core.errors import ConflictError, LeaseLostError
-from telecine.core.leases import Event, VariantState, backoff_s, failure_event, transition
-from telecine.core.protocol import Lease, Settled, SettleFloodWait, SettleReleased, Verdict
+from telecine.core.backoff import Ladder
+from telecine.core.errors import TelecineError
+from telecine.core.leases import FINISHED
+from telecine.core.operator_protocol import ChannelState, Park, WorkerMode
+from telecine.core.plans import file_bytes_max
+from telecine.core.policy import QueuePolicy
+from telecine.core.protocol import (
+    BeatRequest,
+    ClaimRequest,
+    Lease,
+    ObjectReport,
+    Outcome,
+    Progress,
+    SettleDone,
+    SettleFailed,
+    SettleFloodWait,
+    SettleReleased,
+    SourceReport,
+    Stage,
+)
 from telecine.core.reasons import Reason
 from telecine.store import Store
+from telecine.store.epoch import write_epoch
 
-TTL_S = 60
-BACKOFF_S = (30.0, 300.0)
-ROUNDS_MAX = 3
-POLICY: dict[str, Any] = {"lease_ttl_s": TTL_S, "retry_backoff_s": BACKOFF_S, "rounds_max": ROUNDS_MAX}
-WORKERS: tuple[str, ...] = ("w", "x")
-FILMS = 3
-LINKS = ("a", "b")
+T = TypeVar("T")
 
+POLICY = QueuePolicy(
+    lease_ttl_s=60.0,
+    rounds=Ladder((30.0, 300.0)),
+    rounds_max=3,
+    hosts=Ladder((5.0, 40.0)),  # the first pause is waited for, the second is evaded
+    accounts=Ladder((60.0, 600.0)),
+    host_leases_max=3,
+    channel_messages_max=4,
+    channels_per_account_max=6,
+    sends_ahead_s_max=100.0,
+)
+ACCOUNTS = {"ember-1": "ember", "ember-2": "ember", "rora": "rora"}  # two workers speak for one account
+WORKERS = sorted(ACCOUNTS)
+FILMS = ("aab", "bc", "c", "ca", "ab")  # the hosts of their links, in retry order
+PLAIN, PREMIUM = file_bytes_max(premium=False), file_bytes_max(premium=True)
 
-@dataclass
-class Target:
-    """The model of a variant."""
-
-    state: VariantState = VariantState.READY
-    fence: int = 0
-    attempts: int = 0
-    expiries: int = 0
-    rounds: int = 0
-    generation: int = 0
-    due_ms: int | None = None
-    holder: str | None = None
-    fates: dict[int, tuple[Reason, int]] = field(default_factory=dict)  # failed links: why, and in which round
-
-    def move(self, event: Event) -> None:
-        self.state = transition(self.state, event)
-        self.due_ms = self.holder = None
-
-    def triable(self, links: list[int]) -> list[int]:
-        untried = [one for one in links if one not in self.fates]
-        failed = [(one, *self.fates[one]) for one in links if one in self.fates]
-        return untried + [one for one, why, at in failed if why.is_passing and at < self.rounds]
+workers = st.sampled_from(WORKERS)
+films = st.integers(1, len(FILMS))
+hosts = st.sampled_from(["a.example", "b.example", "c.example"])
+accounts = st.sampled_from(sorted(set(ACCOUNTS.values())))
+reasons = st.sampled_from(Reason)
+requests = st.sampled_from(["upload.saveBigFilePart", "messages.sendMedia"])
+seconds = st.sampled_from([1, 4, 29, 45, 61, 300, 700])
 
 
 class LeaseMachine(RuleBasedStateMachine):
+    """Every rule is one call, made to both."""
+
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
-        self.stack = AsyncExitStack()
+        self.path = Path(self.folder.name) / "telecine.db"
         self.clock = HandClock()
-        self.targets = {f"CM_M{n:06d}_720P": Target() for n in range(1, FILMS + 1)}
-        self.parked_until_ms: dict[str, int] = dict.fromkeys(WORKERS, 0)
         self.leases: list[tuple[str, Lease]] = []
-        self.settled: list[tuple[str, Lease, Any]] = []
-        self.cancelled: set[str] = set()
-        self.scene: Scene = self.run(self.open())
-        self.look = dbapi2.connect(str(self.scene.path))
-        self.links: dict[str, list[int]] = {
-            code: [n * len(LINKS) + k + 1 for k in range(len(LINKS))] for n, code in enumerate(self.targets)
-        }
+        self.requests: list[tuple[str, ClaimRequest]] = []
+        self.messages = 0
+        logging.getLogger("telecine.store").setLevel(logging.ERROR)
+        self.scene = self.run(self.open())
+        self.model = stocked_model(self.clock)
+        self.run(self.stock())
+        self.look = dbapi2.connect(str(self.path), isolation_level=None)
 
-    async def open(self) -> Scene:
-        path = Path(self.folder.name) / "telecine.db"
-        opening = Store.open(path, clock=self.clock, **POLICY)
-        scene = Scene(await self.stack.enter_async_context(opening), self.clock, path)
-        for worker in WORKERS:
-            await scene.enrol(worker)
-        await scene.imports(*(film(str(n), *(link(f"{n}{k}") for k in LINKS)) for n in range(FILMS)))
-        return scene
-
-    def run(self, call: Any) -> Any:
+    def run(self, call: Awaitable[T]) -> T:
         return self.loop.run_until_complete(call)
 
+    async def open(self) -> Scene:
+        self.stack = AsyncExitStack()
+        opening = Store.open(self.path, clock=self.clock, policy=POLICY)
+        return Scene(await self.stack.enter_async_context(opening), self.clock, self.path)
+
+    async def stock(self) -> None:
+        for worker, account in ACCOUNTS.items():
+            await self.scene.enrol(worker, account=account)
+        urls = [[(one.id, one.url) for one in target.links] for target in self.model.targets]
+        await self.scene.imports(*(film(str(n), *(link(f"l{i}", url=u) for i, u in us)) for n, us in enumerate(urls)))
+
     def teardown(self) -> None:
+        logging.getLogger("telecine.store").setLevel(logging.NOTSET)
         self.look.close()
         self.run(self.stack.aclose())
         self.loop.close()
         self.folder.cleanup()
 
-    def is_live(self, worker: str, lease: Lease) -> bool:
-        target = self.targets[lease.code]
-        return target.holder == worker and lease.lease.endswith(f".{target.fence}")
+    def both(self, modelled: Callable[[], T], call: Awaitable[T]) -> T | None:
+        """What both answer; None where both refuse, for the same reason."""
+        try:
+            expected = modelled()
+        except TelecineError as refusal:
+            with pytest.raises(type(refusal)):
+                self.run(call)
+            return None
+        assert self.run(call) == expected
+        return expected
 
-    # ---- what may happen -------------------------------------------------------------------------
+    def both_change(self, modelled: Callable[[], object], call: Awaitable[object]) -> None:
+        """Both do it; what the answer says is in the database, too."""
+        modelled()
+        self.run(call)
 
-    @rule(worker=st.sampled_from(WORKERS))
-    def claim(self, worker: str) -> None:
-        lease = self.run(self.scene.claim(worker))
-        ready = [code for code, target in self.targets.items() if target.state is VariantState.READY]
-        if not ready or self.parked_until_ms[worker] > self.clock.ms:
-            assert lease is None
-            return
-        target = self.targets[ready[0]]
-        target.move(Event.CLAIM)
-        target.fence += 1
-        target.attempts += 1
-        target.holder, target.due_ms = worker, self.clock.ms + TTL_S * 1000
-        assert lease is not None
-        assert (lease.code, lease.generation) == (ready[0], target.generation)
-        assert lease.lease.endswith(f".{target.fence}")
-        assert [source.link_id for source in lease.sources] == target.triable(self.links[ready[0]])
-        self.leases.append((worker, lease))
+    def target(self, number: int) -> Target:
+        return self.model.targets[number - 1]
+
+    # ---- workers ---------------------------------------------------------------------------------
+
+    @rule(
+        worker=workers,
+        file_bytes_max=st.sampled_from([PLAIN, PREMIUM]),
+        disk_free_bytes=st.sampled_from([0, 10]),
+        boot=st.sampled_from(["boot-1", "boot-1", "boot-1", "boot-2"]),
+    )
+    def claim(self, worker: str, file_bytes_max: int, disk_free_bytes: int, boot: str) -> None:
+        request = ClaimRequest(
+            boot, f"r{len(self.requests)}", disk_free_bytes=disk_free_bytes, file_bytes_max=file_bytes_max
+        )
+        self.requests.append((worker, request))
+        self.claimed(worker, request)
+
+    @precondition(lambda self: self.requests)
+    @rule(data=st.data())
+    def claim_again(self, data: st.DataObject) -> None:
+        worker, request = data.draw(st.sampled_from(self.requests[-4:]))
+        self.claimed(worker, request)
+
+    def claimed(self, worker: str, request: ClaimRequest) -> None:
+        lease = self.both(lambda: self.model.claim(worker, request), self.scene.store.queue.claim(worker, request))
+        if lease is not None:
+            assert lease.sources, "every lease has a link to try"
+            self.leases.append((worker, lease))
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), boot=st.sampled_from(["boot-1", "boot-1", "boot-2"]))
+    def beat(self, data: st.DataObject, boot: str) -> None:
+        worker, _ = data.draw(st.sampled_from(self.leases))
+        held = [lease for who, lease in self.leases[-6:] if who == worker]
+        request = BeatRequest(boot, tuple(Progress(lease.lease, Stage.UPLOADING) for lease in held))
+        self.both(lambda: self.model.beat(worker, request), self.scene.store.queue.beat(worker, request))
+
+    @rule(worker=workers, boot=st.sampled_from(["boot-1", "boot-2"]))
+    def hello(self, worker: str, boot: str) -> None:
+        self.both(lambda: self.model.hello(worker, boot), self.scene.hello(worker, account=ACCOUNTS[worker], boot=boot))
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
-    def beat(self, data: st.DataObject) -> None:
+    def a_channel_is_lost(self, data: st.DataObject) -> None:
         worker, lease = data.draw(st.sampled_from(self.leases))
-        (verdict,) = self.run(self.scene.beat(worker, lease)).leases
-        if self.is_live(worker, lease):
-            assert verdict.verdict is Verdict.GO_ON
-            self.targets[lease.code].due_ms = self.clock.ms + TTL_S * 1000
-        else:
-            expected = Verdict.CANCEL if lease.lease in self.cancelled else Verdict.LOST
-            assert verdict.verdict is expected
+        number = lease.channel.id
+        self.both(
+            lambda: self.model.channel_lost(number),
+            self.scene.store.queue.channel_lost(worker, number, "CHANNEL_PRIVATE"),
+        )
+
+    # ---- settlements -----------------------------------------------------------------------------
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data())
-    def finish(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), failures=st.integers(0, 2), parts=st.integers(1, 2), adopted=st.booleans())
+    def done(self, data: st.DataObject, failures: int, parts: int, adopted: bool) -> None:
         worker, lease = data.draw(st.sampled_from(self.leases))
-        live = self.is_live(worker, lease) and bool(lease.sources)
-        if not live:
-            self.refused_or_repeated(worker, lease, "done")
-            return
-        # A message id of its own for every lease: nothing is ever sent twice.
-        assert self.run(self.scene.done(worker, lease, len(self.settled) + 1)).state is VariantState.DONE
-        self.targets[lease.code].move(Event.DONE)
-        self.targets[lease.code].fates.pop(lease.sources[0].link_id, None)
-        self.settled.append((worker, lease, "done"))
+        self.open_channel(worker, lease)
+        telegram_id = data.draw(st.sampled_from([500 + lease.channel.id] * 3 + [501, 502]))
+        *failed, used = lease.sources[: failures + 1]
+        sources = (*(self.report(data, one.link_id) for one in failed), SourceReport(used.link_id, None))
+        objects = tuple(self.sent(part, parts, telegram_id) for part in range(1, parts + 1))
+        self.settle(worker, lease, SettleDone(objects, () if adopted else sources, "direct"))
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data(), reason=st.sampled_from([Reason.GONE, Reason.NETWORK]), count=st.integers(0, len(LINKS)))
-    def fail(self, data: st.DataObject, reason: Reason, count: int) -> None:
+    @rule(data=st.data(), count=st.integers(0, 3), reason=reasons)
+    def failed(self, data: st.DataObject, count: int, reason: Reason) -> None:
         worker, lease = data.draw(st.sampled_from(self.leases))
-        if not self.is_live(worker, lease):
-            self.refused_or_repeated(worker, lease, "failed")
-            return
-        target, tried = self.targets[lease.code], [source.link_id for source in lease.sources][:count]
-        target.fates |= dict.fromkeys(tried, (reason, target.rounds))
-        untried = len(target.triable(self.links[lease.code])) if tried else 0
-        passing = sum(why.is_passing and at == target.rounds for why, at in target.fates.values()) if tried else 1
-        event = failure_event(untried=untried, passing=passing, rounds=target.rounds + 1, rounds_max=ROUNDS_MAX)
-        target.move(event)
-        if event is not Event.FAILED_SOURCES_LEFT:
-            target.rounds += 1
-        if event is Event.FAILED_WORTH_RETRY:
-            target.due_ms = self.clock.ms + round(backoff_s(target.rounds, BACKOFF_S) * 1000)
-        settled = self.run(self.scene.fails(worker, lease, dict.fromkeys(tried, reason)))
-        assert settled.state is target.state
-        self.settled.append((worker, lease, "failed"))
+        self.settle(worker, lease, SettleFailed(reason, self.reports(data, lease, count)))
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data(), wait_s=st.sampled_from([0, 45]))
-    def give_back(self, data: st.DataObject, wait_s: int) -> None:
+    @rule(data=st.data(), count=st.integers(0, 2), wait_s=st.sampled_from([8.0, 90.0, 400.0]), request=requests)
+    def flood_wait(self, data: st.DataObject, count: int, wait_s: float, request: str) -> None:
         worker, lease = data.draw(st.sampled_from(self.leases))
-        outcome = SettleFloodWait(wait_s, "messages.sendMedia") if wait_s else SettleReleased()
-        if not self.is_live(worker, lease):
-            if wait_s:
-                self.late_flood_wait(worker, lease, wait_s)
-            else:
-                self.refused_or_repeated(worker, lease, "released")
-            return
-        target = self.targets[lease.code]
-        settled = self.run(self.scene.store.queue.settle(worker, lease.lease, outcome))
-        if not lease.sources:
-            target.move(Event.FAILED_NOTHING_LEFT)
-        else:
-            target.move(Event.RELEASED)
-            target.attempts -= 1
-        assert settled.state is target.state
-        self.park(worker, wait_s)
-        self.settled.append((worker, lease, "released"))
+        self.settle(worker, lease, SettleFloodWait(wait_s, request, self.reports(data, lease, count)))
 
-    def late_flood_wait(self, worker: str, lease: Lease, wait_s: int) -> None:
-        """Of a lease that has ended: it parks the account unless the lease had been reported before."""
-        outcome = SettleFloodWait(wait_s, "messages.sendMedia")
-        settled = self.run(self.scene.store.queue.settle(worker, lease.lease, outcome))
-        assert (settled.repeated, settled.state) == (True, self.targets[lease.code].state)
-        if not any(who == worker and earlier.lease == lease.lease for who, earlier, _ in self.settled):
-            self.park(worker, wait_s)
-            self.settled.append((worker, lease, "released"))
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), count=st.integers(0, 3), disk_bytes=st.sampled_from([0, 0, 10, 20]))
+    def released(self, data: st.DataObject, count: int, disk_bytes: int) -> None:
+        worker, lease = data.draw(st.sampled_from(self.leases))
+        self.settle(worker, lease, SettleReleased(self.reports(data, lease, count), disk_bytes))
 
-    def park(self, worker: str, wait_s: float) -> None:
-        self.parked_until_ms[worker] = max(self.parked_until_ms[worker], self.clock.ms + round(wait_s * 1000))
+    def settle(self, worker: str, lease: Lease, outcome: Outcome) -> None:
+        """By its worker, nearly always: one in the tests of settlements is another's."""
+        self.both(
+            lambda: self.model.settle(worker, lease.lease, outcome),
+            self.scene.store.queue.settle(worker, lease.lease, outcome),
+        )
 
-    def refused_or_repeated(self, worker: str, lease: Lease, kind: str) -> None:
-        earlier = [how for who, settled, how in self.settled if who == worker and settled.lease == lease.lease]
-        known = "done" in earlier if kind == "done" else bool(earlier) or lease.lease in self.cancelled
-        if known:
-            settled = self.run(self.settle(kind, worker, lease))
-            assert (settled.repeated, settled.state) == (True, self.targets[lease.code].state)
-        elif lease.sources or kind != "done":
-            with pytest.raises(LeaseLostError):
-                self.run(self.settle(kind, worker, lease))
+    def open_channel(self, worker: str, lease: Lease) -> None:
+        number = lease.channel.id
+        self.both(
+            lambda: self.model.channel_opened(number, 500 + number),
+            self.scene.store.queue.channel_opened(worker, number, 500 + number),
+        )
 
-    async def settle(self, kind: str, worker: str, lease: Lease) -> Settled:
-        match kind:
-            case "done":
-                return await self.scene.done(worker, lease, 10_000 + len(self.settled))
-            case "failed":
-                return await self.scene.fails(worker, lease, {})
-            case _:
-                return await self.scene.store.queue.settle(worker, lease.lease, SettleReleased())
+    def reports(self, data: st.DataObject, lease: Lease, count: int) -> tuple[SourceReport, ...]:
+        return tuple(self.report(data, source.link_id) for source in lease.sources[:count])
 
-    @rule(seconds=st.sampled_from([1, 29, 45, 60, 300]))
+    def report(self, data: st.DataObject, link_id: int) -> SourceReport:
+        reason = data.draw(reasons)
+        size_bytes = data.draw(st.sampled_from([None, PREMIUM - 1, PREMIUM, PREMIUM + 1]))
+        retry_after_s = data.draw(st.sampled_from([None, None, 3.0, 80.0]))
+        return SourceReport(link_id, reason, "why", size_bytes=size_bytes, retry_after_s=retry_after_s)
+
+    def sent(self, part: int, parts: int, telegram_id: int) -> ObjectReport:
+        self.messages += 1
+        return ObjectReport(part, parts, telegram_id, self.messages, 1 << 20, "0" * 64)
+
+    # ---- time ------------------------------------------------------------------------------------
+
+    @rule(seconds=seconds)
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds)
 
-    @rule()
-    def sweep(self) -> None:
-        expired = promoted = 0
-        for target in self.targets.values():
-            if target.due_ms is None or target.due_ms > self.clock.ms:
-                continue
-            if target.state is VariantState.LEASED:
-                target.expiries += 1
-                expired += 1
-                target.move(Event.EXPIRED)
-            else:
-                promoted += 1
-                target.move(Event.DUE)
-        swept = self.run(self.scene.store.sweeper.sweep())
-        dues = [target.due_ms for target in self.targets.values() if target.due_ms is not None]
-        assert (swept.expired, swept.promoted, swept.next_due_ms) == (expired, promoted, min(dues, default=None))
+    @rule(seconds=st.sampled_from([0, 0, 5, 40, 61]))
+    def sweep(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+        self.both(self.model.sweep, self.scene.store.sweeper.sweep())
 
-    @rule(data=st.data(), event=st.sampled_from([Event.CANCEL, Event.REQUEUE]))
-    def operator(self, data: st.DataObject, event: Event) -> None:
-        code = data.draw(st.sampled_from(sorted(self.targets)))
-        target = self.targets[code]
-        call = self.scene.store.operations.cancel if event is Event.CANCEL else self.scene.store.operations.requeue
-        before = target.state
-        try:
-            transition(before, event)
-        except ConflictError:
-            with pytest.raises(ConflictError):
-                self.run(call(code))
-            return
-        if event is Event.CANCEL and before is VariantState.LEASED:
-            held = [lease for who, lease in self.leases if self.is_live(who, lease)]
-            self.cancelled |= {lease.lease for lease in held if lease.code == code}
-        target.move(event)
-        if event is Event.REQUEUE:
-            target.generation += before is VariantState.DONE
-            target.rounds = 0
-            target.fates = {}
-        assert self.run(call(code)) is target.state
+    @rule(away_s=st.sampled_from([0, 30, 61]), restored=st.booleans())
+    def reopen(self, away_s: int, restored: bool) -> None:
+        self.run(self.stack.aclose())
+        self.clock.advance(away_s)
+        self.model.reopen(restored=restored)
+        if restored:
+            write_epoch(self.path, self.model.epoch)
+        self.scene = self.run(self.open())
 
-    @rule(worker=st.sampled_from(WORKERS))
-    def reboot(self, worker: str) -> None:
-        self.run(self.scene.hello(worker, boot="boot-2"))
-        self.run(self.scene.hello(worker, boot="boot-1"))
-        for target in self.targets.values():
-            if target.holder == worker:
-                target.expiries += 1
-                target.move(Event.EXPIRED)
+    # ---- operators -------------------------------------------------------------------------------
+
+    @rule(film=films)
+    def cancel(self, film: int) -> None:
+        target = self.target(film)
+        self.both(lambda: self.model.cancel(target), self.scene.store.operations.cancel(target.code))
+
+    @rule(film=films)
+    def requeue(self, film: int) -> None:
+        target = self.target(film)
+        self.both(lambda: self.model.requeue(target), self.scene.store.operations.requeue(target.code))
+
+    @rule(film=films)
+    def withdraw(self, film: int) -> None:
+        target = self.target(film)
+        self.both(lambda: self.model.withdraw(target), self.scene.store.operations.withdraw(target.code))
+
+    @rule(film=films, priority=st.integers(0, 9))
+    def prioritise(self, film: int, priority: int) -> None:
+        target = self.target(film)
+        target.priority = priority
+        assert self.run(self.scene.store.operations.prioritise(target.code, priority)) is target.state
+
+    @rule(film=films, account=st.none() | accounts)
+    def pin(self, film: int, account: str | None) -> None:
+        target = self.target(film)
+        target.pinned = None if account is None else self.model.account(account)
+        assert self.run(self.scene.store.operations.pin(target.code, account)) is target.state
+
+    @rule(worker=workers, mode=st.sampled_from(WorkerMode))
+    def set_mode(self, worker: str, mode: WorkerMode) -> None:
+        self.both_change(lambda: self.model.set_mode(worker, mode), self.scene.store.operations.set_mode(worker, mode))
+
+    @rule(account=accounts, uploads=st.booleans(), seconds=st.sampled_from([20.0, 200.0]))
+    def park(self, account: str, uploads: bool, seconds: float) -> None:
+        park = Park(seconds, uploads=uploads, sends=not uploads)
+        self.both_change(
+            lambda: self.model.park(self.model.account(account), park), self.scene.store.operations.park(account, park)
+        )
+
+    @rule(account=accounts)
+    def unpark(self, account: str) -> None:
+        self.both_change(
+            lambda: self.model.unpark(self.model.account(account)), self.scene.store.operations.unpark(account)
+        )
+
+    @rule(host=hosts, leases_max=st.sampled_from([None, 0, 1, 2]))
+    def limit_host(self, host: str, leases_max: int | None) -> None:
+        self.model.host(host).leases_max = leases_max
+        self.run(self.scene.store.operations.limit_host(host, leases_max))
+
+    @rule(host=hosts)
+    def unpark_host(self, host: str) -> None:
+        self.both_change(
+            lambda: self.model.unpark_host(self.model.host(host)),
+            self.scene.store.operations.unpark_host(host),
+        )
+
+    @rule(account=accounts)
+    def plan_channel(self, account: str) -> None:
+        async def plan() -> int:
+            return (await self.scene.store.operations.plan_channel(account)).id
+
+        self.both(lambda: self.model.plan_channel(self.model.account(account)), plan())
+
+    @rule(data=st.data())
+    def retire_channel(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(1, len(self.model.channels)))
+        self.both_change(lambda: self.model.retire_channel(number), self.scene.store.operations.retire_channel(number))
 
     # ---- what always holds -----------------------------------------------------------------------
 
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self.look.execute(statement).fetchall()
+        return found
+
     @invariant()
-    def store_and_model_agree(self) -> None:
-        rows = self.look.execute(
-            "SELECT code, state, fence, attempts, expiries, rounds, generation, due_at_ms"
-            " FROM upload_variants ORDER BY id"
-        )
-        assert rows.fetchall() == [
-            (code, t.state, t.fence, t.attempts, t.expiries, t.rounds, t.generation, t.due_ms)
-            for code, t in self.targets.items()
+    def the_targets_agree(self) -> None:
+        assert self.rows(TARGETS) == [
+            (
+                t.code, t.state, t.priority, name(t.pinned), name(t.host), t.needs_bytes, t.needs_disk_bytes,
+                t.channel and t.channel.id, t.generation, t.fence, t.attempts, t.silent_ends, t.rounds,
+                t.due_at_ms, name(t.worker), t.request_id, t.state in FINISHED,
+            )
+            for t in self.model.targets
+        ]  # fmt: skip
+
+    @invariant()
+    def the_links_agree(self) -> None:
+        assert self.rows(LINKS) == [
+            (one.id, target.id, one.position, one.fate, one.reason, one.may_pass, one.failed_round, one.needs_bytes)
+            for target in self.model.targets
+            for one in target.links
         ]
 
+    @invariant()
+    def hosts_accounts_and_channels_agree(self) -> None:
+        model = self.model
+        assert self.rows("SELECT name, rung, parked_until_ms, leases_max FROM hosts ORDER BY name") == [
+            (host.name, host.rung, host.parked_until_ms, host.leases_max) for host in model.hosts
+        ]
+        assert self.rows(ACCOUNTS_NOW) == [
+            (one.name, one.rung, one.uploads_parked_until_ms, one.sends_parked_until_ms) for one in model.accounts
+        ]
+        assert self.rows(CHANNELS) == [
+            (one.id, one.account.name, one.telegram_id, one.messages, one.retired and RETIRED_BECAUSE[one.retired])
+            for one in model.channels
+        ]
 
-LeaseMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+    @invariant()
+    def every_lease_but_the_one_under_way_has_its_end_in_the_history(self) -> None:
+        assert sorted(self.rows(HISTORY)) == sorted(self.model.history)
+        ends = dict(self.rows("SELECT variant_id, count(DISTINCT fence) FROM upload_attempts GROUP BY variant_id"))
+        for target in self.model.targets:
+            assert ends.get(target.id, 0) == target.fence - (target.worker is not None)
+            assert 0 <= target.attempts <= target.fence
+
+
+TARGETS = """
+SELECT v.code, v.state, v.priority, p.name, h.name, v.file_bytes, v.disk_bytes, v.channel_id, v.generation, v.fence,
+       v.attempts, v.expiries, v.rounds, v.due_at_ms, w.name, v.request_id, v.finished_at_ms IS NOT NULL
+FROM upload_variants v JOIN hosts h ON h.id = v.host_id
+LEFT JOIN accounts p ON p.id = v.account_id LEFT JOIN workers w ON w.id = v.worker_id
+ORDER BY v.id
+"""
+LINKS = """
+SELECT link_id, variant_id, position, fate, reason, passing, failed_round, file_bytes
+FROM variant_sources ORDER BY link_id
+"""
+ACCOUNTS_NOW = "SELECT name, rung, uploads_parked_until_ms, sends_parked_until_ms FROM accounts ORDER BY name"
+CHANNELS = """
+SELECT c.id, a.name, c.telegram_id, c.messages, c.retired_because
+FROM channels c JOIN accounts a ON a.id = c.account_id ORDER BY c.id
+"""
+HISTORY = """
+SELECT t.variant_id, t.fence, w.name, t.outcome FROM upload_attempts t JOIN workers w ON w.id = t.worker_id
+"""
+RETIRED_BECAUSE = {ChannelState.FULL: "full", ChannelState.LOST: "lost", ChannelState.RETIRED: "operator"}
+
+
+def name(thing: Account | Host | Worker | None) -> str | None:
+    return None if thing is None else thing.name
+
+
+def stocked_model(clock: HandClock) -> Model:
+    """What the machine begins with: workers that have said hello, one open channel an account, films to upload."""
+    model = Model(clock, POLICY, opened_at_ms=clock.ms)
+    model.hosts = [Host(f"{letter}.example") for letter in "abc"]
+    model.accounts = [Account(account) for account in sorted(set(ACCOUNTS.values()))]
+    model.workers = {worker: Worker(worker, model.account(account), "boot-1") for worker, account in ACCOUNTS.items()}
+    model.channels = [Channel(n, account, 500 + n) for n, account in enumerate(model.accounts, start=1)]
+    for letters in FILMS:
+        numbers = itertools.count(1 + sum(len(target.links) for target in model.targets))
+        links = [Link(next(numbers), model.host(f"{one}.example"), n) for n, one in enumerate(letters, start=1)]
+        number = len(model.targets) + 1
+        model.targets.append(Target(number, f"CM_M{number:06d}_720P", links, links[0].host))
+    return model
+
+
+FAST = settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+LeaseMachine.TestCase.settings = FAST
 TestLeaseMachine = LeaseMachine.TestCase
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_model_and_store_agree_over_thousands_of_steps() -> None:
+    run_state_machine_as_test(LeaseMachine, settings=settings(FAST, max_examples=100, stateful_step_count=200))

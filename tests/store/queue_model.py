@@ -1,0 +1,595 @@
+"""The queue in plain Python: what the store is to do, said without a database.
+
+One object a thing, changed in place; every call takes and gives the messages of the protocol, or raises what the store
+raises and has changed nothing. The model shares with the store what `core` says: the states, the table of consequences,
+the ladders and the policy. Everything else it works out in its own way, by looking at everything there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from telecine.core import codes
+from telecine.core.clock import Clock
+from telecine.core.errors import ConflictError, InputError, LeaseLostError
+from telecine.core.leases import (
+    AttemptOutcome,
+    Event,
+    LeaseToken,
+    LinkFate,
+    LinksLeft,
+    Swept,
+    VariantState,
+    expiry_event,
+    failure_event,
+    transition,
+)
+from telecine.core.operator_protocol import ChannelState, Park, WorkerMode
+from telecine.core.plans import file_bytes_max
+from telecine.core.policy import QueuePolicy
+from telecine.core.protocol import (
+    BeatAnswer,
+    BeatRequest,
+    ChannelRef,
+    ClaimRequest,
+    Lease,
+    LeaseVerdict,
+    Outcome,
+    Settled,
+    SettleDone,
+    SettleFailed,
+    SettleFloodWait,
+    SettleReleased,
+    SourceRef,
+    SourceReport,
+    Verdict,
+)
+from telecine.core.quality import Quality
+from telecine.core.reasons import CONSEQUENCES, ForAccount, ForHost, ForLink, Reason
+
+RUNTIME_S = 5400
+EVADED_FROM_MS = 10_000  # who waits for a host that opens again sooner stays
+_REPORTS = {
+    SettleDone: AttemptOutcome.DONE,
+    SettleFailed: AttemptOutcome.FAILED,
+    SettleFloodWait: AttemptOutcome.FLOOD_WAIT,
+    SettleReleased: AttemptOutcome.RELEASED,
+}
+
+
+@dataclass
+class Host:
+    """Where links point to."""
+
+    name: str
+    rung: int = 0
+    parked_until_ms: int = 0
+    leases_max: int | None = None
+
+
+@dataclass
+class Account:
+    """Who is parked, and how high on the ladder."""
+
+    name: str
+    rung: int = 0
+    uploads_parked_until_ms: int = 0
+    sends_parked_until_ms: int = 0
+
+
+@dataclass
+class Worker:
+    """A worker and the process that speaks for it."""
+
+    name: str
+    account: Account
+    boot_id: str
+    mode: WorkerMode = WorkerMode.ACTIVE
+
+
+@dataclass
+class Channel:
+    """A channel; planned until it has an id in Telegram, retired for one reason or not at all."""
+
+    id: int
+    account: Account
+    telegram_id: int | None = None
+    messages: int = 0
+    retired: ChannelState | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.telegram_id is not None and self.retired is None
+
+    @property
+    def ref(self) -> ChannelRef:
+        return ChannelRef(self.id, codes.channel_code(self.id), self.telegram_id)
+
+
+@dataclass
+class Link:
+    """A link of a target. `needs_bytes`: too large for who tried it, not for an account that may send so much."""
+
+    id: int
+    host: Host
+    position: int
+    fate: LinkFate = LinkFate.UNTRIED
+    reason: Reason | None = None
+    failed_round: int | None = None
+    needs_bytes: int | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host.name}/{self.id}.mkv"
+
+    @property
+    def may_pass(self) -> bool:
+        return self.reason is not None and self.reason.is_passing
+
+    def is_triable(self, rounds: int) -> bool:
+        """Whether some account can try it in this round."""
+        again = self.may_pass and self.failed_round is not None and self.failed_round < rounds
+        return self.fate is LinkFate.UNTRIED or again or self.needs_bytes is not None
+
+
+@dataclass
+class Target:
+    """An upload target. `host` and `needs_bytes` are those of the link that it waits to be read from."""
+
+    id: int
+    code: str
+    links: Sequence[Link]
+    host: Host
+    state: VariantState = VariantState.READY
+    priority: int = 2
+    pinned: Account | None = None
+    needs_bytes: int = 0
+    needs_disk_bytes: int = 0
+    channel: Channel | None = None
+    generation: int = 0
+    fence: int = 0
+    attempts: int = 0
+    silent_ends: int = 0
+    rounds: int = 0
+    due_at_ms: int | None = None
+    worker: Worker | None = None
+    request_id: str | None = None
+
+    def move(self, event: Event) -> None:
+        """Raises ConflictError where the event leads nowhere; no lease and no delay outlives a move."""
+        self.state = transition(self.state, event)
+        self.due_at_ms = self.worker = self.request_id = None
+
+    @property
+    def triable(self) -> list[Link]:
+        return [link for link in self.links if link.is_triable(self.rounds)]
+
+    @property
+    def links_left(self) -> LinksLeft:
+        return LinksLeft(len(self.triable), sum(link.may_pass for link in self.links if link not in self.triable))
+
+    def is_held_by(self, worker: Worker, fence: int) -> bool:
+        return self.worker is worker and self.fence == fence
+
+
+@dataclass
+class Model:
+    """Everything there is, and what may happen to it."""
+
+    clock: Clock
+    policy: QueuePolicy
+    hosts: list[Host] = field(default_factory=list)
+    accounts: list[Account] = field(default_factory=list)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    channels: list[Channel] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    history: list[tuple[int, int, str, AttemptOutcome]] = field(default_factory=list)  # target, fence, worker, end
+    epoch: int = 1
+    opened_at_ms: int = 0
+    evaded: dict[str, int] = field(default_factory=dict)  # the park of a host that its targets have evaded
+
+    # ---- workers ---------------------------------------------------------------------------------
+
+    def hello(self, name: str, boot_id: str) -> tuple[ChannelRef, ...]:
+        """Leases of an earlier process end without a word. There is always a channel to put something into."""
+        worker = self.workers[name]
+        if worker.boot_id != boot_id:
+            for target in self._held_by(worker):
+                self._end_silently(target, AttemptOutcome.RESTARTED)
+        worker.boot_id = boot_id
+        if not any(channel.account is worker.account and channel.retired is None for channel in self.channels):
+            self._plan_channel(worker.account)
+        usable = (one for one in self.channels if one.account is worker.account and one.retired is None)
+        return tuple(channel.ref for channel in usable)
+
+    def channel_opened(self, channel_id: int, telegram_id: int) -> None:
+        self.channel(channel_id).telegram_id = telegram_id
+
+    def channel_lost(self, channel_id: int) -> None:
+        """Whatever it was retired for before: it is lost now."""
+        self.channel(channel_id).retired = ChannelState.LOST
+
+    # ---- claims ----------------------------------------------------------------------------------
+
+    def claim(self, name: str, request: ClaimRequest) -> Lease | None:
+        worker = self.workers[name]
+        if worker.boot_id != request.boot_id:
+            raise ConflictError("another process speaks for the worker")
+        for target in self._held_by(worker):
+            if target.request_id == request.request_id:  # its reply was lost: asking again is a sign of life
+                target.due_at_ms = self.policy.lease_due_at_ms(self._now_ms)
+                return self._lease(target, worker, self._in_order(target, target.links, request))
+        if not self._may_claim(worker):
+            return None
+        claimable = [target for target in self.targets if self._is_claimable(target, worker, request)]
+        if not claimable:
+            return None
+        target = min(claimable, key=lambda one: (one.priority, one.id))
+        channel = self._channel_for(target, worker.account)
+        if channel is None:
+            return None
+        target.move(Event.CLAIM)
+        target.worker, target.request_id, target.channel = worker, request.request_id, channel
+        target.due_at_ms = self.policy.lease_due_at_ms(self._now_ms)
+        target.fence += 1
+        target.attempts += 1
+        open_links = [link for link in target.links if not self._is_parked(link.host)]
+        return self._lease(target, worker, self._in_order(target, open_links, request))
+
+    def _may_claim(self, worker: Worker) -> bool:
+        """Parts are uploaded ahead of messages that are parked, for as long as Telegram keeps them."""
+        ahead_until_ms = self._now_ms + round(self.policy.sends_ahead_s_max * 1000)
+        return (
+            worker.mode is WorkerMode.ACTIVE
+            and worker.account.uploads_parked_until_ms <= self._now_ms
+            and worker.account.sends_parked_until_ms <= ahead_until_ms
+        )
+
+    def _is_claimable(self, target: Target, worker: Worker, request: ClaimRequest) -> bool:
+        return (
+            target.state is VariantState.READY
+            and target.pinned in (None, worker.account)
+            and target.needs_bytes <= request.file_bytes_max
+            and target.needs_disk_bytes <= request.disk_free_bytes
+            and not self._is_parked(target.host)
+            and not self._is_busy(target.host)
+        )
+
+    def _is_busy(self, host: Host) -> bool:
+        limit = self.policy.host_leases_max if host.leases_max is None else host.leases_max
+        reading = [one for one in self.targets if one.state is VariantState.LEASED and one.host is host]
+        return limit is not None and len(reading) >= limit
+
+    def _channel_for(self, target: Target, account: Account) -> Channel | None:
+        """Where it was sent before, the least loaded, the first that is planned, a new one; None: there are enough."""
+        if target.channel is not None and target.channel.is_open and target.channel.account is account:
+            return target.channel
+        own = [channel for channel in self.channels if channel.account is account]
+        is_open = sorted((one for one in own if one.is_open), key=lambda one: (one.messages, one.id))
+        planned = [one for one in own if one.telegram_id is None and one.retired is None]
+        if is_open or planned:
+            return (is_open or planned)[0]
+        return self._plan_channel(account) if len(own) < self.policy.channels_per_account_max else None
+
+    def _in_order(self, target: Target, links: Sequence[Link], request: ClaimRequest) -> list[Link]:
+        """Untried ones first, but before them one of the host that the lease counts for."""
+        tried = [link for link in links if link.is_triable(target.rounds)]
+        tried = [link for link in tried if (link.needs_bytes or 0) <= request.file_bytes_max]
+        tried.sort(key=lambda link: (link.fate is not LinkFate.UNTRIED, link.position))
+        first = next((link for link in tried if link.host is target.host), None)
+        return tried if first is None else [first, *(link for link in tried if link is not first)]
+
+    def _lease(self, target: Target, worker: Worker, links: list[Link]) -> Lease:
+        assert target.channel is not None
+        return Lease(
+            lease=str(LeaseToken(self.epoch, target.id, target.fence)),
+            code=target.code,
+            quality=Quality.HD,
+            generation=target.generation,
+            ttl_s=self.policy.lease_ttl_s,
+            channel=target.channel.ref,
+            sources=tuple(SourceRef(link.id, link.url, link.position) for link in links),
+            runtime_s=RUNTIME_S,
+            sends_parked_s=max(0, worker.account.sends_parked_until_ms - self._now_ms) / 1000,
+        )
+
+    # ---- beats -----------------------------------------------------------------------------------
+
+    def beat(self, name: str, request: BeatRequest) -> BeatAnswer:
+        worker = self.workers[name]
+        if worker.boot_id != request.boot_id:
+            return BeatAnswer(tuple(LeaseVerdict(one.lease, Verdict.LOST, 0.0) for one in request.leases))
+        verdicts = tuple(self._verdict(worker, progress.lease) for progress in request.leases)
+        return BeatAnswer(verdicts, drain=worker.mode is not WorkerMode.ACTIVE)
+
+    def _verdict(self, worker: Worker, lease: str) -> LeaseVerdict:
+        token = LeaseToken.parse(lease)
+        target = self.targets[token.variant_id - 1]
+        if token.epoch == self.epoch and target.is_held_by(worker, token.fence):
+            target.due_at_ms = self.policy.lease_due_at_ms(self._now_ms)
+            return LeaseVerdict(lease, Verdict.GO_ON, self.policy.lease_ttl_s)
+        cancelled = token.epoch == self.epoch and AttemptOutcome.CANCELLED in self._ends(token, worker)
+        return LeaseVerdict(lease, Verdict.CANCEL if cancelled else Verdict.LOST, 0.0)
+
+    # ---- settlements -----------------------------------------------------------------------------
+
+    def settle(self, name: str, lease: str, outcome: Outcome) -> Settled:
+        worker, token = self.workers[name], LeaseToken.parse(lease)
+        target = self.targets[token.variant_id - 1]
+        if token.epoch != self.epoch:
+            raise LeaseLostError("leases from before a restore are lost")
+        if not target.is_held_by(worker, token.fence):
+            return self._settle_again(target, worker, token, outcome)
+        channel = self._channel_of(outcome, worker) if isinstance(outcome, SettleDone) else None
+        for report in outcome.sources:
+            self._learn(target, report)
+        self._note_report(target, worker, outcome)
+        match outcome:
+            case SettleDone():
+                self._end_done(target, worker, channel, messages=len(outcome.objects))
+            case SettleFailed():
+                self._end_failed(target, worker, outcome)
+            case SettleFloodWait():
+                self._obey(worker.account, outcome)
+                self._end_unfinished(target, Event.FLOOD_WAIT)
+            case SettleReleased():
+                self._end_unfinished(target, Event.RELEASED, needs_disk_bytes=outcome.disk_bytes)
+        target.silent_ends = 0  # who reports has survived
+        return Settled(target.code, target.state)
+
+    def _settle_again(self, target: Target, worker: Worker, token: LeaseToken, outcome: Outcome) -> Settled:
+        """Nothing changes any more, but that Telegram makes an account wait is true, once."""
+        ends = self._ends(token, worker)
+        known = bool(ends & {*_REPORTS.values(), AttemptOutcome.CANCELLED})
+        if isinstance(outcome, SettleDone):
+            known = AttemptOutcome.DONE in ends
+        if isinstance(outcome, SettleFloodWait) and ends and AttemptOutcome.FLOOD_WAIT not in ends:
+            known = True
+            self._obey(worker.account, outcome)
+            self.history.append((target.id, token.fence, worker.name, AttemptOutcome.FLOOD_WAIT))
+        if not known:
+            raise LeaseLostError("the lease is no longer the worker's")
+        return Settled(target.code, target.state, repeated=True)
+
+    def _learn(self, target: Target, report: SourceReport) -> None:
+        link = next(link for link in target.links if link.id == report.link_id)
+        link.reason = report.reason
+        link.fate = LinkFate.USED if report.reason is None else LinkFate.FAILED
+        link.failed_round = None if report.reason is None else target.rounds
+        link.needs_bytes = None
+        if report.reason is None:
+            link.host.rung = self.policy.hosts.down(link.host.rung)
+            return
+        if CONSEQUENCES[report.reason].link is ForLink.LARGER_ACCOUNT:
+            some_account_may = 0 < (report.size_bytes or 0) <= file_bytes_max(premium=True)
+            link.needs_bytes = report.size_bytes if some_account_may else None
+        if CONSEQUENCES[report.reason].host is ForHost.CLIMBS:
+            self._climb(link.host, round((report.retry_after_s or 0) * 1000))
+
+    def _climb(self, host: Host, asked_ms: int) -> None:
+        """One trouble counts once, however many leases meet it; what the host asks for counts always."""
+        until_ms = self._now_ms + asked_ms
+        if not self._is_parked(host):
+            host.rung = self.policy.hosts.up(host.rung)
+            until_ms = max(until_ms, self._now_ms + round(self.policy.hosts.pause_s(host.rung) * 1000))
+        host.parked_until_ms = max(host.parked_until_ms, until_ms)
+
+    def _channel_of(self, outcome: SettleDone, worker: Worker) -> Channel:
+        telegram_id = outcome.objects[0].channel_id
+        channel = next((one for one in self.channels if one.telegram_id == telegram_id), None)
+        if channel is None or channel.account is not worker.account:
+            raise InputError("the parts are in a channel of another account")
+        return channel
+
+    def _end_done(self, target: Target, worker: Worker, channel: Channel | None, *, messages: int) -> None:
+        assert channel is not None
+        channel.messages += messages
+        if channel.retired is None and channel.messages >= self.policy.channel_messages_max:
+            channel.retired = ChannelState.FULL
+        worker.account.rung = self.policy.accounts.down(worker.account.rung)
+        target.channel = channel
+        target.move(Event.DONE)
+
+    def _end_failed(self, target: Target, worker: Worker, outcome: SettleFailed) -> None:
+        reasons = [report.reason for report in outcome.sources if report.reason] or [outcome.reason]
+        if any(CONSEQUENCES[reason].account is ForAccount.CLIMBS for reason in reasons):
+            self._blame(worker.account)
+        rounds = target.rounds + 1
+        tried = bool(outcome.sources)
+        event = failure_event(target.links_left, tried=tried, rounds=rounds, rounds_max=self.policy.rounds_max)
+        target.move(event)
+        if event is not Event.FAILED_SOURCES_LEFT:
+            target.rounds = rounds
+        if target.state is VariantState.DELAYED:
+            target.due_at_ms = self._now_ms + round(self.policy.rounds.pause_s(rounds) * 1000)
+        self._relane(target)
+
+    def _blame(self, account: Account) -> None:
+        if account.uploads_parked_until_ms <= self._now_ms:
+            account.rung = self.policy.accounts.up(account.rung)
+            pause_ms = round(self.policy.accounts.pause_s(account.rung) * 1000)
+            account.uploads_parked_until_ms = self._now_ms + pause_ms
+
+    def _end_unfinished(self, target: Target, event: Event, *, needs_disk_bytes: int = 0) -> None:
+        """Back into the queue with the attempt unspent, unless the report leaves it without any link."""
+        left = target.links_left
+        if not left.triable and not left.passing:
+            target.move(Event.FAILED_NOTHING_LEFT)
+            return
+        if not left.triable:
+            target.rounds += 1
+        target.needs_disk_bytes = needs_disk_bytes or target.needs_disk_bytes
+        self._give_back(target, event)
+
+    def _obey(self, account: Account, outcome: SettleFloodWait) -> None:
+        """Parts and messages apart, as Telegram does; never for a shorter time than it said before."""
+        until_ms = self._now_ms + round(outcome.wait_s * 1000)
+        if outcome.request.startswith("upload."):
+            account.uploads_parked_until_ms = max(account.uploads_parked_until_ms, until_ms)
+        else:
+            account.sends_parked_until_ms = max(account.sends_parked_until_ms, until_ms)
+
+    # ---- ends without a report -------------------------------------------------------------------
+
+    def sweep(self) -> Swept:
+        expired = promoted = 0
+        for target in self.targets:
+            if target.due_at_ms is None or target.due_at_ms > self._now_ms:
+                continue
+            if target.state is VariantState.DELAYED:
+                promoted += 1
+                target.move(Event.DUE)
+                self._relane(target)
+                continue
+            expired += 1
+            if target.due_at_ms > self.opened_at_ms:
+                self._end_silently(target, AttemptOutcome.EXPIRED)
+            else:  # nobody could beat while the store was closed
+                self._note(target, AttemptOutcome.EXPIRED)
+                self._give_back(target, Event.RELEASED)
+        self._evade()
+        return Swept(expired, promoted, min((one.due_at_ms for one in self.targets if one.due_at_ms), default=None))
+
+    def reopen(self, *, restored: bool) -> None:
+        self.epoch += restored
+        self.opened_at_ms = self._now_ms
+        self.evaded = {}
+
+    def _end_silently(self, target: Target, outcome: AttemptOutcome) -> None:
+        self._note(target, outcome)
+        target.silent_ends += 1
+        target.move(expiry_event(target.silent_ends))
+        self._relane(target)
+
+    def _give_back(self, target: Target, event: Event) -> None:
+        target.move(event)
+        target.attempts -= 1
+        target.silent_ends = 0
+        self._relane(target)
+
+    # ---- lanes -----------------------------------------------------------------------------------
+
+    def _relane(self, target: Target) -> None:
+        """Wait for the link that is best to try next; without one, stay."""
+
+        def how_good(link: Link) -> tuple[int, bool, bool, int]:
+            return link.needs_bytes or 0, self._is_parked(link.host), link.fate is not LinkFate.UNTRIED, link.position
+
+        best = min(target.triable, key=how_good, default=None)
+        if best is not None:
+            target.host, target.needs_bytes = best.host, best.needs_bytes or 0
+
+    def _evade(self) -> None:
+        """Whoever waits for a host that stays parked, with a link elsewhere that anyone may try, goes there. Each park
+        is evaded once; what demands something of its worker stays."""
+        closed = {one.name: one for one in self.hosts if one.parked_until_ms > self._now_ms + EVADED_FROM_MS}
+        for target in self.targets:
+            host = closed.get(target.host.name)
+            demands = target.needs_bytes or target.needs_disk_bytes
+            if host is None or self.evaded.get(host.name) == host.parked_until_ms or demands:
+                continue
+            elsewhere = [one for one in target.triable if not one.needs_bytes and not self._is_parked(one.host)]
+            if target.state is VariantState.READY and elsewhere:
+                self._relane(target)
+        self.evaded = {name: host.parked_until_ms for name, host in closed.items()}
+
+    # ---- operators -------------------------------------------------------------------------------
+
+    def cancel(self, target: Target) -> VariantState:
+        worker = target.worker
+        transition(target.state, Event.CANCEL)
+        if worker is not None:
+            self._note(target, AttemptOutcome.CANCELLED)
+            target.silent_ends = 0
+        target.move(Event.CANCEL)
+        if worker is not None:
+            self._relane(target)
+        return target.state
+
+    def requeue(self, target: Target) -> VariantState:
+        """Everything from the start; what was done before is another generation."""
+        was_done = target.state in (VariantState.DONE, VariantState.WITHDRAWN)
+        target.move(Event.REQUEUE)
+        target.generation += was_done
+        target.rounds = target.silent_ends = target.needs_bytes = target.needs_disk_bytes = 0
+        for link in target.links:
+            link.fate, link.reason, link.failed_round, link.needs_bytes = LinkFate.UNTRIED, None, None, None
+        self._relane(target)
+        return target.state
+
+    def withdraw(self, target: Target) -> VariantState:
+        target.move(Event.WITHDRAW)
+        return target.state
+
+    def set_mode(self, name: str, mode: WorkerMode) -> WorkerMode:
+        worker = self.workers[name]
+        worker.mode = mode
+        if mode is WorkerMode.DISABLED:
+            for target in self._held_by(worker):
+                self._note(target, AttemptOutcome.RELEASED)
+                self._give_back(target, Event.RELEASED)
+        return mode
+
+    def park(self, account: Account, park: Park) -> None:
+        until_ms = self._now_ms + round(park.seconds * 1000)
+        if park.uploads:
+            account.uploads_parked_until_ms = max(account.uploads_parked_until_ms, until_ms)
+        if park.sends:
+            account.sends_parked_until_ms = max(account.sends_parked_until_ms, until_ms)
+
+    def unpark(self, account: Account) -> None:
+        account.rung = account.uploads_parked_until_ms = account.sends_parked_until_ms = 0
+
+    def unpark_host(self, host: Host) -> None:
+        host.rung = host.parked_until_ms = 0
+
+    def plan_channel(self, account: Account) -> int:
+        if sum(one.account is account for one in self.channels) >= self.policy.channels_per_account_max:
+            raise ConflictError("the account has as many channels as it may")
+        return self._plan_channel(account).id
+
+    def retire_channel(self, channel_id: int) -> ChannelState:
+        channel = self.channel(channel_id)
+        channel.retired = channel.retired or ChannelState.RETIRED
+        return channel.retired
+
+    # ---- looks -----------------------------------------------------------------------------------
+
+    def channel(self, channel_id: int) -> Channel:
+        return self.channels[channel_id - 1]
+
+    def account(self, name: str) -> Account:
+        return next(account for account in self.accounts if account.name == name)
+
+    def host(self, name: str) -> Host:
+        return next(host for host in self.hosts if host.name == name)
+
+    @property
+    def _now_ms(self) -> int:
+        return self.clock.now_ms()
+
+    def _is_parked(self, host: Host) -> bool:
+        return host.parked_until_ms > self._now_ms
+
+    def _held_by(self, worker: Worker) -> Iterator[Target]:
+        return (target for target in self.targets if target.worker is worker)
+
+    def _plan_channel(self, account: Account) -> Channel:
+        self.channels.append(Channel(len(self.channels) + 1, account))
+        return self.channels[-1]
+
+    def _ends(self, token: LeaseToken, worker: Worker) -> set[AttemptOutcome]:
+        lease = (token.variant_id, token.fence, worker.name)
+        return {end for *ended, end in self.history if tuple(ended) == lease}
+
+    def _note(self, target: Target, outcome: AttemptOutcome) -> None:
+        assert target.worker is not None
+        self.history.append((target.id, target.fence, target.worker.name, outcome))
+
+    def _note_report(self, target: Target, worker: Worker, outcome: Outcome) -> None:
+        """A row for each link that was tried, and one for a lease that these do not explain."""
+        ends = [AttemptOutcome.FAILED if report.reason else AttemptOutcome.DONE for report in outcome.sources]
+        if _REPORTS[type(outcome)] not in ends:
+            ends.append(_REPORTS[type(outcome)])
+        self.history += [(target.id, target.fence, worker.name, end) for end in ends]
