@@ -22,6 +22,8 @@ import msgspec
 from telecine.core.errors import ConflictError, InputError
 
 LEASE_TTL_S = 60.0  # a lease that is not beaten for this long is taken back
+TOKEN_CHARS_MAX = 56  # three numbers of 18 digits
+NUMBER_MAX = 10**18 - 1  # fits what the database holds
 SILENT_ENDS_MAX = 2  # leases in a row that end without a word from their worker before a variant is set aside
 
 
@@ -151,12 +153,18 @@ class LeaseToken(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> LeaseToken:
         """Raises InputError for anything that `str` would not print."""
-        fields = text.split(".")
-        if len(fields) == 3 and all(f.isascii() and f.isdigit() and len(f) <= 18 for f in fields):
-            token = cls(*map(int, fields))
-            if str(token) == text:
-                return token
-        raise InputError(f"{text!r} is not a lease token", field="lease")
+        try:
+            epoch, variant_id, fence = map(int, text[: TOKEN_CHARS_MAX + 1].split("."))
+        except ValueError:
+            raise _not_a_token(text) from None
+        token = cls(epoch, variant_id, fence)
+        if str(token) != text or max(epoch, variant_id, fence) > NUMBER_MAX or min(epoch, variant_id, fence) < 0:
+            raise _not_a_token(text)
+        return token
+
+
+def _not_a_token(text: str) -> InputError:
+    return InputError(f"{text!r} is not a lease token", field="lease")
 
 
 class Swept(msgspec.Struct, frozen=True):

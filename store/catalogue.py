@@ -168,7 +168,7 @@ def _page(limit: int, offset: int) -> dict[str, int]:
 
 
 def _fields(row: Row) -> dict[str, Any]:
-    return {column: row[column] for column in row.keys()}  # noqa: SIM118 - a row iterates over its values
+    return dict(row)
 
 
 def _title(row: Row) -> Title:

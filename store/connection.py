@@ -86,7 +86,6 @@ async def _open(path: Path, *, mode: str, pragmas: list[str]) -> Connection:
             cached_statements=CACHED_STATEMENTS,
         )
         try:
-            raw.row_factory = dbapi2.Row
             for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", *pragmas):
                 raw.execute(f"PRAGMA {pragma}").fetchall()
         except BaseException:

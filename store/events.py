@@ -47,7 +47,9 @@ def record(tx: Transaction) -> list[Recorded]:
         return []
     numbered = enumerate(tx.told, newest_event(tx) + 1)
     recorded = [Recorded(number, kind_of(one), msgspec.json.encode(one)) for number, one in numbered]
-    rows = ({"id": one.number, "now_ms": tx.now_ms, "kind": one.kind, "data": one.data.decode()} for one in recorded)
+    rows = (
+        {"id": one.number, "now_ms": tx.now_ms, "kind": one.kind.value, "data": one.data.decode()} for one in recorded
+    )
     tx.execute_each("insert_event", rows)
     return recorded
 

@@ -6,7 +6,7 @@ import msgspec
 
 from telecine.core.errors import InputError, LeaseLostError
 from telecine.core.events import VariantChanged
-from telecine.core.leases import AttemptOutcome, Event, LeaseToken, LinkFate, LinksLeft, VariantState, failure_event
+from telecine.core.leases import AttemptOutcome, Event, LeaseToken, LinksLeft, VariantState, failure_event
 from telecine.core.plans import file_bytes_max
 from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import (
@@ -18,7 +18,7 @@ from telecine.core.protocol import (
     SettleReleased,
     SourceReport,
 )
-from telecine.core.reasons import CONSEQUENCES, ForAccount, ForHost, ForLink
+from telecine.core.reasons import CONSEQUENCES, ForAccount, ForHost, ForLink, Reason
 from telecine.store import ladders
 from telecine.store.attempts import Attempt, outcomes_of, record_attempts, reported, shortened
 from telecine.store.ends import end_lease
@@ -109,30 +109,35 @@ class _Settling:
     # ---- links and their hosts -------------------------------------------------------------------
 
     def _report_source(self, report: SourceReport) -> None:
-        failed = report.reason is not None
+        known = self._use_source(report) if report.reason is None else self._fail_source(report, report.reason)
+        if not known:
+            raise InputError(f"link {report.link_id} does not belong to this lease", field="sources")
+
+    def _use_source(self, report: SourceReport) -> int:
+        if self._row["hosts_climbed"]:
+            ladders.host_worked(self._tx, report.link_id)
+        link = {"variant_id": self._lease.variant_id, "link_id": report.link_id}
+        return self._tx.execute("use_source", {**link, "now_ms": self._tx.now_ms})
+
+    def _fail_source(self, report: SourceReport, reason: Reason) -> int:
         known = self._tx.execute(
-            "report_source",
+            "fail_source",
             {
                 "variant_id": self._lease.variant_id,
                 "link_id": report.link_id,
-                "fate": LinkFate.FAILED.value if failed else LinkFate.USED.value,
-                "reason": None if report.reason is None else report.reason.value,
-                "detail": shortened(report.detail) if failed else None,
-                "passing": int(report.reason is not None and report.reason.is_passing),
-                "failed_round": self._lease.rounds if failed else None,
+                "reason": reason.value,
+                "detail": shortened(report.detail),
+                "passing": int(reason.is_passing),
+                "failed_round": self._lease.rounds,
                 "file_bytes": _needed_bytes(report),
                 "now_ms": self._tx.now_ms,
             },
         )
-        if not known:
-            raise InputError(f"link {report.link_id} does not belong to this lease", field="sources")
-        if report.reason is None:
-            if self._row["hosts_climbed"]:
-                ladders.host_worked(self._tx, report.link_id)
-        elif CONSEQUENCES[report.reason].host is ForHost.CLIMBS:
+        if known and CONSEQUENCES[reason].host is ForHost.CLIMBS:
             until_ms = ladders.host_failed(self._tx, self._policy.hosts, report)
             if until_ms is not None:
                 self._parked_until_ms.append(until_ms)
+        return known
 
     # ---- the variant and the account -------------------------------------------------------------
 

