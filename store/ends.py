@@ -6,6 +6,7 @@ from telecine.core.errors import LeaseLostError
 from telecine.core.leases import FINISHED, AttemptOutcome, Event, VariantState, expiry_event, transition
 from telecine.store.attempts import record_attempts, unreported
 from telecine.store.held import HeldLease
+from telecine.store.lanes import relane
 from telecine.store.transaction import Transaction
 
 _SILENT = frozenset({Event.EXPIRED, Event.EXPIRED_AGAIN})
@@ -47,9 +48,12 @@ def end_lease(
 def break_lease(
     tx: Transaction, lease: HeldLease, event: Event, outcome: AttemptOutcome, detail: str | None = None
 ) -> VariantState:
-    """End a lease that its worker did not settle, and note why."""
+    """End a lease that its worker did not settle, and note why. Its host may have been parked meanwhile: the variant
+    waits where it can be read from now."""
     record_attempts(tx, [unreported(lease, outcome, tx.now_ms, detail)])
-    return end_lease(tx, lease, event)
+    state = end_lease(tx, lease, event)
+    relane(tx, lease.variant_id)
+    return state
 
 
 def silent_end(tx: Transaction, lease: HeldLease, outcome: AttemptOutcome) -> VariantState:

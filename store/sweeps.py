@@ -7,7 +7,7 @@ from telecine.core.leases import AttemptOutcome, Event, Swept, VariantState
 from telecine.store.copies import CopyPlanner
 from telecine.store.ends import break_lease, silent_end
 from telecine.store.held import HeldLease
-from telecine.store.lanes import Place, evade
+from telecine.store.lanes import Place, evade, relane
 from telecine.store.signal import WorkSignal
 from telecine.store.transaction import Row, Transaction
 from telecine.store.variants import enter_state
@@ -70,6 +70,7 @@ def sweep_some(tx: Transaction, opened_at_ms: int) -> Swept:
             expired += 1
         else:
             enter_state(tx, row["id"], VariantState(row["state"]), Event.DUE)
+            relane(tx, row["id"])  # the host of its lane may have been parked meanwhile
             promoted += 1
     if expired or promoted:
         tx.tell(QueueSwept(expired, promoted))
