@@ -64,7 +64,7 @@ def _settle_again(tx: Transaction, worker: str, token: LeaseToken, outcome: Outc
     match outcome:
         case SettleDone():
             known = AttemptOutcome.DONE in ended
-        case SettleFloodWait() if ended and not ended & _REPORTED:
+        case SettleFloodWait() if ended and AttemptOutcome.FLOOD_WAIT not in ended:
             parked = (_park_late(tx, token, worker, outcome),)
             known = True
         case _:
@@ -114,7 +114,7 @@ class _Settling:
             raise InputError(f"link {report.link_id} does not belong to this lease", field="sources")
 
     def _use_source(self, report: SourceReport) -> int:
-        if self._row["hosts_climbed"]:
+        if self._row["hosts_climbed"] or self._parked_until_ms:  # before this report, or by an earlier link of it
             ladders.host_worked(self._tx, report.link_id)
         link = {"variant_id": self._lease.variant_id, "link_id": report.link_id}
         return self._tx.execute("use_source", {**link, "now_ms": self._tx.now_ms})
