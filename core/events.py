@@ -1,4 +1,4 @@
-"""What happens, told to whoever is looking: the dashboard, `telecine watch`.
+"""What happens, told to whoever is looking: a dashboard, a script.
 
 What lasts is recorded with the change that it tells of, in the same transaction, and told once that is committed.
 What is too frequent to keep (leases handed out, progress) is told to those who follow at the moment, and to nobody

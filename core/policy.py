@@ -19,9 +19,9 @@ SENDS_AHEAD_S_MAX = 600.0  # how long uploaded parts may wait for a message; Tel
 class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How long a lease lasts, and what follows a failure.
 
-    `rounds`: pauses between rounds over the links of a variant, of which there are `rounds_max`. `hosts`, `accounts`: how
-    long a source host, or an account, is left alone as it fails again. `host_leases_max`: uploads that read from one
-    host at once (None: any number), where no operator has said otherwise.
+    `rounds`: pauses between rounds over the links of a variant, of which there are `rounds_max`. `hosts`, `accounts`:
+    how long a source host, or an account, is left alone as it fails again. `host_leases_max`: how many uploads may read
+    from one host at once (None: any number), where no operator has said otherwise.
     """
 
     lease_ttl_s: float = LEASE_TTL_S
