@@ -25,10 +25,10 @@ class Transaction:
     `told` is what will be recorded, and known once it is committed.
     """
 
-    __slots__ = ("_connection", "now_ms", "told")
+    __slots__ = ("_cursor", "now_ms", "told")
 
     def __init__(self, connection: Any, now_ms: int) -> None:
-        self._connection = connection
+        self._cursor = connection.cursor()  # one for all statements: making it takes half as long as a small one
         self.now_ms = now_ms
         self.told: list[Happening] = []
 
@@ -38,19 +38,18 @@ class Transaction:
 
     def execute(self, query: str, params: Params | None = None) -> int:
         """Run the named query; how many rows it changed."""
-        count: int = self._connection.execute(QUERIES[query], params or {}).rowcount
+        count: int = self._cursor.execute(QUERIES[query], params or ()).rowcount
         return count
 
     def execute_each(self, query: str, params: Iterable[Params]) -> None:
         """Run the named query once for each set of parameters."""
-        self._connection.executemany(QUERIES[query], params)
+        self._cursor.executemany(QUERIES[query], params)
 
     def one(self, query: str, params: Params | None = None) -> Row | None:
         """The first row of the named query; None where there is none. Use for queries that give at most one."""
         # Read to the end: a RETURNING statement has only then run to completion.
-        cursor = self._connection.execute(QUERIES[query], params or {})
-        rows = cursor.fetchall()
-        return dict(zip(_columns(query, cursor), rows[0], strict=True)) if rows else None
+        rows = self._cursor.execute(QUERIES[query], params or ()).fetchall()
+        return dict(zip(_columns(query, self._cursor), rows[0], strict=True)) if rows else None
 
     def get(self, query: str, params: Params | None = None) -> Row:
         """The one row of a query that always gives one. Raises StoreError where it does not."""
@@ -61,9 +60,9 @@ class Transaction:
 
     def all(self, query: str, params: Params | None = None) -> list[Row]:
         """Every row of the named query."""
-        cursor = self._connection.execute(QUERIES[query], params or {})
-        columns = _columns(query, cursor)
-        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        rows = self._cursor.execute(QUERIES[query], params or ()).fetchall()
+        columns = _columns(query, self._cursor) if rows else ()
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _columns(query: str, cursor: Any) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class Desk:
 
     async def users(self) -> int:
         def count(tx: Transaction) -> int:
-            return len(tx._connection.execute("SELECT id FROM users").fetchall())
+            return len(tx._cursor.execute("SELECT id FROM users").fetchall())
 
         return await self.readers.run(count)
 
@@ -155,8 +155,8 @@ async def test_closing_finishes_what_is_waiting(desk: Desk) -> None:
 async def test_a_failed_commit_is_told_to_everyone(desk: Desk) -> None:
     # A deferred foreign key is checked at the commit, after every operation has gone well.
     def orphan(tx: Transaction) -> None:
-        tx._connection.execute("PRAGMA defer_foreign_keys=ON")
-        tx._connection.execute("INSERT INTO requests (user_id, wish, asked_at_ms) VALUES (999, 'x', 0)")
+        tx._cursor.execute("PRAGMA defer_foreign_keys=ON")
+        tx._cursor.execute("INSERT INTO requests (user_id, wish, asked_at_ms) VALUES (999, 'x', 0)")
 
     results = await asyncio.gather(
         desk.writing.run(lambda tx: note(tx, 1)), desk.writing.run(orphan), return_exceptions=True
@@ -172,7 +172,7 @@ async def test_a_full_disk_is_told_and_passes(desk: Desk) -> None:
             note(tx, n)
 
     def pages(limit: int) -> Operation[None]:
-        return lambda tx: tx._connection.execute(f"PRAGMA max_page_count={limit}").fetchall()
+        return lambda tx: tx._cursor.execute(f"PRAGMA max_page_count={limit}").fetchall()
 
     await desk.writing.run(pages(1))  # as many as there are
     results = await asyncio.gather(*(desk.writing.run(fill) for _ in range(2)), return_exceptions=True)
@@ -231,8 +231,8 @@ async def test_what_is_undone_tells_nothing_and_takes_no_number(desk: Desk, chan
 async def test_a_failed_commit_tells_nothing(desk: Desk) -> None:
     def orphan(tx: Transaction) -> None:
         tx.tell(QueueSwept(99, 0))
-        tx._connection.execute("PRAGMA defer_foreign_keys=ON")
-        tx._connection.execute("INSERT INTO requests (user_id, wish, asked_at_ms) VALUES (999, 'x', 0)")
+        tx._cursor.execute("PRAGMA defer_foreign_keys=ON")
+        tx._cursor.execute("INSERT INTO requests (user_id, wish, asked_at_ms) VALUES (999, 'x', 0)")
 
     with pytest.raises(StoreError):
         await desk.writing.run(orphan)
@@ -256,9 +256,9 @@ async def test_a_read_sees_one_state_from_start_to_end(desk: Desk) -> None:
     loop = asyncio.get_running_loop()
 
     def count_twice(tx: Transaction) -> tuple[int, int]:
-        first = len(tx._connection.execute("SELECT id FROM users").fetchall())
+        first = len(tx._cursor.execute("SELECT id FROM users").fetchall())
         asyncio.run_coroutine_threadsafe(desk.writing.run(lambda tx: note(tx, 1)), loop).result(5)
-        return first, len(tx._connection.execute("SELECT id FROM users").fetchall())
+        return first, len(tx._cursor.execute("SELECT id FROM users").fetchall())
 
     assert await desk.readers.run(count_twice) == (0, 0)
     assert await desk.users() == 1
