@@ -192,16 +192,16 @@ class Model:
     # ---- workers ---------------------------------------------------------------------------------
 
     def hello(self, name: str, boot_id: str) -> tuple[ChannelRef, ...]:
-        """Leases of an earlier process end without a word. There is always a channel to put something into."""
+        """Leases of an earlier process end without a word. The account has a channel then, unless it had too many."""
         worker = self.workers[name]
         if worker.boot_id != boot_id:
             for target in self._held_by(worker):
                 self._end_silently(target, AttemptOutcome.RESTARTED)
         worker.boot_id = boot_id
-        if not any(channel.account is worker.account and channel.retired is None for channel in self.channels):
-            self._plan_channel(worker.account)
-        usable = (one for one in self.channels if one.account is worker.account and one.retired is None)
-        return tuple(channel.ref for channel in usable)
+        own = self._channels_of(worker.account)
+        if all(channel.retired for channel in own) and len(own) < self.policy.channels_per_account_max:
+            own.append(self._plan_channel(worker.account))
+        return tuple(channel.ref for channel in own if channel.retired is None)
 
     def channel_opened(self, channel_id: int, telegram_id: int) -> None:
         self.channel(channel_id).telegram_id = telegram_id
@@ -265,7 +265,7 @@ class Model:
         """Where it was sent before, the least loaded, the first that is planned, a new one; None: there are enough."""
         if target.channel is not None and target.channel.is_open and target.channel.account is account:
             return target.channel
-        own = [channel for channel in self.channels if channel.account is account]
+        own = self._channels_of(account)
         is_open = sorted((one for one in own if one.is_open), key=lambda one: (one.messages, one.id))
         planned = [one for one in own if one.telegram_id is None and one.retired is None]
         if is_open or planned:
@@ -545,7 +545,7 @@ class Model:
         host.rung = host.parked_until_ms = 0
 
     def plan_channel(self, account: Account) -> int:
-        if sum(one.account is account for one in self.channels) >= self.policy.channels_per_account_max:
+        if len(self._channels_of(account)) >= self.policy.channels_per_account_max:
             raise ConflictError("the account has as many channels as it may")
         return self._plan_channel(account).id
 
@@ -574,6 +574,9 @@ class Model:
 
     def _held_by(self, worker: Worker) -> Iterator[Target]:
         return (target for target in self.targets if target.worker is worker)
+
+    def _channels_of(self, account: Account) -> list[Channel]:
+        return [channel for channel in self.channels if channel.account is account]
 
     def _plan_channel(self, account: Account) -> Channel:
         self.channels.append(Channel(len(self.channels) + 1, account))
