@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from telecine.core import codes
+from tests.store.queue_things import Account, Channel, Host, Link, Target, Worker
+
 from telecine.core.clock import Clock
 from telecine.core.errors import ConflictError, InputError, LeaseLostError
 from telecine.core.leases import (
@@ -18,7 +19,6 @@ from telecine.core.leases import (
     Event,
     LeaseToken,
     LinkFate,
-    LinksLeft,
     Swept,
     VariantState,
     expiry_event,
@@ -26,7 +26,6 @@ from telecine.core.leases import (
     transition,
 )
 from telecine.core.operator_protocol import ChannelState, Park, WorkerMode
-from telecine.core.plans import file_bytes_max
 from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import (
     BeatAnswer,
@@ -46,7 +45,7 @@ from telecine.core.protocol import (
     Verdict,
 )
 from telecine.core.quality import Quality
-from telecine.core.reasons import CONSEQUENCES, ForAccount, ForHost, ForLink, Reason
+from telecine.core.reasons import CONSEQUENCES, ForAccount, ForHost
 
 RUNTIME_S = 5400
 EVADED_FROM_MS = 10_000  # who waits for a host that opens again sooner stays
@@ -56,121 +55,6 @@ _REPORTS = {
     SettleFloodWait: AttemptOutcome.FLOOD_WAIT,
     SettleReleased: AttemptOutcome.RELEASED,
 }
-
-
-@dataclass
-class Host:
-    """Where links point to."""
-
-    name: str
-    rung: int = 0
-    parked_until_ms: int = 0
-    leases_max: int | None = None
-
-
-@dataclass
-class Account:
-    """Who is parked, and how high on the ladder."""
-
-    name: str
-    rung: int = 0
-    uploads_parked_until_ms: int = 0
-    sends_parked_until_ms: int = 0
-
-
-@dataclass
-class Worker:
-    """A worker and the process that speaks for it."""
-
-    name: str
-    account: Account
-    boot_id: str
-    mode: WorkerMode = WorkerMode.ACTIVE
-
-
-@dataclass
-class Channel:
-    """A channel; planned until it has an id in Telegram, retired for one reason or not at all."""
-
-    id: int
-    account: Account
-    telegram_id: int | None = None
-    messages: int = 0
-    retired: ChannelState | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self.telegram_id is not None and self.retired is None
-
-    @property
-    def ref(self) -> ChannelRef:
-        return ChannelRef(self.id, codes.channel_code(self.id), self.telegram_id)
-
-
-@dataclass
-class Link:
-    """A link of a target. `needs_bytes`: too large for who tried it, not for an account that may send so much."""
-
-    id: int
-    host: Host
-    position: int
-    fate: LinkFate = LinkFate.UNTRIED
-    reason: Reason | None = None
-    failed_round: int | None = None
-    needs_bytes: int | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host.name}/{self.id}.mkv"
-
-    @property
-    def may_pass(self) -> bool:
-        return self.reason is not None and self.reason.is_passing
-
-    def is_triable(self, rounds: int) -> bool:
-        """Whether some account can try it in this round."""
-        again = self.may_pass and self.failed_round is not None and self.failed_round < rounds
-        return self.fate is LinkFate.UNTRIED or again or self.needs_bytes is not None
-
-
-@dataclass
-class Target:
-    """An upload target. `host` and `needs_bytes` are those of the link that it waits to be read from."""
-
-    id: int
-    code: str
-    links: Sequence[Link]
-    host: Host
-    state: VariantState = VariantState.READY
-    priority: int = 2
-    pinned: Account | None = None
-    needs_bytes: int = 0
-    needs_disk_bytes: int = 0
-    channel: Channel | None = None
-    generation: int = 0
-    fence: int = 0
-    attempts: int = 0
-    silent_ends: int = 0
-    rounds: int = 0
-    due_at_ms: int | None = None
-    worker: Worker | None = None
-    request_id: str | None = None
-
-    def move(self, event: Event) -> None:
-        """Raises ConflictError where the event leads nowhere; no lease and no delay outlives a move."""
-        self.state = transition(self.state, event)
-        self.due_at_ms = self.worker = self.request_id = None
-
-    @property
-    def triable(self) -> list[Link]:
-        return [link for link in self.links if link.is_triable(self.rounds)]
-
-    @property
-    def links_left(self) -> LinksLeft:
-        return LinksLeft(len(self.triable), sum(link.may_pass for link in self.links if link not in self.triable))
-
-    def is_held_by(self, worker: Worker, fence: int) -> bool:
-        return self.worker is worker and self.fence == fence
 
 
 @dataclass
@@ -234,7 +118,7 @@ class Model:
         target.due_at_ms = self.policy.lease_due_at_ms(self._now_ms)
         target.fence += 1
         target.attempts += 1
-        open_links = [link for link in target.links if not self._is_parked(link.host)]
+        open_links = [link for link in target.links if not link.host.is_parked(self._now_ms)]
         return self._lease(target, worker, self._in_order(target, open_links, request))
 
     def _may_claim(self, worker: Worker) -> bool:
@@ -252,7 +136,7 @@ class Model:
             and target.pinned in (None, worker.account)
             and target.needs_bytes <= request.file_bytes_max
             and target.needs_disk_bytes <= request.disk_free_bytes
-            and not self._is_parked(target.host)
+            and not target.host.is_parked(self._now_ms)
             and not self._is_busy(target.host)
         )
 
@@ -354,26 +238,12 @@ class Model:
 
     def _learn(self, target: Target, report: SourceReport) -> None:
         link = next(link for link in target.links if link.id == report.link_id)
-        link.reason = report.reason
-        link.fate = LinkFate.USED if report.reason is None else LinkFate.FAILED
-        link.failed_round = None if report.reason is None else target.rounds
-        link.needs_bytes = None
+        link.learn(report, target.rounds)
         if report.reason is None:
             link.host.rung = self.policy.hosts.down(link.host.rung)
-            return
-        if CONSEQUENCES[report.reason].link is ForLink.LARGER_ACCOUNT:
-            some_account_may = 0 < (report.size_bytes or 0) <= file_bytes_max(premium=True)
-            link.needs_bytes = report.size_bytes if some_account_may else None
-        if CONSEQUENCES[report.reason].host is ForHost.CLIMBS:
-            self._climb(link.host, round((report.retry_after_s or 0) * 1000))
-
-    def _climb(self, host: Host, asked_ms: int) -> None:
-        """One trouble counts once, however many leases meet it; what the host asks for counts always."""
-        until_ms = self._now_ms + asked_ms
-        if not self._is_parked(host):
-            host.rung = self.policy.hosts.up(host.rung)
-            until_ms = max(until_ms, self._now_ms + round(self.policy.hosts.pause_s(host.rung) * 1000))
-        host.parked_until_ms = max(host.parked_until_ms, until_ms)
+        elif CONSEQUENCES[report.reason].host is ForHost.CLIMBS:
+            asked_ms = round((report.retry_after_s or 0) * 1000)
+            link.host.climb(self.policy.hosts, self._now_ms, asked_ms=asked_ms)
 
     def _channel_of(self, outcome: SettleDone, worker: Worker) -> Channel:
         telegram_id = outcome.objects[0].channel_id
@@ -394,7 +264,7 @@ class Model:
     def _end_failed(self, target: Target, worker: Worker, outcome: SettleFailed) -> None:
         reasons = [report.reason for report in outcome.sources if report.reason] or [outcome.reason]
         if any(CONSEQUENCES[reason].account is ForAccount.CLIMBS for reason in reasons):
-            self._blame(worker.account)
+            worker.account.climb(self.policy.accounts, self._now_ms)
         rounds = target.rounds + 1
         tried = bool(outcome.sources)
         event = failure_event(target.links_left, tried=tried, rounds=rounds, rounds_max=self.policy.rounds_max)
@@ -403,13 +273,7 @@ class Model:
             target.rounds = rounds
         if target.state is VariantState.DELAYED:
             target.due_at_ms = self._now_ms + round(self.policy.rounds.pause_s(rounds) * 1000)
-        self._relane(target)
-
-    def _blame(self, account: Account) -> None:
-        if account.uploads_parked_until_ms <= self._now_ms:
-            account.rung = self.policy.accounts.up(account.rung)
-            pause_ms = round(self.policy.accounts.pause_s(account.rung) * 1000)
-            account.uploads_parked_until_ms = self._now_ms + pause_ms
+        target.relane(self._now_ms)
 
     def _end_unfinished(self, target: Target, event: Event, *, needs_disk_bytes: int = 0) -> None:
         """Back into the queue with the attempt unspent, unless the report leaves it without any link."""
@@ -423,12 +287,9 @@ class Model:
         self._give_back(target, event)
 
     def _obey(self, account: Account, outcome: SettleFloodWait) -> None:
-        """Parts and messages apart, as Telegram does; never for a shorter time than it said before."""
-        until_ms = self._now_ms + round(outcome.wait_s * 1000)
-        if outcome.request.startswith("upload."):
-            account.uploads_parked_until_ms = max(account.uploads_parked_until_ms, until_ms)
-        else:
-            account.sends_parked_until_ms = max(account.sends_parked_until_ms, until_ms)
+        """Parts and messages apart, as Telegram does."""
+        uploads = outcome.request.startswith("upload.")
+        account.park(self._now_ms + round(outcome.wait_s * 1000), uploads=uploads, sends=not uploads)
 
     # ---- ends without a report -------------------------------------------------------------------
 
@@ -440,7 +301,7 @@ class Model:
             if target.state is VariantState.DELAYED:
                 promoted += 1
                 target.move(Event.DUE)
-                self._relane(target)
+                target.relane(self._now_ms)
                 continue
             expired += 1
             if target.due_at_ms > self.opened_at_ms:
@@ -460,25 +321,15 @@ class Model:
         self._note(target, outcome)
         target.silent_ends += 1
         target.move(expiry_event(target.silent_ends))
-        self._relane(target)
+        target.relane(self._now_ms)
 
     def _give_back(self, target: Target, event: Event) -> None:
         target.move(event)
         target.attempts -= 1
         target.silent_ends = 0
-        self._relane(target)
+        target.relane(self._now_ms)
 
     # ---- lanes -----------------------------------------------------------------------------------
-
-    def _relane(self, target: Target) -> None:
-        """Wait for the link that is best to try next; without one, stay."""
-
-        def how_good(link: Link) -> tuple[int, bool, bool, int]:
-            return link.needs_bytes or 0, self._is_parked(link.host), link.fate is not LinkFate.UNTRIED, link.position
-
-        best = min(target.triable, key=how_good, default=None)
-        if best is not None:
-            target.host, target.needs_bytes = best.host, best.needs_bytes or 0
 
     def _evade(self) -> None:
         """Whoever waits for a host that stays parked, with a link elsewhere that anyone may try, goes there. Each park
@@ -489,9 +340,9 @@ class Model:
             demands = target.needs_bytes or target.needs_disk_bytes
             if host is None or self.evaded.get(host.name) == host.parked_until_ms or demands:
                 continue
-            elsewhere = [one for one in target.triable if not one.needs_bytes and not self._is_parked(one.host)]
+            elsewhere = [one for one in target.triable if not one.needs_bytes and not one.host.is_parked(self._now_ms)]
             if target.state is VariantState.READY and elsewhere:
-                self._relane(target)
+                target.relane(self._now_ms)
         self.evaded = {name: host.parked_until_ms for name, host in closed.items()}
 
     # ---- operators -------------------------------------------------------------------------------
@@ -504,7 +355,7 @@ class Model:
             target.silent_ends = 0
         target.move(Event.CANCEL)
         if worker is not None:
-            self._relane(target)
+            target.relane(self._now_ms)
         return target.state
 
     def requeue(self, target: Target) -> VariantState:
@@ -514,8 +365,8 @@ class Model:
         target.generation += was_done
         target.rounds = target.silent_ends = target.needs_bytes = target.needs_disk_bytes = 0
         for link in target.links:
-            link.fate, link.reason, link.failed_round, link.needs_bytes = LinkFate.UNTRIED, None, None, None
-        self._relane(target)
+            link.forget()
+        target.relane(self._now_ms)
         return target.state
 
     def withdraw(self, target: Target) -> VariantState:
@@ -532,11 +383,7 @@ class Model:
         return mode
 
     def park(self, account: Account, park: Park) -> None:
-        until_ms = self._now_ms + round(park.seconds * 1000)
-        if park.uploads:
-            account.uploads_parked_until_ms = max(account.uploads_parked_until_ms, until_ms)
-        if park.sends:
-            account.sends_parked_until_ms = max(account.sends_parked_until_ms, until_ms)
+        account.park(self._now_ms + round(park.seconds * 1000), uploads=park.uploads, sends=park.sends)
 
     def unpark(self, account: Account) -> None:
         account.rung = account.uploads_parked_until_ms = account.sends_parked_until_ms = 0
@@ -568,9 +415,6 @@ class Model:
     @property
     def _now_ms(self) -> int:
         return self.clock.now_ms()
-
-    def _is_parked(self, host: Host) -> bool:
-        return host.parked_until_ms > self._now_ms
 
     def _held_by(self, worker: Worker) -> Iterator[Target]:
         return (target for target in self.targets if target.worker is worker)
