@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from pysqlite3 import dbapi2
 from tests.store.conftest import HandClock, Scene, film, link
 from tests.store.queue_model import Model
+from tests.store.queue_rows import ACCOUNTS_NOW, CHANNELS, HISTORY, LINKS, TARGETS
 from tests.store.queue_things import Account, Channel, Host, Link, Target, Worker
 
 from telecine.core.backoff import Ladder
 from telecine.core.errors import TelecineError
-from telecine.core.leases import FINISHED
+from telecine.core.leases import FINISHED, LeaseToken
 from telecine.core.operator_protocol import ChannelState, Park, WorkerMode
 from telecine.core.plans import file_bytes_max
 from telecine.core.policy import QueuePolicy
@@ -135,11 +136,12 @@ class LeaseMachine(RuleBasedStateMachine):
         worker=workers,
         file_bytes_max=st.sampled_from([PLAIN, PREMIUM]),
         disk_free_bytes=st.sampled_from([0, 10]),
-        boot=st.sampled_from(["boot-1", "boot-1", "boot-1", "boot-2"]),
+        boot=st.sampled_from([None] * 5 + ["boot-2"]),
     )
-    def claim(self, worker: str, file_bytes_max: int, disk_free_bytes: int, boot: str) -> None:
+    def claim(self, worker: str, file_bytes_max: int, disk_free_bytes: int, boot: str | None) -> None:
+        boot_id = boot or self.model.workers[worker].boot_id
         request = ClaimRequest(
-            boot, f"r{len(self.requests)}", disk_free_bytes=disk_free_bytes, file_bytes_max=file_bytes_max
+            boot_id, f"r{len(self.requests)}", disk_free_bytes=disk_free_bytes, file_bytes_max=file_bytes_max
         )
         self.requests.append((worker, request))
         self.claimed(worker, request)
@@ -180,10 +182,9 @@ class LeaseMachine(RuleBasedStateMachine):
 
     # ---- settlements -----------------------------------------------------------------------------
 
-    @precondition(lambda self: self.leases)
     @rule(data=st.data(), failures=st.integers(0, 2), parts=st.integers(1, 2), adopted=st.booleans())
     def done(self, data: st.DataObject, failures: int, parts: int, adopted: bool) -> None:
-        worker, lease = data.draw(st.sampled_from(self.leases))
+        worker, lease = self.a_lease(data)
         self.open_channel(worker, lease)
         telegram_id = data.draw(st.sampled_from([500 + lease.channel.id] * 3 + [501, 502]))
         *failed, used = lease.sources[: failures + 1]
@@ -191,29 +192,55 @@ class LeaseMachine(RuleBasedStateMachine):
         objects = tuple(self.sent(part, parts, telegram_id) for part in range(1, parts + 1))
         self.settle(worker, lease, SettleDone(objects, () if adopted else sources, "direct"))
 
-    @precondition(lambda self: self.leases)
     @rule(data=st.data(), count=st.integers(0, 3), reason=reasons)
     def failed(self, data: st.DataObject, count: int, reason: Reason) -> None:
-        worker, lease = data.draw(st.sampled_from(self.leases))
+        worker, lease = self.a_lease(data)
         self.settle(worker, lease, SettleFailed(reason, self.reports(data, lease, count)))
 
-    @precondition(lambda self: self.leases)
     @rule(data=st.data(), count=st.integers(0, 2), wait_s=st.sampled_from([8.0, 90.0, 400.0]), request=requests)
     def flood_wait(self, data: st.DataObject, count: int, wait_s: float, request: str) -> None:
-        worker, lease = data.draw(st.sampled_from(self.leases))
+        worker, lease = self.a_lease(data)
         self.settle(worker, lease, SettleFloodWait(wait_s, request, self.reports(data, lease, count)))
 
-    @precondition(lambda self: self.leases)
     @rule(data=st.data(), count=st.integers(0, 3), disk_bytes=st.sampled_from([0, 0, 10, 20]))
     def released(self, data: st.DataObject, count: int, disk_bytes: int) -> None:
-        worker, lease = data.draw(st.sampled_from(self.leases))
+        worker, lease = self.a_lease(data)
         self.settle(worker, lease, SettleReleased(self.reports(data, lease, count), disk_bytes))
 
-    @precondition(lambda self: self.leases)
     @rule(data=st.data(), worker=workers)
     def released_by_anyone(self, data: st.DataObject, worker: str) -> None:
-        _, lease = data.draw(st.sampled_from(self.leases))
+        _, lease = self.a_lease(data)
         self.settle(worker, lease, SettleReleased())
+
+    def a_lease(self, data: st.DataObject) -> tuple[str, Lease]:
+        """One that is held, nearly always; where there is none, as many as it takes are claimed."""
+        for worker in (*data.draw(st.permutations(WORKERS)), None):
+            held = [(who, lease) for who, lease in self.leases if self.is_held(who, lease)]
+            if held:
+                return data.draw(st.sampled_from(held * 2 + self.leases[-2:]))
+            if worker is not None:
+                self.claim(worker, PREMIUM, 10, None)
+        return data.draw(st.sampled_from(self.leases)) if self.leases else self.anew(data)
+
+    def anew(self, data: st.DataObject) -> tuple[str, Lease]:
+        """Operators clear the way for one more lease."""
+        worker = data.draw(workers)
+        account = self.model.workers[worker].account.name
+        self.set_mode(worker, WorkerMode.ACTIVE)
+        self.unpark(account)
+        for host in self.model.hosts:
+            self.unpark_host(host.name)
+            self.limit_host(host.name, None)
+        film = data.draw(films)
+        self.pin(film, None)
+        self.requeue(film)
+        self.claim(worker, PREMIUM, 10, None)
+        assume(self.leases)  # unless its account has had all the channels that it may
+        return self.leases[-1]
+
+    def is_held(self, worker: str, lease: Lease) -> bool:
+        token = LeaseToken.parse(lease.lease)
+        return self.model.targets[token.variant_id - 1].is_held_by(self.model.workers[worker], token.fence)
 
     def settle(self, worker: str, lease: Lease, outcome: Outcome) -> None:
         self.both(
@@ -379,25 +406,6 @@ class LeaseMachine(RuleBasedStateMachine):
             assert 0 <= target.attempts <= target.fence
 
 
-TARGETS = """
-SELECT v.code, v.state, v.priority, p.name, h.name, v.file_bytes, v.disk_bytes, v.channel_id, v.generation, v.fence,
-       v.attempts, v.expiries, v.rounds, v.due_at_ms, w.name, v.request_id, v.finished_at_ms IS NOT NULL
-FROM upload_variants v JOIN hosts h ON h.id = v.host_id
-LEFT JOIN accounts p ON p.id = v.account_id LEFT JOIN workers w ON w.id = v.worker_id
-ORDER BY v.id
-"""
-LINKS = """
-SELECT link_id, variant_id, position, fate, reason, passing, failed_round, file_bytes
-FROM variant_sources ORDER BY link_id
-"""
-ACCOUNTS_NOW = "SELECT name, rung, uploads_parked_until_ms, sends_parked_until_ms FROM accounts ORDER BY name"
-CHANNELS = """
-SELECT c.id, a.name, c.telegram_id, c.messages, c.retired_because
-FROM channels c JOIN accounts a ON a.id = c.account_id ORDER BY c.id
-"""
-HISTORY = """
-SELECT t.variant_id, t.fence, w.name, t.outcome FROM upload_attempts t JOIN workers w ON w.id = t.worker_id
-"""
 RETIRED_BECAUSE = {ChannelState.FULL: "full", ChannelState.LOST: "lost", ChannelState.RETIRED: "operator"}
 
 
