@@ -67,6 +67,7 @@ class Claims:
             woken = asyncio.create_task(self._wait_for_work(left_s))
             waited_s = self._clock.monotonic_s() - asked_at_s
             try:
+                await asyncio.sleep(0)
                 lease = await self._attempt(worker, request)
                 if lease is None:
                     await woken
@@ -88,20 +89,19 @@ class Claims:
             closing.cancel()
 
     async def _attempt(self, worker: str, request: ClaimRequest) -> Lease | None:
-        attempt = asyncio.create_task(self._queue.claim(worker, request))
         try:
-            return await asyncio.shield(attempt)
+            return await self._queue.claim(worker, request)
         except asyncio.CancelledError:
-            # The caller is gone but the claim may have been committed, or be about to.
-            returning = asyncio.create_task(self._give_back(worker, request.request_id, attempt))
+            # The caller is gone but the claim may have been committed, or be about to: asking again tells.
+            returning = asyncio.create_task(self._give_back(worker, request))
             self._returning.add(returning)
             returning.add_done_callback(self._returning.discard)
             raise
 
-    async def _give_back(self, worker: str, request_id: str, attempt: asyncio.Task[Lease | None]) -> None:
+    async def _give_back(self, worker: str, request: ClaimRequest) -> None:
         try:
-            lease = await attempt
-            if lease is None or self._asking[worker, request_id]:
+            lease = await self._queue.claim(worker, request)
+            if lease is None or self._asking[worker, request.request_id]:
                 return  # a repeat of the same request is being answered with this lease
             await self._queue.settle(worker, lease.lease, SettleReleased())
         except TelecineError as error:

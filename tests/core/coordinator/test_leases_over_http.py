@@ -87,9 +87,9 @@ async def test_repeat_of_a_lost_request_keeps_the_lease_that_was_committed_for_i
     await api.queue.until(lambda: len(api.queue.heard) == 1)
     lost.cancel()
     await asyncio.gather(lost, return_exceptions=True)
-    await api.until(lambda: not api.server.connections)
+    await api.queue.until(lambda: len(api.queue.heard) == 2)  # the coordinator asks what became of it
     repeat = asyncio.create_task(api.claim("r1", wait_s=9).__aenter__())
-    await api.queue.until(lambda: len(api.queue.heard) == 2)
+    await api.queue.until(lambda: len(api.queue.heard) == 3)
     api.queue.claiming.release()
     response = await repeat
     lease = (await response.json())["lease"]
