@@ -9,7 +9,7 @@
        |              |- failed, no link tried     -> delayed, at last quarantined
        |              |- flood wait, released      -> ready (the attempt is given back)
        '--- expired --'- expired again             -> quarantined
-    An operator cancels what is not finished, and re-queues anything.
+    An operator cancels what is not done, and re-queues anything that is not leased.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ _TABLE: dict[tuple[VariantState, Event], VariantState] = {
     (_S.READY, _E.CANCEL): _S.CANCELLED,
     (_S.DELAYED, _E.CANCEL): _S.CANCELLED,
     (_S.LEASED, _E.CANCEL): _S.CANCELLED,
+    (_S.DEAD, _E.CANCEL): _S.CANCELLED,
     (_S.QUARANTINED, _E.CANCEL): _S.CANCELLED,
     (_S.DONE, _E.WITHDRAW): _S.WITHDRAWN,
     **{(state, _E.REQUEUE): _S.READY for state in _S if state is not _S.LEASED},

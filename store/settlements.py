@@ -149,21 +149,19 @@ class _Settling:
 
     def _end_failed(self, outcome: SettleFailed) -> VariantState:
         self._blame_account(outcome)
+        return self._end_round(self._links_left(), tried=bool(outcome.sources))
+
+    def _end_round(self, left: LinksLeft, *, tried: bool) -> VariantState:
         rounds = self._lease.rounds + 1
-        event = failure_event(
-            self._links_left(), tried=bool(outcome.sources), rounds=rounds, rounds_max=self._policy.rounds_max
-        )
+        event = failure_event(left, tried=tried, rounds=rounds, rounds_max=self._policy.rounds_max)
         if event is Event.FAILED_SOURCES_LEFT:
             return self._end(event)
         return self._end(event, rounds=rounds, retry_in_s=self._policy.rounds.pause_s(rounds))
 
     def _end_unfinished(self, event: Event, *, disk_bytes: int = 0) -> VariantState:
-        """Give the variant back, unless the report leaves it without any link to try."""
+        """Give the variant back, unless the report leaves it without a link that can be tried now: then it has failed."""
         left = self._links_left()
-        if not left.triable and not left.passing:
-            return self._end(Event.FAILED_NOTHING_LEFT)
-        rounds = self._lease.rounds if left.triable else self._lease.rounds + 1
-        return self._end(event, rounds=rounds, disk_bytes=disk_bytes)
+        return self._end(event, disk_bytes=disk_bytes) if left.triable else self._end_round(left, tried=True)
 
     def _end(
         self, event: Event, *, rounds: int | None = None, retry_in_s: float = 0.0, disk_bytes: int = 0
@@ -209,7 +207,7 @@ def _needed_bytes(report: SourceReport) -> int | None:
 
 def _park(tx: Transaction, account_id: int, outcome: SettleFloodWait) -> int:
     """Park what the refused request was about; until when."""
-    uploading = "savefilepart" in outcome.request.lower() or "savebigfilepart" in outcome.request.lower()
+    uploading = outcome.request.startswith("upload.")
     until_ms = tx.now_ms + round(outcome.wait_s * 1000)
     reason = f"Telegram asks to wait {outcome.wait_s:g} s before {outcome.request}"
     params = {"account_id": account_id, "until_ms": until_ms, "reason": reason}

@@ -23,21 +23,21 @@ from telecine.core.leases import (
 
 # Every event, and where it leads from each state; a dot: nowhere.
 TABLE = """
-                     ready      leased       delayed    done       dead   quarantined  cancelled  withdrawn
-claim                leased     .            .          .          .      .            .          .
-done                 .          done         .          .          .      .            .          .
-failed_sources_left  .          ready        .          .          .      .            .          .
-failed_worth_retry   .          delayed      .          .          .      .            .          .
-failed_nothing_left  .          dead         .          .          .      .            .          .
-failed_untried       .          quarantined  .          .          .      .            .          .
-flood_wait           .          ready        .          .          .      .            .          .
-released             .          ready        .          .          .      .            .          .
-expired              .          ready        .          .          .      .            .          .
-expired_again        .          quarantined  .          .          .      .            .          .
-due                  .          .            ready      .          .      .            .          .
-cancel               cancelled  cancelled    cancelled  .          .      cancelled    .          .
-requeue              ready      .            ready      ready      ready  ready        ready      ready
-withdraw             .          .            .          withdrawn  .      .            .          .
+                     ready      leased       delayed    done       dead       quarantined  cancelled  withdrawn
+claim                leased     .            .          .          .          .            .          .
+done                 .          done         .          .          .          .            .          .
+failed_sources_left  .          ready        .          .          .          .            .          .
+failed_worth_retry   .          delayed      .          .          .          .            .          .
+failed_nothing_left  .          dead         .          .          .          .            .          .
+failed_untried       .          quarantined  .          .          .          .            .          .
+flood_wait           .          ready        .          .          .          .            .          .
+released             .          ready        .          .          .          .            .          .
+expired              .          ready        .          .          .          .            .          .
+expired_again        .          quarantined  .          .          .          .            .          .
+due                  .          .            ready      .          .          .            .          .
+cancel               cancelled  cancelled    cancelled  .          cancelled  cancelled    .          .
+requeue              ready      .            ready      ready      ready      ready        ready      ready
+withdraw             .          .            .          withdrawn  .          .            .          .
 """
 
 

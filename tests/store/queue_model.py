@@ -265,8 +265,10 @@ class Model:
         reasons = [report.reason for report in outcome.sources if report.reason] or [outcome.reason]
         if any(CONSEQUENCES[reason].account is ForAccount.CLIMBS for reason in reasons):
             worker.account.climb(self.policy.accounts, self._now_ms)
+        self._end_round(target, tried=bool(outcome.sources))
+
+    def _end_round(self, target: Target, *, tried: bool) -> None:
         rounds = target.rounds + 1
-        tried = bool(outcome.sources)
         event = failure_event(target.links_left, tried=tried, rounds=rounds, rounds_max=self.policy.rounds_max)
         target.move(event)
         if event is not Event.FAILED_SOURCES_LEFT:
@@ -276,13 +278,10 @@ class Model:
         target.relane(self._now_ms)
 
     def _end_unfinished(self, target: Target, event: Event, *, needs_disk_bytes: int = 0) -> None:
-        """Back into the queue with the attempt unspent, unless the report leaves it without any link."""
-        left = target.links_left
-        if not left.triable and not left.passing:
-            target.move(Event.FAILED_NOTHING_LEFT)
+        """Back into the queue with the attempt unspent, unless the report leaves it without a link to try now."""
+        if not target.links_left.triable:
+            self._end_round(target, tried=True)
             return
-        if not left.triable:
-            target.rounds += 1
         target.needs_disk_bytes = needs_disk_bytes or target.needs_disk_bytes
         self._give_back(target, event)
 
