@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telecine.core.coordinator.http.parser import RequestRefusedError
+from telecine.core.coordinator.http.requests import RequestRefusedError
 from telecine.core.coordinator.tokens import Identity, Scope, Tokens
 from telecine.core.errors import ForbiddenError
 

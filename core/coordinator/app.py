@@ -31,7 +31,7 @@ from telecine.core.coordinator.calls import Call, Handler, Route
 from telecine.core.coordinator.claims import Claims
 from telecine.core.coordinator.conditional import economize
 from telecine.core.coordinator.http.answers import Answer, Stream
-from telecine.core.coordinator.http.parser import Request, RequestRefusedError
+from telecine.core.coordinator.http.requests import Request, RequestRefusedError
 from telecine.core.coordinator.metrics import CallMeter, Metrics
 from telecine.core.coordinator.openapi import describe
 from telecine.core.coordinator.overview import Overview
@@ -69,6 +69,7 @@ class Mounted(msgspec.Struct, frozen=True):
     handler: Handler
     scopes: frozenset[Scope]
     takes_parameters: bool
+    takes_body: bool
     is_read: bool
     meter: CallMeter
 
@@ -141,7 +142,7 @@ class Api:
     async def _answer(self, mounted: Mounted, names: Mapping[str, str], request: Request) -> Answer | Stream:
         if not mounted.scopes:
             return await self._run(mounted, names, request, None)
-        identity = self._admission.admit(request.header(b"authorization"), mounted.scopes)
+        identity = self._admission.admit(request.header("authorization"), mounted.scopes)
         if request.query and not mounted.takes_parameters:
             raise InputError("this call takes no parameters")
         self._admission.enter(identity.jti)
@@ -153,12 +154,14 @@ class Api:
     async def _run(
         self, mounted: Mounted, names: Mapping[str, str], request: Request, identity: Identity | None
     ) -> Answer | Stream:
+        if mounted.takes_body:
+            await request.receive()
         call = Call(request, names, identity, self._services, self._claims, self._overview, self._document)
         answer = await mounted.handler(call)
         return economize(answer, request) if mounted.is_read and isinstance(answer, Answer) else answer
 
     def _id(self, request: Request) -> str:
-        given = request.header(b"x-request-id")
+        given = request.header("x-request-id")
         return given if given is not None and _REQUEST_ID.fullmatch(given) else self._services.new_id()
 
 
@@ -167,6 +170,7 @@ def _mounted(route: Route, metrics: Metrics) -> Mounted:
         handler=route.handler,
         scopes=route.scopes,
         takes_parameters=route.query is not None,
+        takes_body=route.body is not None,
         is_read=route.is_read,
         meter=metrics.meter(f"{route.method} {route.path}"),
     )

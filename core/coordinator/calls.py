@@ -11,7 +11,7 @@ import msgspec
 
 from telecine.core.coordinator.claims import Claims
 from telecine.core.coordinator.http.answers import JSON, Answer, Stream
-from telecine.core.coordinator.http.parser import Request
+from telecine.core.coordinator.http.requests import Request
 from telecine.core.coordinator.overview import Overview
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Identity, Scope
@@ -83,8 +83,8 @@ class Call:
         except msgspec.ValidationError as error:
             raise InputError(str(error), field=placeholder) from error
 
-    def header(self, name: bytes) -> str | None:
-        """A header by its name in lower case; None where it was not sent."""
+    def header(self, name: str) -> str | None:
+        """A header by its name; None where it was not sent."""
         return self._request.header(name)
 
 

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 
 from telecine.core.coordinator.http.answers import Answer
-from telecine.core.coordinator.http.parser import Request
+from telecine.core.coordinator.http.requests import Request
 
 GZIP_BYTES_MIN = 1400  # what fits into one packet does not arrive sooner for being smaller
 GZIP_LEVEL = 1  # half the time of the usual 6, for a tenth more bytes
@@ -20,10 +20,10 @@ def economize(answer: Answer, request: Request) -> Answer:
     """
     tag = f'W/"{hashlib.blake2b(answer.body, digest_size=TAG_BYTES).hexdigest()}"'
     headers = answer.headers | {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
-    if _matches(request.header(b"if-none-match"), tag):
+    if _matches(request.header("if-none-match"), tag):
         return Answer(304, headers=headers)
     body = answer.body
-    if len(body) > GZIP_BYTES_MIN and _takes_gzip(request.header(b"accept-encoding")):
+    if len(body) > GZIP_BYTES_MIN and _takes_gzip(request.header("accept-encoding")):
         body = gzip.compress(body, GZIP_LEVEL, mtime=0)
         headers["Content-Encoding"] = "gzip"
     return Answer(answer.status, body, answer.media_type, headers)

@@ -31,14 +31,14 @@ async def events(call: Call) -> Stream:
 
 
 async def _frames(call: Call, wanted: frozenset[EventKind]) -> AsyncGenerator[bytes, None]:
-    happening, last_id = call.services.events, call.header(b"last-event-id")
+    happening, last_id = call.services.events, call.header("last-event-id")
     begin = happening.latest_id if last_id is None else last_id
     with happening.follow(begin) as happened:
         # Whoever loses the connection before the first event comes back with this id, and misses nothing.
         yield RECONNECT if last_id is not None else b"id: %b\n%b" % (begin.encode(), RECONNECT)
         async for event in happened:
             try:
-                call.services.tokens.verify(call.header(b"authorization"))
+                call.services.tokens.verify(call.header("authorization"))
             except UnauthorizedError:  # a stream does not outlive its token
                 return
             if event is None or event.kind in wanted:

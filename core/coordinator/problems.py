@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from telecine.core.coordinator.http.answers import PROBLEM_JSON, Answer
-from telecine.core.coordinator.http.parser import RequestRefusedError
+from telecine.core.coordinator.http.requests import RequestRefusedError
 from telecine.core.errors import TelecineError, UnauthorizedError, UnavailableError
 from telecine.core.protocol import PROBLEM_TYPE, Problem
 

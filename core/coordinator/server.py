@@ -49,7 +49,7 @@ class CoordinatorServer:
         """Listen on `host` and `port` (0: a free one). Raises ConfigError where that address cannot be had."""
         await self._services.tokens.load()
         api = Api(self._services)
-        http = HttpServer(api, self._services.clock, self._limits)
+        http = HttpServer(api, self._limits, shutdown_grace_s=self._shutdown_grace_s)
         try:
             await http.start(host, port)
         except OSError as error:
@@ -74,9 +74,8 @@ class CoordinatorServer:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)  # an error is `failed`'s to raise
         if self._http is not None and self._api is not None:
-            self._http.close()
             self._api.close()
-            await self._http.wait_closed(self._shutdown_grace_s)
+            await self._http.stop()
             await self._api.wait_closed()
             self._http = None
             logger.info("stopped listening on %s", self._url)

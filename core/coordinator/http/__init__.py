@@ -1,5 +1,6 @@
-"""HTTP/1.1 as the coordinator serves it: requests parsed by llhttp, bounded in every dimension, answered in order.
+"""HTTP/1.1 as the coordinator serves it: by aiohttp's low-level server, bounded in every dimension.
 
-`parser` reads requests, `answers` writes what goes back, `connection` is one client, `server` all of them. Nothing here
-knows of leases: the API is reached through the Protocol `connection.Service`.
+`requests` is what the API reads of a request and `answers` what it gives back, `connection` is one client and `server`
+all of them. Nothing here knows of leases: the API is reached through the Protocol `connection.Service`, and only
+`connection` and `server` know that aiohttp is there.
 """

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import aclosing
-from typing import Protocol, cast
+from http import HTTPStatus
+from typing import Any, Protocol
 
-from telecine.core.coordinator.http.answers import Answer, Stream, render, render_head
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+
+from telecine.core.coordinator.http.answers import Answer, Stream
 from telecine.core.coordinator.http.limits import Limits
-from telecine.core.coordinator.http.parser import Request, RequestParser, RequestRefusedError, Stage
+from telecine.core.coordinator.http.requests import Request, RequestRefusedError
 
 logger = logging.getLogger(__name__)
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-NEVER_S = float("inf")
+SERVER = "telecine"
 
 
 class Service(Protocol):
@@ -34,10 +38,8 @@ class Home(Protocol):
 
     limits: Limits
     service: Service
-
-    def date(self) -> bytes:
-        """The header `Date` of now."""
-        ...
+    is_closing: bool
+    """Whether the answers that go out now are the last ones."""
 
     def entered(self, connection: Connection) -> bool:
         """Whether there is room for it."""
@@ -46,208 +48,199 @@ class Home(Protocol):
     def left(self, connection: Connection) -> None: ...
 
 
-class Connection(asyncio.Protocol):
-    """Reads requests, has them answered one after the other, and lets go of a client that is too slow.
+class Connection(web.RequestHandler):
+    """aiohttp's connection, with what it leaves out: time for a head and for taking what is sent, and problem documents
+    for what it refuses by itself. Requests are answered one after the other."""
 
-    Requests are read while one is being answered, so that a client that leaves is noticed at once.
-    """
-
-    _transport: asyncio.Transport
-
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, server: web.Server) -> None:
         self._home = home
         self._limits = home.limits
-        self._loop = asyncio.get_running_loop()
-        self._parser = RequestParser(home.limits)
-        self._refusal: RequestRefusedError | None = None
-        self._answering: asyncio.Task[None] | None = None
-        self._drained: asyncio.Future[None] | None = None  # is there while the client takes nothing
-        self._closing = False  # no further request is answered
-        self._lingering = False
-        self._due_s = NEVER_S
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_s = NEVER_S
+        self._heard = False  # any byte at all
+        self._answering: web.BaseRequest | None = None  # or answered last
+        self._is_answering = False
+        self._head_began_s: float | None = None  # there while a head is awaited
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        super().__init__(server, loop=asyncio.get_running_loop(), **_settings(home.limits))
 
     # ---- what asyncio calls ----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its base class
-        self._wait_at_most(self._limits.head_wait_s)
+        super().connection_made(transport)
+        self._await_head()
         if not self._home.entered(self):
             self._refuse(RequestRefusedError(503, "too many clients are connected"))
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
-            return
-        before = self._parser.stage
-        try:
-            self._parser.feed(data)
-        except RequestRefusedError as refusal:
-            self._refuse(refusal)
-        if self._parser.awaits_continue:
-            self._parser.awaits_continue = False
-            self._transport.write(CONTINUE)
-        if self._parser.requests:
-            if self._answering is not None:
-                self._transport.pause_reading()  # whoever sends ahead waits, lest the requests pile up here
-            else:
-                self._due_s = NEVER_S
-                self._answering = self._loop.create_task(self._answer_all())
-        if self._parser.stage is not before and not self._closing:
-            self._heed_stage()
+        if data and not self._is_answering:
+            self._heard = True
+            body_is_over = self._answering is None or self._answering.content.is_eof()
+            if self._head_began_s is None and body_is_over:
+                self._await_head()
+        super().data_received(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closing = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._answering is not None:
-            self._answering.cancel()
-        self.resume_writing()
+    def connection_lost(self, exc: BaseException | None) -> None:
+        for timer in (self._head_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
         self._home.left(self)
 
     def pause_writing(self) -> None:
-        self._drained = self._loop.create_future()
+        super().pause_writing()
+        self._write_timer = self._loop.call_later(self._limits.write_wait_s, self._abort)
 
     def resume_writing(self) -> None:
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-        self._drained = None
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
 
-    # ---- what the server calls -------------------------------------------------------------------
+    # ---- what aiohttp calls ----------------------------------------------------------------------
 
-    @property
-    def answering(self) -> asyncio.Task[None] | None:
-        """What is being answered, to be waited for."""
-        return self._answering
-
-    def finish(self) -> None:
-        """Answer what is being answered, and go."""
-        self._closing = True
-        if self._answering is None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        """Go at once."""
-        self._closing = True
-        self._transport.abort()
-
-    # ---- answering -------------------------------------------------------------------------------
-
-    async def _answer_all(self) -> None:
-        requests = self._parser.requests
+    async def answer(self, head: web.BaseRequest) -> web.StreamResponse:
+        """The response to one request, of which the headers are there."""
+        self._answering, self._is_answering, self._head_began_s = head, True, None
         try:
-            while requests:
-                request = requests.popleft()
-                if not requests:
-                    self._transport.resume_reading()
-                answer = await self._home.service.handle(request)
-                keep_alive = request.keep_alive and not (self._closing and self._refusal is None)
-                if isinstance(answer, Stream):
-                    keep_alive &= await self._send_stream(answer, request)
-                else:
-                    await self._send(answer, request, keep_alive=keep_alive)
-                if not keep_alive:
-                    self._transport.close()
-                    return
+            request = Request(head, self._limits)
+            answer = await self._home.service.handle(request)
+            closes = self._home.is_closing or request.is_broken
+            if isinstance(answer, Stream):
+                return await self._send(answer, head, closes=closes)
+            return _response(answer, closes=closes)
         finally:
-            self._answering = None
-        if self._refusal is not None:
-            self._linger(self._refusal)
-        elif self._closing:
-            self._transport.close()
+            self._is_answering = False
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What aiohttp refuses by itself, as a problem document; the connection ends. Raises ConnectionError where part
+        of an answer has gone out."""
+        del message  # quotes what the client sent
+        self._head_began_s = None
+        if not isinstance(exc, HttpProcessingError):
+            logger.error("a request failed outside of any call", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer broke off")
+        return _response(self._home.service.refuse(_refusal(status, exc, self._limits)), closes=True)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Keeps what a client sent out of the log: aiohttp quotes what it cannot parse, token and all."""
+        error = kw.get("exc_info")
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            logger.debug("a request broke off: %s", type(error).__name__)
         else:
-            self._heed_stage()
+            super().log_exception(*args, **kw)
 
-    async def _send(self, answer: Answer, request: Request, *, keep_alive: bool) -> None:
-        if keep_alive and request.version == "1.0":
-            answer.headers["Connection"] = "keep-alive"
-        bodiless = request.method == "HEAD"
-        self._transport.write(render(answer, self._home.date(), keep_alive=keep_alive, bodiless=bodiless))
-        if self._drained is not None:
-            await self._drain()
+    # ---- streams ---------------------------------------------------------------------------------
 
-    async def _send_stream(self, stream: Stream, request: Request) -> bool:
-        """Whether the stream came to its end, and the client can tell."""
-        chunked = request.version != "1.0"
+    async def _send(self, stream: Stream, head: web.BaseRequest, *, closes: bool) -> web.StreamResponse:
+        # A client that knows no chunks (HTTP/1.0) sees the end of a stream by the end of the connection.
+        response = web.StreamResponse(status=stream.status, headers=stream.headers)
+        response.headers[hdrs.CONTENT_TYPE] = stream.media_type
+        _finish(response, closes=closes or head.version < (1, 1))
         async with aclosing(stream.pieces) as pieces:
-            self._transport.write(render_head(stream, self._home.date(), chunked=chunked))
-            if request.method == "HEAD":
-                return False
             try:
-                self._write_piece(stream.first, chunked=chunked)
-                async for piece in pieces:
-                    self._write_piece(piece, chunked=chunked)
-                    await self._drain()
+                await response.prepare(head)
+                if head.method != hdrs.METH_HEAD:
+                    await response.write(stream.first)
+                    async for piece in pieces:
+                        await response.write(piece)
+            except ConnectionError:
+                self._abort()
             except Exception:  # the edge: the status has gone out, so that the end must be seen to be none
                 logger.exception("a stream broke off")
-                self._transport.abort()
-                return False
-        if chunked:
-            self._transport.write(b"0\r\n\r\n")
-        return chunked
-
-    def _write_piece(self, piece: bytes, *, chunked: bool) -> None:
-        self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-
-    async def _drain(self) -> None:
-        """Wait until the client has taken most of what it was sent; give it up after a while."""
-        if self._drained is None:
-            return
-        try:
-            async with asyncio.timeout(self._limits.write_wait_s):
-                await asyncio.shield(self._drained)
-        except TimeoutError:
-            self._transport.abort()
+                self._abort()
+        return response
 
     # ---- refusing and timing ---------------------------------------------------------------------
 
     def _refuse(self, refusal: RequestRefusedError) -> None:
-        """Answer what is no request, behind the answers to those that came before it."""
-        self._closing = True
-        self._refusal = refusal
-        if self._answering is None and not self._parser.requests:
-            self._linger(refusal)
-
-    def _linger(self, refusal: RequestRefusedError) -> None:
-        """Refuse and go. Closing at once would have the kernel reset the connection while the client still sends, and
-        throw away the answer with it."""
-        self._lingering = True
-        if self._transport.is_closing():
+        """Answer who made no request, and go. Closing at once would have the kernel reset the connection while the
+        client still sends, and throw away the answer with it."""
+        if self.transport is None or self.transport.is_closing():
             return
-        self._transport.write(render(self._home.service.refuse(refusal), self._home.date(), keep_alive=False))
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        self._wait_at_most(self._limits.linger_s)
+        self.transport.write(_render(self._home.service.refuse(refusal)))
+        self._head_began_s = None
+        self.close()  # what still comes is thrown away
+        self._loop.call_later(self._limits.linger_s, self.force_close)
 
-    def _heed_stage(self) -> None:
-        if self._parser.stage is Stage.HEAD:
-            self._wait_at_most(self._limits.head_wait_s)
-        elif self._parser.stage is Stage.BODY:
-            self._wait_at_most(self._limits.body_wait_s)
-        elif self._answering is None:
-            self._wait_at_most(self._limits.idle_wait_s)
-
-    def _wait_at_most(self, seconds: float) -> None:
-        """Expect something within `seconds`. The timer is moved only to an earlier time: it looks again when it is
-        early, which is far less work than a timer for each request."""
-        self._due_s = self._loop.time() + seconds
-        if self._due_s < self._timer_s:
-            self._set_timer()
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_s = self._due_s
-        self._timer = self._loop.call_at(self._due_s, self._look)
+    def _await_head(self) -> None:
+        """The timer is not moved with each head: it looks again when it is early, which is far less work."""
+        self._head_began_s = self._loop.time()
+        if self._head_timer is None:
+            self._head_timer = self._loop.call_later(self._limits.head_wait_s, self._look)
 
     def _look(self) -> None:
-        self._timer, self._timer_s = None, NEVER_S
-        if self._due_s > self._loop.time():
-            if self._due_s < NEVER_S:
-                self._set_timer()
-        elif self._lingering:
-            self._transport.abort()
-        elif self._parser.stage is Stage.IDLE:
-            self.finish()
-        else:
+        self._head_timer = None
+        if self._head_began_s is None:
+            return
+        due_s = self._head_began_s + self._limits.head_wait_s
+        if due_s > self._loop.time():
+            self._head_timer = self._loop.call_at(due_s, self._look)
+        elif self._heard:
             self._refuse(RequestRefusedError(408, "the request did not arrive in time"))
+        else:
+            self.force_close()
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def _settings(limits: Limits) -> Mapping[str, Any]:
+    return {
+        "logger": logger,
+        "access_log": None,  # it would log query strings; the API logs its calls itself
+        "auto_decompress": False,
+        "keepalive_timeout": limits.idle_wait_s,
+        "lingering_time": limits.linger_s,
+        "max_line_size": limits.target_bytes_max,
+        "max_field_size": limits.header_bytes_max,
+        "max_headers": limits.headers_max,
+    }
+
+
+def _refusal(status: int, error: BaseException | None, limits: Limits) -> RequestRefusedError:
+    if not isinstance(error, HttpProcessingError):
+        return RequestRefusedError(status, "the request could not be answered")
+    if isinstance(error, LineTooLong):
+        _, bound, _ = error.args
+        too_long = bound == limits.target_bytes_max
+        return (
+            RequestRefusedError(414, "the address is too long")
+            if too_long
+            else RequestRefusedError(431, "a header is too large")
+        )
+    return RequestRefusedError(400, f"this is not HTTP/1.1, or has more than {limits.headers_max} headers")
+
+
+def _response(answer: Answer, *, closes: bool) -> web.Response:
+    response = web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
+    if answer.body:
+        response.headers[hdrs.CONTENT_TYPE] = answer.media_type
+    _finish(response, closes=closes)
+    return response
+
+
+def _finish(response: web.StreamResponse, *, closes: bool) -> None:
+    response.headers[hdrs.SERVER] = SERVER
+    if closes:
+        response.headers[hdrs.CONNECTION] = "close"
+        response.force_close()
+
+
+def _render(answer: Answer) -> bytes:
+    """An answer to what is no request, which aiohttp gives no place to write to."""
+    lines = [
+        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+        f"Server: {SERVER}",
+        f"Content-Type: {answer.media_type}",
+        f"Content-Length: {len(answer.body)}",
+        *(f"{name}: {value}" for name, value in answer.headers.items()),
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + answer.body

@@ -10,21 +10,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     target_bytes_max: int = 8 * 1024
     """Of the address with its query: 414."""
-    head_bytes_max: int = 16 * 1024
-    """Of all header names and values: 431."""
+    header_bytes_max: int = 16 * 1024
+    """Of the value of one header: 431."""
+    headers_max: int = 64
+    """400."""
     body_bytes_max: int = 1024 * 1024
     """413."""
-    pipelined_max: int = 32
-    """Requests sent ahead of their answers: 400."""
     connections_max: int = 1024
     """Clients at once; one more is answered 503 and let go."""
     head_wait_s: float = 10.0
     """From the first byte of a request to the end of its headers, or from the connection on: 408."""
     body_wait_s: float = 30.0
-    """From the end of the headers to the end of the body: 408."""
+    """From when a call wants the body to the end of it: 408."""
     idle_wait_s: float = 75.0
     """Between an answer and the next request."""
     write_wait_s: float = 30.0
     """For a client that does not take what it is sent."""
     linger_s: float = 2.0
-    """For a client to read why it was refused, while what it still sends is thrown away."""
+    """For a client to read its answer, while what it still sends is thrown away."""

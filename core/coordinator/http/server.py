@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
-from telecine.core.clock import Clock
-from telecine.core.coordinator.http.answers import DateLine
+from aiohttp import web
+
 from telecine.core.coordinator.http.connection import Connection, Service
 from telecine.core.coordinator.http.limits import Limits
 
@@ -15,14 +16,14 @@ BACKLOG = 128
 class HttpServer:
     """Listens, and keeps the connections."""
 
-    def __init__(self, service: Service, clock: Clock, limits: Limits) -> None:
+    def __init__(self, service: Service, limits: Limits, *, shutdown_grace_s: float) -> None:
         self.limits = limits
         self.service = service
-        self._clock = clock
-        self._date = DateLine()
-        self._listening: asyncio.Server | None = None
+        self.is_closing = False
+        self._grace_s = shutdown_grace_s
+        self._runner: web.ServerRunner | None = None
         self._connections: set[Connection] = set()
-        self._emptied: asyncio.Future[None] | None = None
+        self._answering: set[asyncio.Task[None]] = set()
 
     @property
     def connections(self) -> int:
@@ -32,39 +33,28 @@ class HttpServer:
     @property
     def port(self) -> int:
         """The port it listens on. Raises RuntimeError before `start`."""
-        if self._listening is None:
+        if self._runner is None:
             raise RuntimeError("the server was not started")
-        return int(self._listening.sockets[0].getsockname()[1])
+        return int(self._runner.addresses[0][1])
 
     async def start(self, host: str, port: int) -> None:
         """Listen on `host` and `port` (0: a free one). Raises OSError."""
-        loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(
-            lambda: Connection(self), host, port, backlog=BACKLOG, reuse_address=True
-        )
+        # aiohttp waits twice: for answers, and again for what became of their tasks.
+        runner = web.ServerRunner(_Clients(self), shutdown_timeout=self._grace_s / 2)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_address=True).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
 
-    def close(self) -> None:
-        """Take no new client and no new request."""
-        if self._listening is not None:
-            self._listening.close()
-        for connection in tuple(self._connections):
-            connection.finish()
-
-    async def wait_closed(self, grace_s: float) -> None:
-        """Wait until every client has its answer, `grace_s` at most; then cut off what is left."""
-        if self._connections:
-            self._emptied = asyncio.get_running_loop().create_future()
-            await asyncio.wait({self._emptied}, timeout=grace_s)
-        late = [task for connection in self._connections if (task := connection.answering) is not None]
-        for connection in tuple(self._connections):
-            connection.abort()
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-
-    def date(self) -> bytes:
-        """The header `Date` of now."""
-        return self._date.at(self._clock.now_ms())
+    async def stop(self) -> None:
+        """Take no new request, wait until every client has its answer, for the grace at most; then cut off the rest."""
+        self.is_closing = True
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await asyncio.gather(*self._answering, return_exceptions=True)
 
     def entered(self, connection: Connection) -> bool:
         self._connections.add(connection)
@@ -72,5 +62,23 @@ class HttpServer:
 
     def left(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        if not self._connections and self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(None)
+
+    async def answer(self, head: web.BaseRequest) -> web.StreamResponse:
+        """The response to a request."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._answering.add(task)
+        try:
+            return await cast("Connection", head.protocol).answer(head)
+        finally:
+            self._answering.discard(task)
+
+
+class _Clients(web.Server):
+    """aiohttp's server, with connections of our own."""
+
+    def __init__(self, home: HttpServer) -> None:
+        super().__init__(home.answer, handler_cancellation=True)
+        self._home = home
+
+    def __call__(self) -> Connection:
+        return Connection(self._home, self)

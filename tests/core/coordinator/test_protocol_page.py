@@ -55,11 +55,11 @@ def test_every_bound_is_listed_as_it_is() -> None:
     bounds = PAGE.partition("What a client may send")[2].partition("## Calls")[0]
     expected = {
         "address with its query": limits.target_bytes_max // 1024,
-        "headers": limits.head_bytes_max // 1024,
+        "headers": limits.headers_max,
+        "value of one header": limits.header_bytes_max // 1024,
         "body": limits.body_bytes_max // 1024**2,
         "parameters": PARAMETERS_MAX,
         "calls at once with one token": CALLS_PER_TOKEN_MAX,
-        "requests sent ahead of their answers": limits.pipelined_max,
         "clients at once": limits.connections_max,
         "time without a request on a connection": int(limits.idle_wait_s),
         "time without taking what is sent": int(limits.write_wait_s),

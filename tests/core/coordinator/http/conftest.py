@@ -9,32 +9,40 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import msgspec
 import pytest
 
-from telecine.core.clock import SystemClock
 from telecine.core.coordinator.http.answers import Answer, Stream
 from telecine.core.coordinator.http.limits import Limits
-from telecine.core.coordinator.http.parser import Request, RequestRefusedError
+from telecine.core.coordinator.http.requests import Request, RequestRefusedError
 from telecine.core.coordinator.http.server import HttpServer
 
 QUICK_WAIT_S = 0.2
 QUICK = Limits(
     head_wait_s=QUICK_WAIT_S,
     body_wait_s=QUICK_WAIT_S,
-    idle_wait_s=QUICK_WAIT_S,
+    idle_wait_s=2 * QUICK_WAIT_S,
     write_wait_s=QUICK_WAIT_S,
     linger_s=QUICK_WAIT_S,
 )
-PATIENT = Limits()
+PATIENT = Limits(linger_s=QUICK_WAIT_S)
+GRACE_S = 0.5
 
 
 class Recorder:
-    """Answers every request with its method, path and body, or as the test says."""
+    """Answers every request that has its body with method, path and body, or as the test says."""
 
     def __init__(self) -> None:
         self.heard: list[Request] = []
+        self.begun = 0
+        self.wants_bodies = True
         self.answering: Callable[[Request], Awaitable[Answer | Stream]] | None = None
         self.cancelled = asyncio.Event()
 
     async def handle(self, request: Request) -> Answer | Stream:
+        self.begun += 1
+        try:
+            if self.wants_bodies:
+                await request.receive()
+        except RequestRefusedError as refusal:
+            return self.refuse(refusal)
         self.heard.append(request)
         if self.answering is None:
             text = f"{request.method} {request.path} ".encode()
@@ -115,15 +123,14 @@ class Wire:
 @asynccontextmanager
 async def serving(limits: Limits = PATIENT) -> AsyncIterator[Wire]:
     service = Recorder()
-    server = HttpServer(service, SystemClock(), limits)
+    server = HttpServer(service, limits, shutdown_grace_s=GRACE_S)
     await server.start("127.0.0.1", 0)
     wire = Wire(server, service)
     try:
         yield wire
     finally:
         wire.hang_up()
-        server.close()
-        await server.wait_closed(1.0)
+        await server.stop()
 
 
 Serve = Callable[[Limits], AbstractAsyncContextManager[Wire]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from telecine.core.coordinator.http.answers import Answer, Stream
-from telecine.core.coordinator.http.parser import Request
+from telecine.core.coordinator.http.requests import Request
 
 if TYPE_CHECKING:
     from tests.core.coordinator.http.conftest import Wire
@@ -90,9 +90,8 @@ async def test_closing_lets_idle_clients_go_and_running_answers_arrive(wire: Wir
     idle, busy = await wire.connect(), await wire.connect()
     busy.send(GET)
     await wire.until(lambda: wire.service.heard and wire.server.connections == 2)
-    wire.server.close()
+    closing = asyncio.create_task(wire.server.stop())
     assert await idle.rest() == b""
-    closing = asyncio.create_task(wire.server.wait_closed(5.0))
     gate.set()
     answer = await busy.answer()
     assert (answer.body, answer.headers["connection"]) == (b"late", "close")
@@ -104,7 +103,6 @@ async def test_answer_that_is_not_ready_in_time_is_cut_off_at_the_end(wire: Wire
     client = await wire.connect()
     client.send(GET)
     await wire.until(lambda: wire.service.heard)
-    wire.server.close()
-    await wire.server.wait_closed(0.05)
+    await wire.server.stop()
     assert wire.service.cancelled.is_set()
-    assert wire.server.connections == 0
+    await wire.until(lambda: wire.server.connections == 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from telecine.core.coordinator.http.answers import Answer
-from telecine.core.coordinator.http.parser import Request
+from telecine.core.coordinator.http.requests import Request
 
 if TYPE_CHECKING:
     from tests.core.coordinator.http.conftest import Wire
@@ -43,11 +43,47 @@ async def test_client_that_says_nothing_more_is_let_go_without_a_word(quick: Wir
     assert await client.rest() == b""
 
 
-async def test_start_of_a_request_behind_another_is_timed_too(quick: Wire) -> None:
+async def test_start_of_a_later_request_is_timed_too(quick: Wire) -> None:
+    client = await quick.connect()
+    client.send(GET)
+    assert (await client.answer()).status == 200
+    client.send(GET[:-2])
+    assert (await client.answer()).status == 408
+
+
+async def test_start_that_arrives_before_the_answer_ahead_of_it_waits_no_longer_than_silence(quick: Wire) -> None:
     client = await quick.connect()
     client.send(GET + GET[:-2])
     assert (await client.answer()).status == 200
+    assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("rest", [b"not a size\r\n", b"2\r\nhi!!\r\n"])
+async def test_chunks_that_break_in_the_middle_are_waited_for_no_longer_than_others(quick: Wire, rest: bytes) -> None:
+    client = await quick.connect()
+    client.send(CHUNKED + b"1\r\na\r\n")
+    await quick.until(lambda: quick.service.begun)
+    client.send(rest)
     assert (await client.answer()).status == 408
+
+
+async def test_body_that_nobody_wanted_is_not_taken_for_a_request(quick: Wire) -> None:
+    quick.service.wants_bodies = False
+    client = await quick.connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+    assert (await client.answer()).status == 200
+    client.send(b"late")
+    assert await client.rest() == b""
+
+
+async def test_chunks_that_carry_nothing_do_not_go_on_for_ever(quick: Wire) -> None:
+    client = await quick.connect()
+    client.send(CHUNKED)
+    reading = asyncio.create_task(client.answer())
+    while not reading.done():
+        client.send(b"1;%b\r\na\r\n" % (b"a" * 4000))
+        await asyncio.sleep(0.001)
+    assert (await reading).status == 408
 
 
 async def test_long_answer_is_not_cut_short_by_the_time_for_requests(quick: Wire) -> None:

@@ -1,0 +1,106 @@
+"""What the API reads of a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from telecine.core.coordinator.http.limits import Limits
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class RequestRefusedError(Exception):
+    """What arrived is refused by HTTP's own rules, before any call looks at it."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = HTTPStatus(status)
+        self.detail = detail
+        self.headers = headers or {}
+
+
+class Request:
+    """One request, of which the headers are there. `path` and `query` are percent-encoded, as they were sent."""
+
+    __slots__ = ("_head", "_limits", "body", "is_broken", "method", "path", "query")
+
+    def __init__(self, head: web.BaseRequest, limits: Limits) -> None:
+        self._head = head
+        self._limits = limits
+        self.method = head.method
+        path, _, self.query = _byte_by_byte(head.raw_path).partition("?")
+        self.path = path if path.startswith("/") else _path_of_absolute(path)
+        self.body = b""
+        """Empty until `receive`."""
+        self.is_broken = False
+        """Whether `receive` refused it, so that nothing behind it can be read."""
+
+    def header(self, name: str) -> str | None:
+        """A header's value; None where it was not sent. A repeated one is joined with commas."""
+        values = self._head.headers.getall(name, None)
+        return None if values is None else _byte_by_byte(values[0] if len(values) == 1 else ", ".join(values))
+
+    async def receive(self) -> None:
+        """Wait for the body. Raises RequestRefusedError where it is too large, too slow, or not as it was announced."""
+        if not self._head.body_exists:
+            return
+        try:
+            self._check_announced()
+            await self._expect()
+            content = self._head.content
+            self.body = content.read_nowait() if content.is_eof() else await self._read()
+        except RequestRefusedError:
+            self.is_broken = True
+            raise
+
+    def _check_announced(self) -> None:
+        if self._head.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+            raise RequestRefusedError(415, "bodies are taken uncompressed only")
+        if (self._head.content_length or 0) > self._limits.body_bytes_max:
+            raise _too_large()
+
+    async def _expect(self) -> None:
+        """Tell a client that asks for it to go on with its body."""
+        expected = self._head.headers.get(hdrs.EXPECT)
+        if expected is None:
+            return
+        if expected.lower() != "100-continue":
+            raise RequestRefusedError(417, "nothing but 100-continue can be expected")
+        await self._head.writer.write(CONTINUE)
+        self._head.writer.output_size = 0  # of the answer, of which nothing has gone out yet
+
+    async def _read(self) -> bytes:
+        pieces, body_bytes, content = list[bytes](), 0, self._head.content
+        try:
+            async with asyncio.timeout(self._limits.body_wait_s):
+                while piece := await content.readany():
+                    pieces.append(piece)
+                    body_bytes += len(piece)
+                    if body_bytes > self._limits.body_bytes_max:
+                        raise _too_large()
+        except TimeoutError:
+            raise RequestRefusedError(408, "the body did not arrive in time") from None
+        except (HttpProcessingError, web.RequestPayloadError, ConnectionError):
+            raise RequestRefusedError(400, "the body broke off") from None
+        return b"".join(pieces)
+
+
+def _too_large() -> RequestRefusedError:
+    return RequestRefusedError(413, "the body is too large")
+
+
+def _byte_by_byte(text: str) -> str:
+    """One character for each byte that was sent: aiohttp reads UTF-8 and makes surrogates, which cannot be written to
+    anywhere, of what is none."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _path_of_absolute(target: str) -> str:
+    """The path of `http://host/path`, as it is sent to proxies; what is neither stays as it is, to be answered 404."""
+    _, scheme, rest = target.partition("://")
+    return "/" + rest.partition("/")[2] if scheme else target
