@@ -95,6 +95,13 @@ class Connection(web.RequestHandler):
         if self._write_timer is not None:
             self._write_timer.cancel()
 
+    # ---- what the server calls -------------------------------------------------------------------
+
+    @property
+    def answering(self) -> asyncio.Task[None] | None:
+        """What answers a request at the moment, to be waited for."""
+        return self._answering.task if self._answering is not None and self._is_answering else None
+
     # ---- what aiohttp calls ----------------------------------------------------------------------
 
     async def answer(self, head: web.BaseRequest) -> web.StreamResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import cast
 
 from aiohttp import web
@@ -23,7 +24,6 @@ class HttpServer:
         self._grace_s = shutdown_grace_s
         self._runner: web.ServerRunner | None = None
         self._connections: set[Connection] = set()
-        self._answering: set[asyncio.Task[None]] = set()
 
     @property
     def connections(self) -> int:
@@ -52,9 +52,11 @@ class HttpServer:
     async def stop(self) -> None:
         """Take no new request, wait until every client has its answer, for the grace at most; then cut off the rest."""
         self.is_closing = True
+        connections = tuple(self._connections)
         if self._runner is not None:
             await self._runner.cleanup()
-        await asyncio.gather(*self._answering, return_exceptions=True)
+        late = [task for connection in connections if (task := connection.answering) is not None]
+        await asyncio.gather(*late, return_exceptions=True)
 
     def entered(self, connection: Connection) -> bool:
         self._connections.add(connection)
@@ -63,22 +65,17 @@ class HttpServer:
     def left(self, connection: Connection) -> None:
         self._connections.discard(connection)
 
-    async def answer(self, head: web.BaseRequest) -> web.StreamResponse:
-        """The response to a request."""
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._answering.add(task)
-        try:
-            return await cast("Connection", head.protocol).answer(head)
-        finally:
-            self._answering.discard(task)
-
 
 class _Clients(web.Server):
     """aiohttp's server, with connections of our own."""
 
     def __init__(self, home: HttpServer) -> None:
-        super().__init__(home.answer, handler_cancellation=True)
+        super().__init__(_answer, handler_cancellation=True)
         self._home = home
 
     def __call__(self) -> Connection:
         return Connection(self._home, self)
+
+
+def _answer(head: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+    return cast("Connection", head.protocol).answer(head)
