@@ -25,32 +25,12 @@ class Transaction:
     `told` is what will be recorded, and known once it is committed.
     """
 
-    __slots__ = ("_connection", "_cursor", "_shared", "now_ms", "told")
+    __slots__ = ("_cursor", "now_ms", "told")
 
     def __init__(self, connection: Any, now_ms: int) -> None:
-        self._connection = connection
         self._cursor = connection.cursor()  # one for all statements: making it takes half as long as a small one
         self.now_ms = now_ms
         self.told: list[Happening] = []
-        self._shared: dict[type, Any] = {}
-
-    @property
-    def changes(self) -> int:
-        """Grows with each row that is written: while it stays the same, so does what was read."""
-        count: int = self._connection.total_changes
-        return count
-
-    def shared(self, kind: type[T]) -> T:
-        """What the operations of one transaction have in common; made by the first that asks for it."""
-        found: T | None = self._shared.get(kind)
-        if found is None:
-            found = self._shared[kind] = kind()
-        return found
-
-    def forget(self, told_before: int) -> None:
-        """An operation has failed and is undone: so is what it told, after `told_before` others, and what it shared."""
-        del self.told[told_before:]
-        self._shared.clear()
 
     def tell(self, happening: Happening) -> None:
         """Record an event: it becomes known if, and when, what this operation changes is committed."""

@@ -156,7 +156,7 @@ def _run(raw: Any, transaction: Transaction, waiting: _Waiting[Any]) -> None:
             raise
         if raw.total_changes != changed_before:
             raise _SpoiltError from error
-        transaction.forget(told_before)
+        del transaction.told[told_before:]
         waiting.error = _translated(error)
 
 
@@ -170,7 +170,7 @@ def _run_in_savepoint(raw: Any, transaction: Transaction, waiting: _Waiting[Any]
         if not raw.in_transaction:  # a full disk or an I/O error has undone the whole transaction
             raise
         raw.execute("ROLLBACK TO operation")
-        transaction.forget(told_before)
+        del transaction.told[told_before:]
         waiting.error = _translated(error)
     raw.execute("RELEASE operation")
 

@@ -272,10 +272,6 @@ def test_every_query_is_used_and_every_name_exists() -> None:
 
 HOT = (
     "claimer",
-    "account_to_claim",
-    "demand",
-    "lane_heads",
-    "variant_to_lease",
     "claim_variant",
     "prolong_lease",
     "sources_to_try",
