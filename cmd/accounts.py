@@ -61,12 +61,14 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 def park(ctx: click.Context, name: str, seconds: float, uploads: bool, sends: bool, reason: str, as_json: bool) -> None:
     """Let an account upload nothing, and send nothing, for a while; other accounts go on. What it is doing it finishes.
 
-    A longer wait that Telegram asked for stays.
+    A longer wait stays, be it Telegram's or an operator's: `unpark` first to shorten it.
 
     \b
     telecine accounts park cm-ember --for 2h --reason "new phone"
     telecine accounts park cm-ember --for 30min --sends
     """
+    if not seconds:
+        raise click.BadParameter("nothing is parked for no time; `unpark` ends a park", ctx, param_hint="--for")
     if len(reason) > DETAIL_CHARS_MAX:
         raise click.BadParameter(f"at most {DETAIL_CHARS_MAX} characters", ctx, param_hint="--reason")
     both = uploads == sends  # neither is named, or each

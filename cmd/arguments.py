@@ -7,6 +7,7 @@ import re
 import click
 
 from telecine.core import codes
+from telecine.core.config import NAME_PATTERN
 from telecine.core.errors import InputError
 from telecine.core.leases import VariantState
 
@@ -32,3 +33,10 @@ def duration(text: str) -> float:
     if match is None or not match.group():
         raise click.BadParameter(f"{text!r} is not a duration such as 45s, 30min, 2h or 1d12h")
     return float(sum(int(count) * _UNITS_S[unit] for unit, count in match.groupdict().items() if count))
+
+
+def worker(text: str) -> str:
+    """The name of a worker, as `worker.name` may be. Raises click.BadParameter."""
+    if not re.fullmatch(NAME_PATTERN, text):
+        raise click.BadParameter(f"{text!r} is not a name such as cm-ember: a-z, 0-9, - and _")
+    return text

@@ -22,6 +22,9 @@ class Refusal(msgspec.Struct, frozen=True):
     code: str
     detail: str
 
+    def __str__(self) -> str:
+        return self.detail if self.code in self.detail else f"{self.code}: {self.detail}"
+
 
 class Moves(msgspec.Struct, frozen=True):
     """What `--json` prints: where the uploads are that were moved, and which were not."""
@@ -33,24 +36,27 @@ class Moves(msgspec.Struct, frozen=True):
 Move = Callable[[Api, str], Awaitable[VariantMoved]]
 
 
-def move(ctx: click.Context, codes: Iterable[str], how: Move, *, as_json: bool) -> None:
-    """Move all `codes` and say of each what became of it. Raises TelecineError, at the end, where some were refused.
+def move(ctx: click.Context, codes: Iterable[str], how: Move, *, as_json: bool, told: str = "") -> None:
+    """Move all `codes` and say of each what became of it, and what it was `told`, which its state does not show.
 
-    What concerns them all, such as a coordinator that does not answer, ends it at once.
+    Raises TelecineError, at the end, where some were refused. What concerns them all, such as a coordinator that does
+    not answer, ends it at once.
     """
+    chosen = tuple(dict.fromkeys(codes))
     moved: list[VariantMoved] = []
     refused: list[Refusal] = []
 
     async def go(api: Api) -> None:
-        for code in codes:
+        for code in chosen:
             try:
                 moved.append(await how(api, code))
             except (ConflictError, InputError, NotFoundError) as error:
                 refused.append(Refusal(code, error.message))
-                note(f"{code}: {error.message}")
+                if len(chosen) > 1:
+                    note(str(refused[-1]))
             else:
                 if not as_json:
-                    show_move(moved[-1])
+                    show_move(moved[-1], told)
 
     try:
         call(ctx, go)
@@ -58,13 +64,13 @@ def move(ctx: click.Context, codes: Iterable[str], how: Move, *, as_json: bool) 
         if as_json:
             document(Moves(tuple(moved), tuple(refused)))
     if refused:
-        total = len(moved) + len(refused)
-        raise TelecineError(f"{len(refused)} of {amount(total, 'upload')} stayed as before")
+        several = f"{len(refused)} of {amount(len(chosen), 'upload')} stayed as before"
+        raise TelecineError(several if len(chosen) > 1 else str(refused[0]))
 
 
-def show_move(moved: VariantMoved) -> None:
+def show_move(moved: VariantMoved, told: str = "") -> None:
     """One line about an upload that moved."""
-    click.echo(f"{moved.code:28}  {moved.state.value}")
+    click.echo(f"{moved.code:28}  {moved.state.value}{told and f'  {told}'}")
 
 
 def codes_in(ctx: click.Context, state: VariantState) -> list[str]:

@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
-from telecine.cmd import settings
+from telecine.cmd import arguments, settings
 from telecine.cmd.running import run
 from telecine.cmd.showing import display, document, json_option, note, table
 from telecine.core.clock import SystemClock
 from telecine.core.coordinator.tokens import IssuedToken, Scope, Tokens
-from telecine.core.errors import InputError
 from telecine.core.operator_protocol import TokenPage, TokenRecord
 from telecine.store.database import Store
 
@@ -42,7 +41,7 @@ def token() -> None:
 
 
 @token.command()
-@click.option("--worker", metavar="NAME", help="For the worker of this name, such as cm-ember.")
+@click.option("--worker", type=arguments.worker, metavar="NAME", help="For the worker of this name, such as cm-ember.")
 @click.option("--operator", metavar="NAME", help="For a person or script that operates.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it holds.")
 @json_option
@@ -54,8 +53,8 @@ def issue(ctx: click.Context, worker: str | None, operator: str | None, days: in
     telecine token issue --worker cm-ember
     telecine token issue --operator ada --days 30
     """
-    if (worker is None) == (operator is None):
-        raise InputError("give either --worker NAME or --operator NAME", field="worker")
+    if bool(worker) == bool(operator):
+        raise click.UsageError("Give either --worker NAME or --operator NAME.", ctx)
     scope = Scope.WORKER if worker else Scope.OPERATOR
 
     async def go() -> tuple[str, IssuedToken]:

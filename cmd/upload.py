@@ -11,6 +11,8 @@ from telecine.cmd.wording import duration, size
 from telecine.core.catalogue import VariantDetail, VariantSource
 from telecine.core.leases import VariantState
 
+WAITING = frozenset({VariantState.READY, VariantState.LEASED, VariantState.DELAYED})  # a link of it is yet to be read
+
 
 def describe(upload: VariantDetail) -> Iterator[RenderableType]:
     """Where it is, its links in the order they are tried, and the messages that hold it."""
@@ -48,7 +50,7 @@ def _facts(upload: VariantDetail) -> list[tuple[str, object]]:
         ("title", upload.title_id),
         ("priority", upload.priority),
         ("pinned to", upload.account),
-        ("reads from", upload.host),
+        ("reads from", upload.host if upload.state in WAITING else None),
         ("channel", upload.channel),
         ("needs", _needs(upload)),
         ("attempts", upload.attempts),

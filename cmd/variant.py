@@ -118,7 +118,7 @@ def priority(ctx: click.Context, codes: tuple[str, ...], priority: int, as_json:
     \b
     telecine variant priority CM_M000321_1080P CM_M000321_720P 0
     """
-    move(ctx, codes, _to("priority", Priority(priority)), as_json=as_json)
+    move(ctx, codes, _to("priority", Priority(priority)), as_json=as_json, told=f"priority {priority}")
 
 
 @variant.command()
@@ -132,7 +132,7 @@ def pin(ctx: click.Context, codes: tuple[str, ...], account: str, as_json: bool)
     \b
     telecine variant pin CM_M000321_1080P cm-ember
     """
-    move(ctx, codes, _to("pin", Pin(account)), as_json=as_json)
+    move(ctx, codes, _to("pin", Pin(account)), as_json=as_json, told=f"pinned to {account}")
 
 
 @variant.command()
@@ -145,7 +145,7 @@ def unpin(ctx: click.Context, codes: tuple[str, ...], as_json: bool) -> None:
     \b
     telecine variant unpin CM_M000321_1080P
     """
-    move(ctx, codes, _to("pin", Pin(None)), as_json=as_json)
+    move(ctx, codes, _to("pin", Pin(None)), as_json=as_json, told="open to all")
 
 
 def _to(call_name: str, message: Message | None = None) -> Move:

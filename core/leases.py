@@ -99,13 +99,16 @@ _TABLE: dict[tuple[VariantState, Event], VariantState] = {
     **{(state, _E.REQUEUE): _S.READY for state in _S if state is not _S.LEASED},
 }
 
+_ASKED_FOR = {_E.CANCEL: "cancelled", _E.REQUEUE: "queued again", _E.WITHDRAW: "withdrawn"}
+
 
 def transition(state: VariantState, event: Event) -> VariantState:
     """Where `event` takes a variant that is in `state`. Raises ConflictError where it leads nowhere."""
     try:
         return _TABLE[state, event]
     except KeyError:
-        raise ConflictError(f"a variant that is {state.value} does not take {event.value!r}") from None
+        moved = _ASKED_FOR.get(event, f"moved by {event.value!r}")
+        raise ConflictError(f"an upload that is {state.value} cannot be {moved}") from None
 
 
 FINISHED = frozenset({_S.DONE, _S.DEAD, _S.QUARANTINED, _S.CANCELLED, _S.WITHDRAWN})  # nothing moves them but people

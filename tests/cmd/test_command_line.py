@@ -174,6 +174,14 @@ def test_tokens_are_issued_listed_and_revoked(tmp_path: Path) -> None:
     assert telecine("token", "issue", cwd=tmp_path).status == 2
 
 
+@pytest.mark.parametrize("options", [("--worker", ""), ("--worker", "CM Ember"), ("--operator", "")])
+def test_a_token_is_for_somebody_who_can_be_there(tmp_path: Path, options: tuple[str, str]) -> None:
+    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 32}"\n')
+    refused = telecine("token", "issue", *options, cwd=tmp_path)
+    assert (refused.status, refused.out) == (2, "")
+    assert not (tmp_path / "telecine.db").exists()
+
+
 def test_json_tells_of_tokens_as_the_api_does(tmp_path: Path) -> None:
     (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\n')
     assert telecine("token", "list", "--json", cwd=tmp_path).document == {"tokens": [], "after": None}

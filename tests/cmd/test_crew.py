@@ -114,7 +114,15 @@ async def test_an_account_that_is_not_there_is_named(crew: Deployment, arguments
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--for", "soon"], ["--for", "-1"], ["--for", "1h", "--reason", "x" * 501], ["--for", "99999999d"]]
+    "options",
+    [
+        [],
+        ["--for", "soon"],
+        ["--for", "-1"],
+        ["--for", "0"],
+        ["--for", "1h", "--reason", "x" * 501],
+        ["--for", "99999999d"],
+    ],
 )
 async def test_a_park_has_an_end_and_a_short_reason(crew: Deployment, options: list[str]) -> None:
     assert (await crew.types("accounts", "park", "cm-ember", *options)).status == 2

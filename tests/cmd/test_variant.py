@@ -120,9 +120,24 @@ async def test_where_one_of_several_is_refused_the_others_go_on(deployment: Depl
     assert said.status == 1
     assert said.lines == [[SECOND, "cancelled"]]
     complaints = said.err.splitlines()
-    assert complaints[0].startswith(f"{FIRST}: a variant that is cancelled")
-    assert complaints[1] == f"{MISSING}: there is no upload target {MISSING}"
+    assert complaints[0].startswith(f"{FIRST}: an upload that is cancelled cannot be")
+    assert complaints[1] == f"there is no upload target {MISSING}"
     assert complaints[2] == "telecine: 2 of 3 uploads stayed as before"
+
+
+async def test_what_is_leased_is_not_queued_again(deployment: Deployment) -> None:
+    await deployment.imports(film(1))
+    await deployment.enrols("cm-ember")
+    await deployment.claims("cm-ember")
+    said = await deployment.types("variant", "retry", FIRST)
+    assert (said.status, said.out) == (1, "")
+    assert said.err == f"telecine: {FIRST}: an upload that is leased cannot be queued again\n"
+
+
+async def test_an_upload_that_is_named_twice_moves_once(deployment: Deployment) -> None:
+    await deployment.imports(film(1))
+    said = await deployment.types("variant", "cancel", FIRST, FIRST)
+    assert (said.status, said.lines) == (0, [[FIRST, "cancelled"]])
 
 
 async def test_json_tells_what_moved_and_what_was_refused(deployment: Deployment) -> None:
@@ -208,7 +223,7 @@ async def test_only_what_is_done_can_be_withdrawn(deployment: Deployment) -> Non
     await deployment.imports(film(1))
     said = await deployment.types("variant", "withdraw", FIRST, "--yes")
     assert said.status == 1
-    assert f"{FIRST}: a variant that is ready" in said.err
+    assert said.err == f"telecine: {FIRST}: an upload that is ready cannot be withdrawn\n"
 
 
 # ---- priority and pin ----------------------------------------------------------------------------
@@ -217,7 +232,7 @@ async def test_only_what_is_done_can_be_withdrawn(deployment: Deployment) -> Non
 async def test_several_are_put_first(deployment: Deployment) -> None:
     await deployment.imports(film(1), film(2), film(3))
     said = await deployment.types("variant", "priority", THIRD, SECOND, 0)
-    assert said.lines == [[THIRD, "ready"], [SECOND, "ready"]]
+    assert said.lines == [[THIRD, "ready", "priority", "0"], [SECOND, "ready", "priority", "0"]]
     assert [await priority(deployment, code) for code in (FIRST, SECOND, THIRD)] == [2, 0, 0]
 
 
@@ -230,7 +245,9 @@ async def test_an_upload_is_left_to_one_account_until_it_is_left_to_all(deployme
     await deployment.imports(film(1))
     await deployment.enrols("cm-ember")
     await deployment.enrols("cm-rora")
-    assert (await deployment.types("variant", "pin", FIRST, "cm-ember")).lines == [[FIRST, "ready"]]
+    assert (await deployment.types("variant", "pin", FIRST, "cm-ember")).lines == [
+        [FIRST, "ready", "pinned", "to", "cm-ember"]
+    ]
     assert (await deployment.types("queue", "--account", "cm-ember")).lines == [[FIRST, "ready"]]
     assert (await deployment.types("variant", "unpin", FIRST)).status == 0
     assert (await deployment.types("queue", "--account", "cm-ember")).lines == []

@@ -47,7 +47,7 @@ class OperationsInMemory:
 
     async def requeue(self, code: str) -> VariantState:
         if self.states.get(code) is VariantState.LEASED:
-            raise ConflictError("a variant that is leased does not take 'requeue'")
+            raise ConflictError("an upload that is leased cannot be queued again")
         return self._move(code, VariantState.READY)
 
     async def withdraw(self, code: str) -> VariantState:
