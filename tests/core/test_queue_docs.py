@@ -58,6 +58,10 @@ def test_the_ladders_are_those_of_the_policy_and_of_the_settings(setting: str, l
     assert told[setting] == ladder.pauses_s == tuple(map(float, default))
 
 
+def test_an_account_may_have_as_many_channels_as_the_page_says() -> None:
+    assert f"as it may: {STANDARD.channels_per_account_max}, those that are retired included" in section("Channels")
+
+
 def test_every_setting_that_the_page_names_exists() -> None:
     named = set(re.findall(r"`(\w+_(?:s|max|days))`", PAGE))
     assert named - {"file_bytes_max"} <= set(CoordinatorSettings.__struct_fields__)
