@@ -85,8 +85,9 @@ class Api:
             ) as reply:
                 body = await reply.read()
         except (aiohttp.ClientError, TimeoutError) as error:
+            why = error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else str(error)
             raise UnavailableError(
-                f"no coordinator answers at {self._base}: {str(error) or type(error).__name__}",
+                f"no coordinator answers at {self._base}: {why or type(error).__name__}",
                 hint="is `telecine serve` running, and is operator.coordinator_url right?",
             ) from error
         if reply.status >= 400:
