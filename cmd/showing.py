@@ -18,6 +18,7 @@ from rich.text import Text
 from telecine.cmd.wording import printable
 
 PIPE_WIDTH = 100_000  # columns: nothing is folded where nobody looks
+WORD_WIDTH = 13  # columns: a word up to this, such as `wrong_content`, stays whole in a narrow terminal too
 
 json_option = click.option(
     "--json",
@@ -46,11 +47,16 @@ async def document_of_pages(rows: str, pages: AsyncIterator[Any], *, cursor: str
 
 
 def table(names: Iterable[str], rows: Iterable[Iterable[object]], *, whole: int = 1) -> RenderableType:
-    """Rows under their names. The first `whole` columns, what one copies from a table, are never folded."""
-    columns = [Column(name, no_wrap=place < whole, overflow="fold") for place, name in enumerate(names)]
-    grid = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        grid.add_row(*(Text(printable(str(cell))) for cell in row))
+    """Rows under their names. The first `whole` columns, what one copies from a table, are never folded; the others
+    between words, and within one only where it is long."""
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    grid = Table(box=None, pad_edge=False)
+    for place, name in enumerate(names):
+        words = [len(word) for row in cells for word in row[place].split()]
+        width = min(max(words, default=0), WORD_WIDTH)
+        grid.add_column(name, no_wrap=place < whole, overflow="fold", min_width=max(width, len(name)))
+    for row in cells:
+        grid.add_row(*map(Text, row))
     return grid
 
 
@@ -72,7 +78,7 @@ def display(*parts: RenderableType) -> None:
         file=sys.stdout, markup=False, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH
     )
     if terminal:
-        console.print(*parts, sep="\n")
+        console.print(*parts, sep="\n", crop=False)
         return
     with console.capture() as captured:
         console.print(*parts, sep="\n")

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from telecine.cmd import arguments
 from telecine.cmd.showing import display, document_of_pages, facts, table
@@ -147,3 +148,11 @@ def test_pages_make_one_document(lengths: list[int], capsys: pytest.CaptureFixtu
     asyncio.run(document_of_pages("rows", pages()))
     written = json.loads(capsys.readouterr().out)
     assert written == {"rows": [{"id": n} for length in lengths for n in range(length)], "after": None}
+
+
+def test_a_narrow_terminal_folds_between_words() -> None:
+    row = ("CM_M000001_720P", "11 min 26 s", "cm-ember", "wrong_content", "wait 300 s before messages.sendMedia")
+    console = Console(width=60)
+    with console.capture() as captured:
+        console.print(table(("code", "ago", "worker", "reason", "detail"), [row]), crop=False)
+    assert {"CM_M000001_720P", "min", "cm-ember", "wrong_content", "before"} <= set(captured.get().split())
