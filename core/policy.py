@@ -38,5 +38,10 @@ class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
         """When a lease that is given or beaten now runs out."""
         return now_ms + round(self.lease_ttl_s * 1000)
 
+    def claims_from_ms(self, uploads_parked_until_ms: int, sends_parked_until_ms: int) -> int:
+        """When an account with these parks may claim again. While messages are parked, parts can be uploaded already;
+        for as long as Telegram keeps them."""
+        return max(uploads_parked_until_ms, sends_parked_until_ms - round(self.sends_ahead_s_max * 1000))
+
 
 STANDARD = QueuePolicy()

@@ -90,13 +90,8 @@ def _claimer(tx: Transaction, policy: QueuePolicy, worker: str, request: ClaimRe
 
 
 def _may_claim(claimer: Row, policy: QueuePolicy, now_ms: int) -> bool:
-    """While messages are parked, parts can be uploaded already; for as long as Telegram keeps them."""
-    sends_ahead_until_ms = now_ms + round(policy.sends_ahead_s_max * 1000)
-    return bool(
-        claimer["mode"] == WorkerMode.ACTIVE
-        and claimer["uploads_parked_until_ms"] <= now_ms
-        and claimer["sends_parked_until_ms"] <= sends_ahead_until_ms
-    )
+    from_ms = policy.claims_from_ms(claimer["uploads_parked_until_ms"], claimer["sends_parked_until_ms"])
+    return bool(claimer["mode"] == WorkerMode.ACTIVE and from_ms <= now_ms)
 
 
 def _next(tx: Transaction, policy: QueuePolicy, claimer: Row, request: ClaimRequest) -> int | None:

@@ -83,13 +83,15 @@ class Store:
             writer = Writer(connection, clock, on_told=events.announce)
             stack.push_async_callback(writer.close)
             store = cls(writer, pool, events, clock, terms, SqliteFiles(path))
-            await store._remember_parks()
+            await store._remember_parks(policy)
             yield store
 
-    async def _remember_parks(self) -> None:
-        """Accounts that were parked before a restart wake those who wait, all the same."""
-        for row in await self._readers.run(lambda tx: tx.all("parks", {"now_ms": tx.now_ms})):
-            self._signal.unpark_at(row["until_ms"])
+    async def _remember_parks(self, policy: QueuePolicy) -> None:
+        """Accounts and hosts that were parked before a restart wake those who wait, all the same."""
+        for row in await self._readers.run(lambda tx: tx.all("parked_accounts", {"now_ms": tx.now_ms})):
+            self._signal.unpark_at(policy.claims_from_ms(row["uploads_parked_until_ms"], row["sends_parked_until_ms"]))
+        for row in await self._readers.run(lambda tx: tx.all("parked_hosts", {"at_ms": tx.now_ms})):
+            self._signal.unpark_at(row["parked_until_ms"])
 
 
 async def _open_migrated(path: Path, clock: Clock, *, replicated: bool) -> Connection:

@@ -98,10 +98,10 @@ class SqliteOperations:
 
     async def park(self, account: str, park: Park) -> AccountStatus:
         status = await self._writer.run(lambda tx: accounts.park(tx, account, park))
-        # Parts are uploaded ahead of messages that are parked, so claims succeed some time before.
-        claims_in_s = max(status.uploads_parked_s, status.sends_parked_s - self._policy.sends_ahead_s_max)
-        if claims_in_s > 0:
-            self._signal.unpark_at(self._clock.now_ms() + round(claims_in_s * 1000))
+        until_ms = (
+            self._clock.now_ms() + round(seconds * 1000) for seconds in (status.uploads_parked_s, status.sends_parked_s)
+        )
+        self._signal.unpark_at(self._policy.claims_from_ms(*until_ms))
         return status
 
     async def unpark(self, account: str) -> AccountStatus:

@@ -49,13 +49,13 @@ def settle(tx: Transaction, policy: QueuePolicy, worker: str, token: LeaseToken,
     }
     row = tx.one("lease_to_settle", params)
     if row is None:
-        return _settle_again(tx, worker, token, outcome)
+        return _settle_again(tx, policy, worker, token, outcome)
     settlement = _Settling(tx, policy, row).settle(outcome)
     tx.tell(VariantChanged(settlement.settled.code, settlement.settled.state, worker))
     return settlement
 
 
-def _settle_again(tx: Transaction, worker: str, token: LeaseToken, outcome: Outcome) -> Settlement:
+def _settle_again(tx: Transaction, policy: QueuePolicy, worker: str, token: LeaseToken, outcome: Outcome) -> Settlement:
     """Answer for a lease that has ended. A repeated report is fine; so is giving up what was cancelled. A worker that
     says it has uploaded must be believed or told that it was not. That Telegram makes an account wait is true whatever
     became of the lease: the account is parked, once."""
@@ -65,7 +65,7 @@ def _settle_again(tx: Transaction, worker: str, token: LeaseToken, outcome: Outc
         case SettleDone():
             known = AttemptOutcome.DONE in ended
         case SettleFloodWait() if ended and AttemptOutcome.FLOOD_WAIT not in ended:
-            parked = (_park_late(tx, token, worker, outcome),)
+            parked = (_park_late(tx, policy, token, worker, outcome),)
             known = True
         case _:
             known = bool(ended & (_REPORTED | {AttemptOutcome.CANCELLED}))
@@ -83,7 +83,7 @@ class _Settling:
         self._policy = policy
         self._row = row
         self._lease = HeldLease.of(row)
-        self._parked_until_ms: list[int] = []
+        self._wakes_at_ms: list[int] = []
 
     def settle(self, outcome: Outcome) -> Settlement:
         _check_reports(outcome)
@@ -95,7 +95,7 @@ class _Settling:
             case SettleFailed():
                 state = self._end_failed(outcome)
             case SettleFloodWait():
-                self._parked_until_ms.append(_park(self._tx, self._lease.account_id, outcome))
+                self._wakes_at_ms.append(_park(self._tx, self._policy, self._lease.account_id, outcome))
                 state = self._end_unfinished(Event.FLOOD_WAIT)
             case SettleReleased():
                 state = self._end_unfinished(Event.RELEASED, disk_bytes=outcome.disk_bytes)
@@ -103,7 +103,7 @@ class _Settling:
         return Settlement(
             Settled(self._lease.code, state),
             wakes=state is VariantState.READY or bool(self._row["host_limited"]),
-            wakes_at_ms=tuple(self._parked_until_ms),
+            wakes_at_ms=tuple(self._wakes_at_ms),
         )
 
     # ---- links and their hosts -------------------------------------------------------------------
@@ -114,7 +114,7 @@ class _Settling:
             raise InputError(f"link {report.link_id} does not belong to this lease", field="sources")
 
     def _use_source(self, report: SourceReport) -> int:
-        if self._row["hosts_climbed"] or self._parked_until_ms:  # before this report, or by an earlier link of it
+        if self._row["hosts_climbed"] or self._wakes_at_ms:  # before this report, or by an earlier link of it
             ladders.host_worked(self._tx, report.link_id)
         link = {"variant_id": self._lease.variant_id, "link_id": report.link_id}
         return self._tx.execute("use_source", {**link, "now_ms": self._tx.now_ms})
@@ -136,7 +136,7 @@ class _Settling:
         if known and CONSEQUENCES[reason].host is ForHost.CLIMBS:
             until_ms = ladders.host_failed(self._tx, self._policy.hosts, report)
             if until_ms is not None:
-                self._parked_until_ms.append(until_ms)
+                self._wakes_at_ms.append(until_ms)
         return known
 
     # ---- the variant and the account -------------------------------------------------------------
@@ -159,7 +159,7 @@ class _Settling:
         return self._end(event, rounds=rounds, retry_in_s=self._policy.rounds.pause_s(rounds))
 
     def _end_unfinished(self, event: Event, *, disk_bytes: int = 0) -> VariantState:
-        """Give the variant back, unless the report leaves it without a link that can be tried now: then it has failed."""
+        """Give the variant back, unless the report leaves it without a link to try now: then it has failed."""
         left = self._links_left()
         return self._end(event, disk_bytes=disk_bytes) if left.triable else self._end_round(left, tried=True)
 
@@ -183,7 +183,7 @@ class _Settling:
             why = f"an upload failed: {blamed[-1].value}"
             until_ms = ladders.account_failed(self._tx, self._policy.accounts, self._lease.account_id, why)
             if until_ms is not None:
-                self._parked_until_ms.append(until_ms)
+                self._wakes_at_ms.append(until_ms)
 
 
 def _check_reports(outcome: Outcome) -> None:
@@ -205,17 +205,18 @@ def _needed_bytes(report: SourceReport) -> int | None:
 # ---- accounts that Telegram makes wait -----------------------------------------------------------
 
 
-def _park(tx: Transaction, account_id: int, outcome: SettleFloodWait) -> int:
-    """Park what the refused request was about; until when."""
+def _park(tx: Transaction, policy: QueuePolicy, account_id: int, outcome: SettleFloodWait) -> int:
+    """Park what the refused request was about; when the account may claim again."""
     uploading = outcome.request.startswith("upload.")
     until_ms = tx.now_ms + round(outcome.wait_s * 1000)
     reason = f"Telegram asks to wait {outcome.wait_s:g} s before {outcome.request}"
     params = {"account_id": account_id, "until_ms": until_ms, "reason": reason}
-    ladders.tell_parked(tx, tx.get("park_uploads" if uploading else "park_sends", params))
-    return until_ms
+    account = tx.get("park_uploads" if uploading else "park_sends", params)
+    ladders.tell_parked(tx, account)
+    return policy.claims_from_ms(account["uploads_parked_until_ms"], account["sends_parked_until_ms"])
 
 
-def _park_late(tx: Transaction, token: LeaseToken, worker: str, outcome: SettleFloodWait) -> int:
+def _park_late(tx: Transaction, policy: QueuePolicy, token: LeaseToken, worker: str, outcome: SettleFloodWait) -> int:
     """Park the account for a lease that had ended before the report came. The history keeps the report, so that a
     repeat of it does not park the account for longer."""
     lease = {"variant_id": token.variant_id, "fence": token.fence, "worker": worker}
@@ -231,4 +232,4 @@ def _park_late(tx: Transaction, token: LeaseToken, worker: str, outcome: SettleF
         finished_at_ms=tx.now_ms,
     )
     record_attempts(tx, [late])
-    return _park(tx, held_by["account_id"], outcome)
+    return _park(tx, policy, held_by["account_id"], outcome)

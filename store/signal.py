@@ -25,7 +25,7 @@ class WorkSignal:
                 waiter.set_result(None)
 
     def unpark_at(self, at_ms: int) -> None:
-        """An account may claim again from `at_ms` on."""
+        """A park ends at `at_ms`: an account may claim again, or a host be read from."""
         self._unparks_ms.add(at_ms)
         self.notify()  # whoever waits already has a later time in mind
 

@@ -55,8 +55,8 @@ UPDATE accounts SET sends_parked_until_ms = max(sends_parked_until_ms, :until_ms
 WHERE id = :account_id
 RETURNING name, uploads_parked_until_ms, sends_parked_until_ms, park_reason;
 
--- name: parks
-SELECT max(uploads_parked_until_ms, sends_parked_until_ms) AS until_ms
+-- name: parked_accounts
+SELECT uploads_parked_until_ms, sends_parked_until_ms
 FROM accounts WHERE max(uploads_parked_until_ms, sends_parked_until_ms) > :now_ms;
 
 -- name: workers_all

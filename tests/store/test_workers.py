@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.store.conftest import Scene, film, link
+from tests.store.conftest import POLICY, Scene, film, link
 
 from telecine.core.errors import ConflictError, ForbiddenError, NotFoundError
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import ChannelState, ChannelStatus
-from telecine.core.protocol import ChannelRef, Hello, SettleFloodWait
+from telecine.core.protocol import ChannelRef, Hello, SettleFailed, SettleFloodWait, SourceReport
+from telecine.core.reasons import Reason
 from telecine.store import Store
 
 if TYPE_CHECKING:
@@ -145,5 +147,42 @@ async def test_the_end_of_a_park_wakes_even_after_a_restart(path: Path, clock: H
         assert await scene.claim("w") is None
         assert not waiting.done()
         clock.advance(30)
+        await asyncio.wait_for(waiting, 5)
+        assert await scene.claim("w") is not None
+
+
+async def test_the_end_of_a_host_s_park_wakes_even_after_a_restart(path: Path, clock: HandClock) -> None:
+    async with Store.open(path, clock=clock) as store:
+        scene = Scene(store, clock, path)
+        await scene.enrol("w")
+        await scene.imports(*(film(n, link(n, url=f"http://one.example/{n}.mkv")) for n in ("1", "2")))
+        report = SourceReport(1, Reason.RATE_LIMITED, retry_after_s=20.0)
+        await store.queue.settle("w", (await scene.lease("w")).lease, SettleFailed(Reason.RATE_LIMITED, (report,)))
+    async with Store.open(path, clock=clock) as store:
+        scene = Scene(store, clock, path)
+        waiting = asyncio.create_task(store.queue.wait_for_work(3600))
+        assert await scene.claim("w") is None
+        clock.advance(20)
+        await asyncio.wait_for(waiting, 5)
+        assert await scene.claim("w") is not None
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_parked_messages_wake_as_soon_as_parts_may_be_uploaded_ahead(
+    path: Path, clock: HandClock, restarts: bool
+) -> None:
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(Store.open(path, clock=clock))
+        scene = Scene(store, clock, path)
+        await scene.enrol("w")
+        await scene.imports(film("1", link("a")))
+        lease = await scene.lease("w")
+        await store.queue.settle("w", lease.lease, SettleFloodWait(1000.0, "messages.sendMedia"))
+        if restarts:
+            await stack.aclose()
+            scene.store = store = await stack.enter_async_context(Store.open(path, clock=clock))
+        waiting = asyncio.create_task(store.queue.wait_for_work(3600))
+        assert await scene.claim("w") is None
+        clock.advance(1000 - POLICY.sends_ahead_s_max)
         await asyncio.wait_for(waiting, 5)
         assert await scene.claim("w") is not None
