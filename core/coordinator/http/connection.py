@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
@@ -61,11 +61,16 @@ class Connection(web.RequestHandler):
         self._head_began_s: float | None = None  # there while a head is awaited
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
+        self._line: asyncio.Transport | None = None  # aiohttp lets go of its own before all is sent
         super().__init__(server, loop=asyncio.get_running_loop(), **_settings(home.limits))
 
     # ---- what asyncio calls ----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._line = cast("asyncio.Transport", transport)
+        # Whatever is not taken counts: an end that waits for the last bytes of an answer would wait for ever.
+        self._line.set_write_buffer_limits(high=0)
         super().connection_made(transport)
         self._await_head()
         if not self._home.entered(self):
@@ -80,15 +85,16 @@ class Connection(web.RequestHandler):
         super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        for timer in (self._head_timer, self._write_timer):
+        for timer in (self._head_timer, self._write_timer, self._end_timer):
             if timer is not None:
                 timer.cancel()
+        self._line = None
         super().connection_lost(exc)
         self._home.left(self)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._write_timer = self._loop.call_later(self._limits.write_wait_s, self._abort)
+        self._write_timer = self._loop.call_later(self._limits.write_wait_s, self.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -101,6 +107,11 @@ class Connection(web.RequestHandler):
     def answering(self) -> asyncio.Task[None] | None:
         """What answers a request at the moment, to be waited for."""
         return self._answering.task if self._answering is not None and self._is_answering else None
+
+    def abort(self) -> None:
+        """End it at once, whatever has not been sent."""
+        if self._line is not None:
+            self._line.abort()
 
     # ---- what aiohttp calls ----------------------------------------------------------------------
 
@@ -157,10 +168,10 @@ class Connection(web.RequestHandler):
                     async for piece in pieces:
                         await response.write(piece)
             except ConnectionError:
-                self._abort()
+                self.abort()
             except Exception:  # the edge: the status has gone out, so that the end must be seen to be none
                 logger.exception("a stream broke off")
-                self._abort()
+                self.abort()
         return response
 
     # ---- refusing and timing ---------------------------------------------------------------------
@@ -173,7 +184,7 @@ class Connection(web.RequestHandler):
         self.transport.write(_render(self._home.service.refuse(refusal)))
         self._head_began_s = None
         self.close()  # what still comes is thrown away
-        self._loop.call_later(self._limits.linger_s, self.force_close)
+        self._end_timer = self._loop.call_later(self._limits.linger_s, self.force_close)
 
     def _await_head(self) -> None:
         """The timer is not moved with each head: it looks again when it is early, which is far less work."""
@@ -192,10 +203,6 @@ class Connection(web.RequestHandler):
             self._refuse(RequestRefusedError(408, "the request did not arrive in time"))
         else:
             self.force_close()
-
-    def _abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
 
 
 def _settings(limits: Limits) -> Mapping[str, Any]:

@@ -53,7 +53,10 @@ class Request:
             self._check_announced()
             await self._expect()
             content = self._head.content
-            self.body = content.read_nowait() if content.is_eof() else await self._read()
+            body = content.read_nowait() if content.is_eof() else await self._read()
+            if len(body) > self._limits.body_bytes_max:
+                raise _too_large()
+            self.body = body
         except RequestRefusedError:
             self.is_broken = True
             raise
@@ -75,14 +78,13 @@ class Request:
         self._head.writer.output_size = 0  # of the answer, of which nothing has gone out yet
 
     async def _read(self) -> bytes:
+        """The body, or more of it than it may have."""
         pieces, body_bytes, content = list[bytes](), 0, self._head.content
         try:
             async with asyncio.timeout(self._limits.body_wait_s):
-                while piece := await content.readany():
+                while body_bytes <= self._limits.body_bytes_max and (piece := await content.readany()):
                     pieces.append(piece)
                     body_bytes += len(piece)
-                    if body_bytes > self._limits.body_bytes_max:
-                        raise _too_large()
         except TimeoutError:
             raise RequestRefusedError(408, "the body did not arrive in time") from None
         except (HttpProcessingError, web.RequestPayloadError, ConnectionError):

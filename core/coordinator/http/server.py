@@ -57,6 +57,8 @@ class HttpServer:
             await self._runner.cleanup()
         late = [task for connection in connections if (task := connection.answering) is not None]
         await asyncio.gather(*late, return_exceptions=True)
+        for connection in tuple(self._connections):
+            connection.abort()
 
     def entered(self, connection: Connection) -> bool:
         self._connections.add(connection)

@@ -70,6 +70,12 @@ async def test_header_without_an_end_is_refused_before_it_ends(wire: Wire) -> No
     assert (await reading).status == 431
 
 
+async def test_chunks_that_arrive_with_their_head_are_bounded_too(serve: Serve) -> None:
+    async with serve(Limits(body_bytes_max=8)) as wire:
+        assert (await wire.ask(CHUNKED + b"8\r\n12345678\r\n0\r\n\r\n")).status == 200
+        assert (await wire.ask(CHUNKED + b"9\r\n123456789\r\n0\r\n\r\n")).status == 413
+
+
 async def test_refusal_reaches_a_client_that_goes_on_sending(wire: Wire) -> None:
     client = await wire.connect()
     client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n" + b" " * 9_000_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,3 +117,36 @@ async def test_client_that_takes_nothing_is_given_up(quick: Wire) -> None:
     client.send(GET)
     await quick.until(lambda: quick.service.heard)
     await quick.until(lambda: quick.server.connections == 0)
+
+
+@pytest.mark.parametrize("ending", [b"", b"Connection: close\r\n"])
+async def test_client_that_does_not_take_the_end_of_its_answer_is_given_up(quick: Wire, ending: bytes) -> None:
+    async def answering(_: Request) -> Answer:
+        return Answer(body=b"a" * 50_000)  # more than the kernels hold, less than asyncio waits for by itself
+
+    quick.service.answering = answering
+    with narrow(quick.server.port) as client:
+        client.sendall(GET[:-2] + ending + b"\r\n")
+        await quick.until(lambda: quick.service.heard)
+        await quick.until(lambda: quick.server.connections == 0)
+
+
+async def test_client_that_takes_nothing_is_cut_off_at_the_end(wire: Wire) -> None:
+    async def answering(_: Request) -> Answer:
+        return Answer(body=b"a" * 50_000)
+
+    wire.service.answering = answering
+    with narrow(wire.server.port) as client:
+        client.sendall(GET)
+        await wire.until(lambda: wire.service.heard)
+        await wire.server.stop()
+        await wire.until(lambda: wire.server.connections == 0)
+
+
+def narrow(port: int) -> socket.socket:
+    """A client for which the kernels hold little, so that what it does not take stays with the server."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    client.connect(("127.0.0.1", port))
+    return client
