@@ -23,9 +23,9 @@ Json = dict[str, Any]
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 # What each kind of call can be refused with, whatever it does.
-_ALWAYS = (400, 414, 417, 431, 500, 503)
+_ALWAYS = (400, 414, 431, 500, 503)
 _GUARDED = (401, 403, 429)
-_WITH_BODY = (408, 413, 415)
+_WITH_BODY = (408, 413, 415, 417)
 
 _SCHEMES = {Scope.WORKER: "worker", Scope.OPERATOR: "operator"}
 
@@ -110,7 +110,7 @@ def _success(route: Route) -> Json:
 def _refusals(route: Route) -> list[int]:
     statuses = {*_ALWAYS, *route.refusals}
     statuses.update(_GUARDED if route.scopes else ())
-    statuses.update(_WITH_BODY if route.method == "POST" else ())
+    statuses.update(_WITH_BODY if route.body is not None else ())
     statuses.update((404,) if _PLACEHOLDER.search(route.path) else ())
     return sorted(statuses)
 
