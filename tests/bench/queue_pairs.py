@@ -27,18 +27,22 @@ PARKED_P99_RATIO_MAX = 2
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """How much is measured. Rounds are short and many: the machine's noise comes in bursts."""
+    """How much is measured. Rounds are many: the machine's noise comes in bursts. They are not too short either: making
+    ready again what was done empties the cache of pages, which a queue at work has filled."""
 
     rows: tuple[int, int, int] = (10_000, 100_000, 1_000_000)
     rounds: int = 11
     accounts: int = 16
     callers: int = 256
-    pairs_of_round: int = 2500  # half of what is ready in the shortest queue
+    pairs_of_round_max: int = 10_000  # and half of what is ready at most
     pairs_of_lone_round: int = 150
     peer_seconds: float = 1.5
     peer_rounds: int = 3
     peer_callers: tuple[int, ...] = (1, 4)
     parking: ParkingScale = ParkingScale(accounts=200, rows=100_000, rounds=8, claims=250)
+
+    def pairs_of_round(self, rows: int) -> int:
+        return min(rows // 4, self.pairs_of_round_max)
 
 
 QUICK = Scale(
@@ -46,7 +50,6 @@ QUICK = Scale(
     rounds=2,
     accounts=2,
     callers=8,
-    pairs_of_round=50,
     pairs_of_lone_round=5,
     peer_seconds=0.05,
     peer_rounds=1,
@@ -104,7 +107,7 @@ async def _ours(folder: Path, scale: Scale, rows: int) -> list[PairsFigure]:
     async with Store.open(path, clock=clock) as store:
         crew = await muster(store.queue, accounts=scale.accounts, hands=scale.callers)
         fill(path, Filling(rows, done, scale.accounts, scale.accounts * CHANNELS_PER_ACCOUNT), clock.now_ms())
-        for hands, count in ((crew[:1], scale.pairs_of_lone_round), (crew, scale.pairs_of_round)):
+        for hands, count in ((crew[:1], scale.pairs_of_lone_round), (crew, scale.pairs_of_round(rows))):
             rounds = []
             for _ in range(scale.rounds + 1):
                 rounds.append(await pairs(hands, count))
@@ -178,7 +181,7 @@ def _checks(
 def _method(scale: Scale) -> tuple[str, ...]:
     rows = f"half of the rows are done and kept, half are ready; ours are on {HOSTS} source hosts"
     ours = (
-        f"ours: median of {scale.rounds} rounds after one to warm up, {scale.pairs_of_round} pairs each "
+        f"ours: median of {scale.rounds} rounds after one to warm up, {scale.pairs_of_round(scale.rows[1])} pairs each "
         f"({scale.pairs_of_lone_round} with one caller); what was done is made ready again by SQL between rounds; "
         f"{scale.callers} callers are as many workers of {scale.accounts} accounts, on uvloop"
     )
