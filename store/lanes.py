@@ -8,6 +8,7 @@ from telecine.core.hosts import source_host
 from telecine.store.transaction import Transaction
 
 SLICE_ROWS = 200  # in one transaction: bounds how long claims are held up
+EVADED_FROM_MS = 10_000  # a host that opens again sooner than this is waited for
 
 
 def host_id(tx: Transaction, url: str) -> int:
@@ -17,10 +18,12 @@ def host_id(tx: Transaction, url: str) -> int:
     return int(row["id"])
 
 
-def relane(tx: Transaction, variant_id: int) -> None:
-    """Put a variant into the lane of the link that is tried next. To be called whenever its links, their fates or its
-    rounds have changed; one that has no link left stays where it is."""
-    tx.execute("relane_variant", {"variant_id": variant_id, "now_ms": tx.now_ms})
+def relane(tx: Transaction, variant_id: int, *, open_at_ms: int | None = None) -> None:
+    """Put a variant into the lane of the link that is tried next, rather at a host that is open at `open_at_ms` (None:
+    now). To be called whenever its links, their fates or its rounds have changed; one that has no link left stays where
+    it is."""
+    at_ms = tx.now_ms if open_at_ms is None else open_at_ms
+    tx.execute("relane_variant", {"variant_id": variant_id, "open_at_ms": at_ms})
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -32,15 +35,22 @@ class Place(msgspec.Struct, frozen=True):
     is_end: bool = False
 
 
+def parked_hosts(tx: Transaction) -> dict[int, int]:
+    """The hosts whose variants are to evade them, and until when they are parked."""
+    rows = tx.all("parked_hosts", {"at_ms": tx.now_ms + EVADED_FROM_MS})
+    return {row["id"]: row["parked_until_ms"] for row in rows}
+
+
 def evade(tx: Transaction, host_id: int, after: Place) -> tuple[int, Place]:
-    """Of the next `SLICE_ROWS` variants in the lanes of a parked host, move those that have links elsewhere. How many
-    moved, and where to go on."""
+    """Of the next `SLICE_ROWS` variants in the lanes of a parked host, move those that have links at a host that need
+    not be evaded. How many moved, and where to go on."""
+    open_at_ms = tx.now_ms + EVADED_FROM_MS
     place = {"host_id": host_id, "lane": after.lane, "priority": after.priority, "id": after.variant_id}
     rows = tx.all("lane_slice", {**place, "limit": SLICE_ROWS})
     moved = 0
     for row in rows:
-        if tx.get("has_open_link", {"variant_id": row["id"], "now_ms": tx.now_ms})["has_open_link"]:
-            relane(tx, row["id"])
+        if tx.get("has_open_link", {"variant_id": row["id"], "open_at_ms": open_at_ms})["has_open_link"]:
+            relane(tx, row["id"], open_at_ms=open_at_ms)
             moved += 1
     if len(rows) < SLICE_ROWS:
         return moved, Place(is_end=True)

@@ -7,14 +7,13 @@ from telecine.core.leases import AttemptOutcome, Event, Swept, VariantState
 from telecine.store.copies import CopyPlanner
 from telecine.store.ends import break_lease, silent_end
 from telecine.store.held import HeldLease
-from telecine.store.lanes import Place, evade, relane
+from telecine.store.lanes import Place, evade, parked_hosts, relane
 from telecine.store.signal import WorkSignal
 from telecine.store.transaction import Row, Transaction
 from telecine.store.variants import enter_state
 from telecine.store.writer import Writer
 
 ROWS_MAX = 500  # in one transaction: bounds how long a sweep holds up claims
-EVADED_FROM_MS = 10_000  # a host that opens again sooner than this is waited for
 
 
 class SqliteSweeper:
@@ -31,34 +30,36 @@ class SqliteSweeper:
         expired = promoted = 0
         while True:
             swept = await self._writer.run(lambda tx: sweep_some(tx, self._opened_at_ms))
+            moved = swept.expired + swept.promoted
+            self._wake_after(moved)
             expired += swept.expired
             promoted += swept.promoted
-            if swept.expired + swept.promoted < ROWS_MAX:
+            if moved < ROWS_MAX:
                 break
-        evaded = await self._evade()
-        copied = await self._copies.plan()
-        if expired or promoted or evaded or copied:
-            self._signal.notify()
+        await self._evade()
+        self._wake_after(await self._copies.plan())
         return Swept(expired, promoted, swept.next_due_ms)
 
-    async def _evade(self) -> bool:
-        """Move what waits for parked hosts, and has links elsewhere, to where these point; whether anything moved."""
-        parked = await self._writer.run(lambda tx: tx.all("parked_hosts", {"at_ms": tx.now_ms + EVADED_FROM_MS}))
-        ends = {int(row["id"]): int(row["parked_until_ms"]) for row in parked}
-        moved = 0
-        for host_id, until_ms in ends.items():
-            if self._evaded.get(host_id) != until_ms:
-                moved += await self._evade_host(host_id)
-        self._evaded = ends
-        return bool(moved)
+    def _wake_after(self, moved: int) -> None:
+        """At once: what else there is to do may take a while, or fail."""
+        if moved:
+            self._signal.notify()
 
-    async def _evade_host(self, host_id: int) -> int:
-        moved, place = 0, Place()
-        while True:
-            some, place = await self._writer.run(lambda tx, at=place: evade(tx, host_id, at))  # type: ignore[misc]
-            moved += some
-            if place.is_end:
-                return moved
+    async def _evade(self) -> None:
+        """Move what waits for parked hosts, and has links elsewhere, to where these point: once for each park, and
+        again when another host opens, which they may have links to."""
+        ends = await self._writer.run(parked_hosts)
+        another_opens = bool(self._evaded.keys() - ends.keys())
+        for host_id, until_ms in ends.items():
+            if another_opens or self._evaded.get(host_id) != until_ms:
+                await self._evade_host(host_id)
+        self._evaded = ends
+
+    async def _evade_host(self, host_id: int) -> None:
+        place = Place()
+        while not place.is_end:
+            moved, place = await self._writer.run(lambda tx, at=place: evade(tx, host_id, at))  # type: ignore[misc]
+            self._wake_after(moved)
 
 
 def sweep_some(tx: Transaction, opened_at_ms: int) -> Swept:

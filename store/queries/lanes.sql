@@ -1,14 +1,15 @@
 -- Which lane a variant waits in: by the host of the link that is tried next, and by what that link demands.
 
 -- name: relane_variant
--- Links that anyone may try go first, then those of hosts that are not parked, the untried, the order of retry. Links
+-- Links that anyone may try go first, then those of hosts that are not parked at
+-- `open_at_ms`, the untried, the order of retry. Links
 -- that were too large for an account that tried them come last: the smallest says what the next account must be allowed.
 UPDATE upload_variants SET (host_id, file_bytes) = (
   SELECT l.host_id, coalesce(s.file_bytes, 0)
   FROM variant_sources s JOIN source_links l ON l.id = s.link_id JOIN hosts h ON h.id = l.host_id
   WHERE s.variant_id = upload_variants.id
     AND (s.fate = 'untried' OR (s.passing AND s.failed_round < upload_variants.rounds) OR s.file_bytes IS NOT NULL)
-  ORDER BY coalesce(s.file_bytes, 0), h.parked_until_ms > :now_ms, s.fate <> 'untried', s.position
+  ORDER BY coalesce(s.file_bytes, 0), h.parked_until_ms > :open_at_ms, s.fate <> 'untried', s.position
   LIMIT 1)
 WHERE id = :variant_id AND EXISTS (
   SELECT 1 FROM variant_sources s
@@ -31,15 +32,15 @@ SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_of_hos
 WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0 AND host_id = :host_id
   AND (lane, priority, id) > (:lane, :priority, :id)
 ORDER BY lane, priority, id
-LIMIT :limit;
+LIMIT :limit + 0;
 
 -- name: has_open_link
--- Whether a variant has a link that can be tried now, at a host that is not parked.
+-- Whether a variant has a link that can be tried now, at a host that is not parked at `open_at_ms`.
 SELECT EXISTS (
   SELECT 1
   FROM upload_variants v
   JOIN variant_sources s ON s.variant_id = v.id
   JOIN source_links l ON l.id = s.link_id
   JOIN hosts h ON h.id = l.host_id
-  WHERE v.id = :variant_id AND h.parked_until_ms <= :now_ms
+  WHERE v.id = :variant_id AND h.parked_until_ms <= :open_at_ms
     AND (s.fate = 'untried' OR (s.passing AND s.failed_round < v.rounds))) AS has_open_link;

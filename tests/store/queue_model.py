@@ -332,16 +332,18 @@ class Model:
 
     def _evade(self) -> None:
         """Whoever waits for a host that stays parked, with a link elsewhere that anyone may try, goes there. Each park
-        is evaded once; what demands something of its worker stays."""
-        closed = {one.name: one for one in self.hosts if one.parked_until_ms > self._now_ms + EVADED_FROM_MS}
+        is evaded once, and again when another host opens; what demands something of its worker stays."""
+        soon_ms = self._now_ms + EVADED_FROM_MS
+        closed = {one.name: one for one in self.hosts if one.is_parked(soon_ms)}
+        evaded = {} if self.evaded.keys() - closed.keys() else self.evaded
         for target in self.targets:
             host = closed.get(target.host.name)
             demands = target.needs_bytes or target.needs_disk_bytes
-            if host is None or self.evaded.get(host.name) == host.parked_until_ms or demands:
+            if host is None or evaded.get(host.name) == host.parked_until_ms or demands:
                 continue
-            elsewhere = [one for one in target.triable if not one.needs_bytes and not one.host.is_parked(self._now_ms)]
+            elsewhere = [one for one in target.triable if not one.needs_bytes and not one.host.is_parked(soon_ms)]
             if target.state is VariantState.READY and elsewhere:
-                target.relane(self._now_ms)
+                target.relane(soon_ms)
         self.evaded = {name: host.parked_until_ms for name, host in closed.items()}
 
     # ---- operators -------------------------------------------------------------------------------

@@ -41,6 +41,21 @@ async def test_what_waits_for_a_closed_host_goes_where_its_other_links_point(spr
     assert await hosts_to_read_from(spread) == ["two.example"]
 
 
+async def test_what_found_every_host_closed_goes_to_the_first_that_opens(spread: Scene) -> None:
+    await spread.imports(film("3", link("d", url="http://two.example/d.mkv")))
+    await spread.store.operations.prioritise(CODE, 9)
+    first, second = await spread.lease("x"), await spread.lease("x")
+    await spread.store.operations.prioritise(CODE, 0)
+    report = SourceReport(second.sources[0].link_id, Reason.RATE_LIMITED, retry_after_s=100.0)
+    await spread.store.queue.settle("x", second.lease, SettleFailed(Reason.RATE_LIMITED, (report,)))
+    await host_closes(spread, first)
+    await spread.store.sweeper.sweep()
+    spread.clock.advance(100)
+    await spread.store.sweeper.sweep()
+    lease = await spread.lease("x")
+    assert (lease.code, [source.url for source in lease.sources]) == (CODE, ["http://two.example/b.mkv"])
+
+
 @pytest.mark.parametrize("end", ["expired", "restarted", "disabled"])
 async def test_what_comes_back_from_a_lease_does_not_wait_for_a_host_that_closed_meanwhile(
     spread: Scene, end: str
