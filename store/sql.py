@@ -5,6 +5,7 @@
     UPDATE ...
 
 A query runs to the next name. Names are unique over all files; parameters are written `:name`.
+`LIMIT :limit + 0` is for what runs often: SQLite plans a statement anew whenever a bare parameter there is bound.
 """
 
 from __future__ import annotations

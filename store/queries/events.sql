@@ -8,7 +8,7 @@ INSERT INTO events (id, at_ms, kind, data) VALUES (:id, :now_ms, :kind, :data);
 SELECT coalesce(max(id), 0) AS id FROM events;
 
 -- name: events_after
-SELECT id, kind, data FROM events WHERE id > :number ORDER BY id LIMIT :limit;
+SELECT id, kind, data FROM events WHERE id > :number ORDER BY id LIMIT :limit + 0;
 
 -- name: prune_events
 -- From the oldest on, up to the first that is to be kept, and never the newest: its number must not be given again.

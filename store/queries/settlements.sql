@@ -57,7 +57,7 @@ SELECT v.id, v.code, v.state, v.fence, v.rounds, v.expiries, v.due_at_ms, v.leas
 FROM upload_variants v LEFT JOIN workers w ON w.id = v.worker_id
 WHERE v.due_at_ms <= :now_ms
 ORDER BY v.due_at_ms
-LIMIT :limit;
+LIMIT :limit + 0;
 
 -- name: next_due
 SELECT min(due_at_ms) AS due_at_ms FROM upload_variants WHERE due_at_ms IS NOT NULL;
