@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from telecine.core.coordinator.services import Services
+from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import BackupState, BackupStatus, Status
 
 Gauge = tuple[str, dict[str, str], float]
@@ -47,8 +48,8 @@ class Overview:
 
 
 def _measure(status: Status, lease_ttl_s: float) -> Iterator[Gauge]:
-    for state, count in status.counts.variants_by_state.items():
-        yield "telecine_variants", {"state": state}, count
+    for state in VariantState:  # zeros too: an alarm on the first that is dead must know that there was none
+        yield "telecine_variants", {"state": state.value}, status.counts.variants_by_state.get(state.value, 0)
     for fate, count in status.counts.links_by_fate.items():
         yield "telecine_links", {"fate": fate}, count
     yield "telecine_objects", {}, status.counts.objects

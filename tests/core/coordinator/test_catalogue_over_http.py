@@ -119,6 +119,7 @@ async def test_metrics_count_calls_claims_and_states(api: Api) -> None:
     assert 'telecine_http_requests_total{call="POST /v1/leases",status="200"} 2' in lines
     assert 'telecine_claims_total{answer="lease"} 2' in lines  # the second repeats the first
     assert 'telecine_variants{state="ready"} 4' in lines
+    assert 'telecine_variants{state="dead"} 0' in lines, "an alarm knows that there was none"
     assert 'telecine_account_parked_seconds{account="cm-ember"} 12.5' in lines
     assert "telecine_workers_seen 1" in lines
     assert "telecine_database_bytes 4096" in lines
