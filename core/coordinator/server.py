@@ -54,6 +54,8 @@ class CoordinatorServer:
             await http.start(host, port)
         except OSError as error:
             raise _cannot_listen(host, port, error) from error
+        except UnicodeError as error:
+            raise ConfigError(f"{host!r} can be no host's name", field="coordinator.host") from error
         self._api, self._http = api, http
         self._url = _url(host, http.port)
         self._beside = {asyncio.create_task(loop) for loop in self._loops()}

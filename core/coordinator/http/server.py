@@ -38,13 +38,13 @@ class HttpServer:
         return int(self._runner.addresses[0][1])
 
     async def start(self, host: str, port: int) -> None:
-        """Listen on `host` and `port` (0: a free one). Raises OSError."""
+        """Listen on `host` and `port` (0: a free one). Raises OSError, and UnicodeError where `host` can be no name."""
         # aiohttp waits twice: for answers, and again for what became of their tasks.
         runner = web.ServerRunner(_Clients(self), shutdown_timeout=self._grace_s / 2)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_address=True).start()
-        except OSError:
+        except BaseException:
             await runner.cleanup()
             raise
         self._runner = runner

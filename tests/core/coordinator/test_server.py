@@ -110,6 +110,11 @@ async def test_address_that_is_taken_is_a_setting_to_change(api: Api) -> None:
             await CoordinatorServer(api.services).start("127.0.0.1", taken.getsockname()[1])
 
 
+async def test_address_that_can_be_no_name_is_a_setting_to_change(api: Api) -> None:
+    with pytest.raises(ConfigError, match="can be no host's name"):
+        await CoordinatorServer(api.services).start("main..example", 0)
+
+
 async def test_stopping_lets_a_running_request_finish(api: Api) -> None:
     await api.queue.put("CM_M000001_720P")
     await api.queue.claiming.acquire()
