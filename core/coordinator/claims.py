@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 
 import msgspec
 
@@ -14,6 +14,7 @@ from telecine.core.protocol import CLAIM_WAIT_MAX_S, ClaimRequest, Lease, Settle
 from telecine.core.queue import Queue
 
 GIVE_BACK_WAIT_S = 5.0
+ANSWERED_MAX = 1024  # requests whose answer is remembered: far more than are repeated at any time
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ class Claims:
         self._clock = clock
         self._closing = asyncio.Event()
         self._asking: Counter[tuple[str, str]] = Counter()
+        self._answered: deque[tuple[str, str]] = deque(maxlen=ANSWERED_MAX)
         self._returning: set[asyncio.Task[None]] = set()
 
     async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
@@ -36,7 +38,10 @@ class Claims:
         asked = (worker, request.request_id)
         self._asking[asked] += 1
         try:
-            return await self._poll(worker, request)
+            lease = await self._poll(worker, request)
+            if lease is not None:
+                self._answered.append(asked)
+            return lease
         finally:
             self._asking[asked] -= 1
             if not self._asking[asked]:
@@ -101,8 +106,9 @@ class Claims:
     async def _give_back(self, worker: str, request: ClaimRequest) -> None:
         try:
             lease = await self._queue.claim(worker, request)
-            if lease is None or self._asking[worker, request.request_id]:
-                return  # a repeat of the same request is being answered with this lease
+            asked = (worker, request.request_id)
+            if lease is None or self._asking[asked] or asked in self._answered:
+                return  # a repeat of the same request is being answered with this lease, or has been
             await self._queue.settle(worker, lease.lease, SettleReleased())
         except TelecineError as error:
             logger.info("a lease of %s could not be given back and will expire: %s", worker, error)

@@ -8,7 +8,8 @@ import pytest
 from telecine.core.clock import SystemClock
 from telecine.core.coordinator.claims import Claims
 from telecine.core.errors import UnavailableError
-from telecine.core.protocol import ChannelRef, ClaimRequest, Lease
+from telecine.core.leases import VariantState
+from telecine.core.protocol import ChannelRef, ClaimRequest, Lease, Outcome, Settled
 from telecine.core.quality import Quality
 
 if TYPE_CHECKING:
@@ -109,6 +110,39 @@ async def test_no_claim_waits_longer_than_the_protocol_allows() -> None:
 async def test_trouble_while_waiting_reaches_the_claimer() -> None:
     with pytest.raises(UnavailableError):
         await Claims(BrokenQueue(), SystemClock()).claim("cm-ember", ClaimRequest("b1", "r1", wait_s=20))
+
+
+class QueueOfTwoConnections(QueueOfTests):
+    """Keeps the first claim waiting, and has a lease for every other one."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.given_back: list[str] = []
+
+    async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
+        self.attempts += 1
+        if self.attempts == 1:
+            await asyncio.Event().wait()
+        return LEASE
+
+    async def settle(self, worker: str, lease: str, outcome: Outcome) -> Settled:
+        self.given_back.append(lease)
+        return Settled(LEASE.code, VariantState.READY)
+
+
+@pytest.mark.parametrize(("repeated", "settled"), [(True, []), (False, [LEASE.lease])])
+async def test_a_lease_is_not_given_back_that_a_repeat_was_answered_with(repeated: bool, settled: list[str]) -> None:
+    queue = QueueOfTwoConnections()
+    claims, request = Claims(queue, SystemClock()), ClaimRequest("b1", "r1")
+    lost = asyncio.create_task(claims.claim("cm-ember", request))
+    await asyncio.sleep(0)
+    assert queue.attempts == 1
+    if repeated:
+        assert await claims.claim("cm-ember", request) == LEASE
+    lost.cancel()
+    await asyncio.gather(lost, return_exceptions=True)
+    await claims.wait_closed()
+    assert queue.given_back == settled
 
 
 async def test_nobody_waits_once_closed() -> None:
