@@ -56,7 +56,7 @@ def content(titles: Sequence[Title]) -> Content:
 _FAULTS = {
     Trouble.GONE: SourceFault(kind=SourceFaultKind.DEAD, status=404),
     Trouble.FORBIDDEN: SourceFault(kind=SourceFaultKind.DEAD, status=403),
-    Trouble.RATE_LIMITED: SourceFault(kind=SourceFaultKind.RATE_LIMITED, retry_after_s=30),
+    Trouble.RATE_LIMITED: SourceFault(kind=SourceFaultKind.RATE_LIMITED, retry_after_s=3),
     Trouble.STALLING: SourceFault(kind=SourceFaultKind.SLOW, bytes_per_s=TRICKLE_BYTES_PER_S),
     Trouble.SLOW: SourceFault(kind=SourceFaultKind.SLOW, bytes_per_s=SLOW_BYTES_PER_S),
     Trouble.BREAKS_OFF: SourceFault(kind=SourceFaultKind.TRUNCATED, after_bytes=BREAKS_OFF_AFTER_BYTES),

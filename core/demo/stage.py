@@ -113,6 +113,8 @@ lease_ttl_s = {LEASE_TTL_S}
 sweep_interval_s = 0.5
 channels_per_account = 2
 retry_backoff_s = [3, 5, 5]
+host_backoff_s = [0.5, 1]
+account_backoff_s = [2, 4]
 
 [operator]
 coordinator_url = "http://127.0.0.1:{stage.api_port}"
