@@ -80,8 +80,8 @@ async def test_the_watch_follows_litestream_while_it_works_hangs_and_dies(
             moved = await until(watch, lambda status: (status.txid or 0) > (first.txid or 0))
             assert moved.state is BackupState.REPLICATING
 
-            process.send_signal(signal.SIGSTOP)
-            assert (await watch.status()).state is BackupState.UNREACHABLE
+            process.send_signal(signal.SIGSTOP)  # the kernel stops its threads one after the other
+            await until(watch, lambda status: status.state is BackupState.UNREACHABLE)
             process.send_signal(signal.SIGCONT)
             await until(watch, lambda status: status.state is BackupState.REPLICATING)
         assert (await watch.status()).state is BackupState.UNREACHABLE
