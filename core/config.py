@@ -71,6 +71,27 @@ class BotSettings(Table, frozen=True):
     protect_content: bool = False
 
 
+class SourceHostSettings(Table, frozen=True):
+    """`[worker.hosts."media.example"]`: how files are fetched from one host. The name is what its URLs say, in lower
+    case; none of this follows a redirect to another host."""
+
+    headers: dict[str, str] = {}
+    cookies: dict[str, str] = {}
+    proxy: Url | None = None  # None: worker.proxy
+    ranges: Annotated[int, Meta(ge=1, le=16)] | None = None  # of one file at once; None: worker.ranges_per_source
+    connections: Annotated[int, Meta(ge=1, le=64)] | None = None  # all jobs together; None: no limit of its own
+
+
+class PlanSettings(Table, frozen=True):
+    """`[worker.plan]`: what may be done with a source."""
+
+    transcode_audio: bool = True  # sound that does not play in Telegram becomes AAC; else it is left behind
+    split: bool = True  # files over the account's limit; else they are too large
+    documents: bool = True  # films that do not play are sent as documents; else they are rejected
+    correct_quality: bool = True  # a link whose picture is of another quality goes to the upload of that quality
+    runtime_share_min: Annotated[float, Meta(ge=0, le=1)] = 0.8  # of the declared runtime, or it is not the whole title
+
+
 class WorkerSettings(Table, frozen=True):
     """`[worker]`: `telecine work` and `telecine login`."""
 
@@ -80,15 +101,26 @@ class WorkerSettings(Table, frozen=True):
     session: Path
     journal: Path | None = None  # None: beside the session, with the suffix .journal
     phone: str | None = None
-    connections: Annotated[int, Meta(ge=1, le=16)] = 4
-    parts_in_flight: Annotated[int, Meta(ge=1, le=64)] = 16
+    jobs: Annotated[int, Meta(ge=1, le=16)] = 2  # leases worked on at once
+    connections: Annotated[int, Meta(ge=1, le=16)] = 8
+    parts_in_flight: Annotated[int, Meta(ge=1, le=128)] = 64  # 512 KiB each, of all jobs together
+    sends_per_minute: PositiveInt = 20
+    bandwidth_bytes_per_s: PositiveInt | None = None  # read from sources, all jobs together; None: no limit
     flood_wait_in_place_s: Annotated[float, Meta(ge=0)] = 10.0  # longer waits park the account
     allow_private_sources: bool = False  # links to loopback, private and link-local addresses
+    file_roots: tuple[Path, ...] = ()  # folders that file: links may point into
+    proxy: Url | None = None  # for sources; None: none
+    ranges_per_source: Annotated[int, Meta(ge=1, le=16)] = 4  # of one file at once, where its host has ranges
+    hosts: dict[str, SourceHostSettings] = {}
     stall_bytes_per_s: PositiveInt = 16 * 1024
     stall_window_s: Positive = 20.0
     connect_timeout_s: Positive = 15.0
     shutdown_grace_s: Positive = 30.0
     media_memory_bytes_max: PositiveInt = 2 * 1024**3
+    spool: Path | None = None  # folder for files that cannot be streamed; None: beside the session
+    spool_bytes_max: Annotated[int, Meta(ge=0)] = 20 * 1024**3  # of all such files together; 0: none
+    content_hash: bool = False  # BLAKE3 of what is sent; what is stored already is linked, not sent again
+    plan: PlanSettings = PlanSettings()
 
 
 class CmLogin(Table, frozen=True):

@@ -165,17 +165,19 @@ class LeaseVerdict(Message, frozen=True):
 
 
 class BeatAnswer(Message, frozen=True):
-    """`drain`: finish what is running and claim nothing more."""
+    """`drain`: finish what is running and claim nothing more. `pause`: let what is running stand still, too."""
 
     leases: tuple[LeaseVerdict, ...]
     drain: bool = False
+    pause: bool = False
 
 
 class SourceReport(Message, frozen=True):
     """What became of one link. `reason` None: it was used. `detail` is for operators, 500 characters at most.
 
     `size_bytes`: how large the file is, where its server says so. `retry_after_s`: how long the server asks to stay
-    away.
+    away. `quality`: what the picture measures, where that contradicts what the link was taken for; such a link has
+    failed with `wrong_content`, and goes to the upload of the quality that it has.
     """
 
     link_id: Int64
@@ -185,10 +187,12 @@ class SourceReport(Message, frozen=True):
     seconds: Seconds = 0.0
     size_bytes: Int64 | None = None
     retry_after_s: Seconds | None = None
+    quality: Quality | None = None
 
 
 class ObjectReport(Message, frozen=True):
-    """One message that was sent."""
+    """One message that was sent. `sha256` and `blake3` (where the worker computes it) are over the digests of its
+    512 KiB parts in order: the same whatever order they were made in."""
 
     part_no: PartNumber
     part_count: PartNumber
@@ -199,6 +203,7 @@ class ObjectReport(Message, frozen=True):
     duration_s: Seconds | None = None
     width_px: Int64 | None = None
     height_px: Int64 | None = None
+    blake3: Digest | None = None
 
 
 class SettleDone(Message, frozen=True, tag="done"):

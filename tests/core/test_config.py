@@ -120,7 +120,7 @@ def keys(table: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
     for field in msgspec.structs.fields(table):
         kinds = (field.type, *getattr(field.type, "__args__", ()))
         inner = next((k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)), None)
-        if inner is not None and not hasattr(field.type, "__origin__"):
+        if inner is not None:
             yield from keys(inner, f"{prefix}{field.name}.")
         else:
             yield f"{prefix}{field.name}"
