@@ -17,7 +17,7 @@ from telecine.core.quality import Quality
 SHA256 = hashlib.sha256(b"film").hexdigest()
 FILM = Caption(codes.parse("CM_M000321_1080P"), Origin("the-iron-giant"), SHA256)
 
-ids = st.text(st.characters(exclude_categories=("Cs",)), max_size=200)
+ids = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 origins = st.builds(Origin, ids, st.none() | ids)
 variants = st.builds(
     VariantCode,
