@@ -14,6 +14,7 @@ import enum
 import msgspec
 
 from telecine.core import quality as quality_classes
+from telecine.core.config import PlanSettings
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 
@@ -22,6 +23,8 @@ PARTS_MAX = 4000  # appConfig upload_max_fileparts_default
 PARTS_MAX_PREMIUM = 8000  # appConfig upload_max_fileparts_premium
 SMALL_FILE_BYTES_MAX = 10 * 1024 * 1024  # over this, saveBigFilePart is obligatory
 MOOV_BYTES_MAX = 8 * 1024 * 1024  # at about 9 MB Telegram's players stop streaming
+
+USUAL_POLICY = PlanSettings()
 
 RUNTIME_RATIO_MIN = 0.8  # a file shorter than this share of the declared runtime is not the whole title
 QUALITY_HEIGHT_RATIO_MIN = 0.6  # a frame lower than this share of the declared height is mislabelled
@@ -39,48 +42,104 @@ def file_bytes_max(*, premium: bool) -> int:
 
 
 class VideoTrack(msgspec.Struct, frozen=True):
-    """`codec` is FFmpeg's name. Width and height as displayed (anamorphic pictures stretched to their width)."""
+    """`codec` is FFmpeg's name. Width and height as displayed: anamorphic pictures stretched, turned ones turned.
+
+    `codec_tag` is what the container calls the codec (`avc1`, `hvc1`, `hev1`), `rotation_deg` how far players turn the
+    picture clockwise (0, 90, 180, 270), `dynamic_range` is set where it is more than the usual (`HDR10`, `HLG`,
+    `Dolby Vision`). `bit_rate` in bits a second; None for whatever the source does not say.
+    """
 
     codec: str
     width_px: int
     height_px: int
     pixel_format: str | None = None
+    codec_tag: str | None = None
+    rotation_deg: int = 0
+    frames_per_s: float | None = None
+    bit_rate: int | None = None
+    dynamic_range: str | None = None
+
+
+class AudioTrack(msgspec.Struct, frozen=True):
+    """`codec` is FFmpeg's name; `language` as the source spells it (`eng`), `bit_rate` in bits a second."""
+
+    codec: str
+    channels: int | None = None
+    sample_rate_hz: int | None = None
+    language: str | None = None
+    title: str | None = None
+    bit_rate: int | None = None
+
+
+class SubtitleTrack(msgspec.Struct, frozen=True):
+    """`codec` is FFmpeg's name: `subrip`, `ass`, `hdmv_pgs_subtitle`, `mov_text`."""
+
+    codec: str
+    language: str | None = None
+    title: str | None = None
 
 
 class Probe(msgspec.Struct, frozen=True):
     """What a source is, as far as a few hundred KiB of it tell.
 
-    `container` is FFmpeg's demuxer name (`mov,mp4,...`, `matroska,webm`, `avi`); `moov_first` is None outside MP4
-    and False for an MP4 in fragments; `size_bytes` is None where the host does not say.
+    `container` is FFmpeg's demuxer name (`mov,mp4,...`, `matroska,webm`, `avi`); `moov_first`, `moov_at` (offset) and
+    `moov_bytes` are None outside MP4, and `moov_first` is False for an MP4 in fragments; `size_bytes` is None where
+    the host does not say. `audio` holds every sound track, in the order of the file: recipes count in it.
     """
 
     container: str
     size_bytes: int | None
     duration_s: float | None
     video: VideoTrack | None
-    audio_codecs: tuple[str, ...] = ()
-    subtitle_codecs: tuple[str, ...] = ()
+    audio: tuple[AudioTrack, ...] = ()
+    subtitles: tuple[SubtitleTrack, ...] = ()
     moov_first: bool | None = None
     moov_bytes: int | None = None
+    moov_at: int | None = None
+    bit_rate: int | None = None
 
     @property
     def is_mp4(self) -> bool:
         return "mp4" in self.container.split(",")
 
+    @property
+    def audio_codecs(self) -> tuple[str, ...]:
+        return tuple(track.codec for track in self.audio)
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """How MP4s are made of a source. The picture is copied, subtitles stay behind.
+
+    `transcode` and `leave` are indexes into `Probe.audio`: sound that becomes AAC, and sound that is left behind; all
+    other sound is copied. `part_bytes_max` None makes one file of any size; `part_count` is how many files are planned,
+    None where only the end tells.
+    """
+
+    transcode: tuple[int, ...] = ()
+    leave: tuple[int, ...] = ()
+    part_bytes_max: int | None = None
+    part_count: int | None = 1
+
 
 class PlanKind(enum.StrEnum):
     DIRECT = "direct"
     REMUX = "remux"
+    SPLIT = "split"
     DOCUMENT = "document"
     REJECT = "reject"
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to do and why. `reason` is set for REJECT only."""
+    """What to do and why. `reason` is set for REJECT only, `recipe` for REMUX and SPLIT.
+
+    `quality` is the measured one where it contradicts the expected: the file belongs to another upload.
+    """
 
     kind: PlanKind
     why: str
     reason: Reason | None = None
+    recipe: Recipe | None = None
+    quality: Quality | None = None
 
 
 class Expectation(msgspec.Struct, frozen=True):
@@ -91,7 +150,7 @@ class Expectation(msgspec.Struct, frozen=True):
     runtime_s: int | None = None
 
 
-def plan(probe: Probe, expected: Expectation) -> Plan:
+def plan(probe: Probe, expected: Expectation, policy: PlanSettings = USUAL_POLICY) -> Plan:
     """Decide. Total: every probe gets a plan."""
     return _rejection(probe, expected) or _upload(probe)
 

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from telecine.core.plans import (
     MOOV_BYTES_MAX,
     PART_BYTES,
+    AudioTrack,
     Expectation,
     PlanKind,
     Probe,
+    SubtitleTrack,
     VideoTrack,
     file_bytes_max,
     plan,
@@ -21,12 +23,16 @@ from telecine.core.reasons import Reason
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 MKV = "matroska,webm"
 H264 = VideoTrack("h264", 1920, 1080, "yuv420p")
-FILM = Probe(MP4, 1_000_000_000, 6000.0, H264, ("aac",), moov_first=True, moov_bytes=3_000_000)
+FILM = Probe(MP4, 1_000_000_000, 6000.0, H264, (AudioTrack("aac"),), moov_first=True, moov_bytes=3_000_000)
 EXPECTED = Expectation(Quality.FULL_HD, file_bytes_max(premium=False), runtime_s=6100)
 
 
 def film(**changes: object) -> Probe:
     return msgspec.structs.replace(FILM, **changes)
+
+
+def sound(*codecs: str) -> tuple[AudioTrack, ...]:
+    return tuple(AudioTrack(codec) for codec in codecs)
 
 
 def video(codec: str = "h264", width_px: int = 1920, height_px: int = 1080, pixels: str = "yuv420p") -> VideoTrack:
@@ -37,18 +43,18 @@ def video(codec: str = "h264", width_px: int = 1920, height_px: int = 1080, pixe
     ("probe", "kind"),
     [
         (film(), PlanKind.DIRECT),
-        (film(audio_codecs=()), PlanKind.DIRECT),
-        (film(audio_codecs=("aac", "ac3")), PlanKind.DIRECT),
+        (film(audio=sound()), PlanKind.DIRECT),
+        (film(audio=sound("aac", "ac3")), PlanKind.DIRECT),
         (film(video=video("hevc", pixels="yuv420p10le")), PlanKind.DIRECT),
         (film(video=VideoTrack("h264", 1920, 800)), PlanKind.DIRECT),
         (film(moov_first=False), PlanKind.REMUX),
         (film(moov_bytes=MOOV_BYTES_MAX + 1), PlanKind.REMUX),
         (film(container=MKV, moov_first=None), PlanKind.REMUX),
-        (film(container=MKV, moov_first=None, subtitle_codecs=("subrip",)), PlanKind.REMUX),
-        (film(container="avi", moov_first=None, video=video("mpeg4"), audio_codecs=("mp3",)), PlanKind.REMUX),
-        (film(audio_codecs=("dts", "ac3")), PlanKind.REMUX),
-        (film(audio_codecs=("dts",)), PlanKind.DOCUMENT),
-        (film(container=MKV, video=video("vp9"), audio_codecs=("opus",), moov_first=None), PlanKind.DOCUMENT),
+        (film(container=MKV, moov_first=None, subtitles=(SubtitleTrack("subrip"),)), PlanKind.REMUX),
+        (film(container="avi", moov_first=None, video=video("mpeg4"), audio=sound("mp3")), PlanKind.REMUX),
+        (film(audio=sound("dts", "ac3")), PlanKind.REMUX),
+        (film(audio=sound("dts")), PlanKind.DOCUMENT),
+        (film(container=MKV, video=video("vp9"), audio=sound("opus"), moov_first=None), PlanKind.DOCUMENT),
         (film(container=MKV, video=video("av1"), moov_first=None), PlanKind.DOCUMENT),
         (film(video=video(pixels="yuv420p10le")), PlanKind.DOCUMENT),
         (film(video=video(pixels="yuv444p")), PlanKind.DOCUMENT),
@@ -117,7 +123,7 @@ probes = st.builds(
     size_bytes=st.none() | st.integers(0, 1 << 45),
     duration_s=st.none() | st.floats(0, 1e6),
     video=st.none() | tracks,
-    audio_codecs=st.lists(codecs, max_size=3).map(tuple),
+    audio=st.lists(st.builds(AudioTrack, codecs), max_size=3).map(tuple),
     moov_first=st.none() | st.booleans(),
     moov_bytes=st.none() | st.integers(0, 1 << 33),
 )

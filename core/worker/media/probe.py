@@ -7,11 +7,10 @@ import io
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from telecine.core.plans import Probe, VideoTrack
+from telecine.core.plans import AudioTrack, Probe, SubtitleTrack, VideoTrack
 from telecine.core.reasons import Reason
 from telecine.core.worker.media.layout import Layout, survey
 from telecine.core.worker.media.reader import (
@@ -55,8 +54,8 @@ def _probe(file: SourceFile, layout: Layout, options: dict[str, str]) -> Probe:
             size_bytes=file.size_bytes,
             duration_s=duration_s(container),
             video=_video_track(video) if video else None,
-            audio_codecs=_codec_names(list(container.streams.audio)),
-            subtitle_codecs=_codec_names(list(container.streams.subtitles)),
+            audio=tuple(AudioTrack(codec_name(stream)) for stream in container.streams.audio),
+            subtitles=tuple(SubtitleTrack(codec_name(stream)) for stream in container.streams.subtitles),
             moov_first=layout.moov_first,
             moov_bytes=layout.moov_bytes,
         )
@@ -65,10 +64,6 @@ def _probe(file: SourceFile, layout: Layout, options: dict[str, str]) -> Probe:
 def _video_track(stream: VideoStream) -> VideoTrack:
     width_px, height_px = shown_size_px(stream)
     return VideoTrack(codec_name(stream), width_px, height_px, pixel_format=stream.pix_fmt)
-
-
-def _codec_names(streams: list[Stream]) -> tuple[str, ...]:
-    return tuple(codec_name(stream) for stream in streams)
 
 
 def thumbnail(file: SourceFile) -> bytes | None:
