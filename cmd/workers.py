@@ -17,7 +17,7 @@ from telecine.core.operator_protocol import ModeChange, WorkerLease, WorkerMode,
 
 @click.group(cls=ListingGroup)
 def workers() -> None:
-    """List workers and what they are doing; let one finish and get nothing more, or stop it at once.
+    """List workers and what they are doing; let one pause, finish and get nothing more, or stop at once.
 
     \b
     telecine workers
@@ -41,6 +41,32 @@ def list_(ctx: click.Context, as_json: bool) -> None:
         display(worker_table(answer.workers))
     else:
         note("no worker has called yet")
+
+
+@workers.command()
+@click.argument("name")
+@json_option
+@click.pass_context
+def pause(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Let what a worker has stand still, and give it nothing more. It keeps what it has until it goes on.
+
+    \b
+    telecine workers pause cm-ember
+    """
+    _change(ctx, name, WorkerMode.PAUSED, as_json=as_json)
+
+
+@workers.command()
+@click.argument("name")
+@json_option
+@click.pass_context
+def resume(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Let a worker go on where it was paused.
+
+    \b
+    telecine workers resume cm-ember
+    """
+    _change(ctx, name, WorkerMode.ACTIVE, as_json=as_json)
 
 
 @workers.command()
@@ -74,7 +100,7 @@ def disable(ctx: click.Context, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def enable(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Let a worker go on that was drained or disabled.
+    """Let a worker go on that was drained or disabled; one that is paused, too.
 
     \b
     telecine workers enable cm-ember

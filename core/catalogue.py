@@ -12,9 +12,13 @@ from typing import Protocol
 
 import msgspec
 
+from telecine.core.captions import Origin
 from telecine.core.leases import LinkFate, VariantState
+from telecine.core.protocol import StoredContent
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
+
+PROBED = "probed"  # evidence of a quality that a worker has measured; no import overrules it
 
 
 class TitleKind(enum.StrEnum):
@@ -179,7 +183,10 @@ class TitleDetail(msgspec.Struct, frozen=True):
 
 
 class VariantSource(msgspec.Struct, frozen=True):
-    """One link of a variant, in retry order, and what became of it."""
+    """One link of a variant, in retry order, and what became of it.
+
+    `quality`: what it is taken for; `evidence` says why, as in `ImportedLink`, or PROBED.
+    """
 
     link_id: int
     cm_id: str
@@ -189,6 +196,8 @@ class VariantSource(msgspec.Struct, frozen=True):
     reason: Reason | None
     detail: str | None
     listed: bool
+    quality: Quality = Quality.AUTO
+    evidence: str = "none"
 
 
 class StoredObject(msgspec.Struct, frozen=True):
@@ -202,6 +211,7 @@ class StoredObject(msgspec.Struct, frozen=True):
     size_bytes: int
     duration_s: float | None
     sha256: str
+    blake3: str | None = None
 
 
 class VariantDetail(msgspec.Struct, frozen=True):
@@ -210,7 +220,7 @@ class VariantDetail(msgspec.Struct, frozen=True):
     `account`: the only one that may upload it, where it is pinned. `channel`: where it was last sent to, by its coded
     title. `host`: of the link that is tried next. `file_bytes`, `disk_bytes`: what an account must be allowed to send,
     and a worker have free, to be given it. `rounds` over the links are behind it, and it was done `generation` times
-    before. `due_in_s`: until its lease expires, or until it is tried again.
+    before. `due_in_s`: until its lease expires, or until it is tried again. `origin`: what CM calls what it is of.
     """
 
     code: str
@@ -233,6 +243,7 @@ class VariantDetail(msgspec.Struct, frozen=True):
     rounds: int = 0
     generation: int = 0
     due_in_s: float | None = None
+    origin: Origin | None = None
 
 
 class CatalogueCounts(msgspec.Struct, frozen=True):
@@ -278,6 +289,11 @@ class Catalogue(Protocol):
     ) -> tuple[VariantSummary, ...]:
         """Variants in order of their code, those behind `after` only; in a state, pinned to an account.
         Raises NotFoundError (account)."""
+        ...
+
+    async def contents(self, account: str, blake3: str) -> tuple[StoredContent, ...]:
+        """Messages in the open channels of an account that hold the file of this hash, the newest first; a few, where
+        there are many."""
         ...
 
     async def counts(self) -> CatalogueCounts: ...

@@ -73,7 +73,8 @@ class Operations(Protocol):
         ...
 
     async def set_mode(self, worker: str, mode: WorkerMode) -> WorkerStatus:
-        """Let a worker go on, drain it, or disable it, which takes its leases back. Raises NotFoundError."""
+        """Let a worker go on, pause it, drain it, or disable it, which takes its leases back.
+        Raises NotFoundError."""
         ...
 
     async def accounts(self) -> tuple[AccountStatus, ...]:

@@ -29,6 +29,7 @@ class WorkerMode(enum.StrEnum):
     """What an operator lets a worker do."""
 
     ACTIVE = "active"
+    PAUSED = "paused"  # what it has stands still, its leases live on; it gets nothing more
     DRAINING = "draining"  # finishes what it has, gets nothing more
     DISABLED = "disabled"  # what it had was taken back; it gets nothing more
 

@@ -165,7 +165,8 @@ class LeaseVerdict(Message, frozen=True):
 
 
 class BeatAnswer(Message, frozen=True):
-    """`drain`: finish what is running and claim nothing more. `pause`: let what is running stand still, too."""
+    """`drain`: claim nothing more. `pause`: let what is running stand still, too, until a later beat says otherwise;
+    its leases live on while they are beaten."""
 
     leases: tuple[LeaseVerdict, ...]
     drain: bool = False
@@ -257,6 +258,26 @@ class Settled(Message, frozen=True):
     code: str
     state: VariantState
     repeated: bool = False
+
+
+# ---- what is stored already ----------------------------------------------------------------------
+
+
+class StoredContent(Message, frozen=True):
+    """A message that holds a file. `channel_id` is Telegram's own (positive) id; `code` says what the file was sent as,
+    of which it may be one part of several."""
+
+    channel_id: int
+    message_id: int
+    size_bytes: int
+    code: str
+
+
+class Contents(Message, frozen=True):
+    """`GET /v1/contents/{blake3}`: where the calling worker's account holds just this file, in channels that are open,
+    the newest first. Such a message can be sent once more instead of uploading the file again."""
+
+    objects: tuple[StoredContent, ...]
 
 
 # ---- errors --------------------------------------------------------------------------------------

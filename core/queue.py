@@ -38,7 +38,7 @@ class Queue(Protocol):
         """Lease the first ready variant that the worker may upload now; None where there is none.
 
         Respected are the lane (pinned to the account, or shared), priority, parked accounts and hosts, how many may
-        read from a host, what size of file and how much disk an upload needs, and a worker that drains or is disabled.
+        read from a host, what size of file and how much disk an upload needs, and the mode of the worker.
         Raises ConflictError for a boot that is not the worker's latest."""
         ...
 

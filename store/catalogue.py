@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from telecine.core import codes, folding, quality
+from telecine.core.captions import Origin
 from telecine.core.catalogue import (
     CatalogueCounts,
     Episode,
@@ -19,6 +20,7 @@ from telecine.core.catalogue import (
 )
 from telecine.core.errors import InputError, NotFoundError
 from telecine.core.leases import LinkFate, VariantState
+from telecine.core.protocol import StoredContent
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 from telecine.store.accounts import account_id
@@ -27,6 +29,7 @@ from telecine.store.transaction import Params, Row, Transaction
 
 SEARCH_WORDS_MAX = 16  # more say nothing more about a name
 PAGE_ROWS_MAX = 1000
+SAME_CONTENT_MAX = 16  # messages with one file that are named; any of them will do
 _PAGES = {
     None: "variants_page",
     VariantState.READY: "variants_page_in_state",
@@ -63,6 +66,11 @@ class SqliteCatalogue:
     ) -> tuple[VariantSummary, ...]:
         page = {"after": after, "limit": _page(limit, 0)["limit"], "state": None if state is None else state.value}
         return await self._readers.run(lambda tx: variant_page(tx, account, page))
+
+    async def contents(self, account: str, blake3: str) -> tuple[StoredContent, ...]:
+        params = {"account": account, "blake3": blake3, "limit": SAME_CONTENT_MAX}
+        rows = await self._readers.run(lambda tx: tx.all("objects_with_content", params))
+        return tuple(StoredContent(**_fields(row)) for row in rows)
 
     async def counts(self) -> CatalogueCounts:
         return await self._readers.run(catalogue_counts)
@@ -129,6 +137,7 @@ def variant_detail(tx: Transaction, code: str) -> VariantDetail:
         rounds=row["rounds"],
         generation=row["generation"],
         due_in_s=None if row["due_at_ms"] is None else max(0, row["due_at_ms"] - tx.now_ms) / 1000,
+        origin=Origin(row["title_cm_id"], row["episode_cm_id"]),
     )
 
 
@@ -193,4 +202,6 @@ def _source(row: Row) -> VariantSource:
         reason=None if row["reason"] is None else Reason(row["reason"]),
         detail=row["detail"],
         listed=bool(row["listed"]),
+        quality=Quality(row["quality"]),
+        evidence=row["evidence"],
     )

@@ -72,7 +72,7 @@ def beat(tx: Transaction, terms: LeaseTerms, worker: str, request: BeatRequest) 
         return BeatAnswer(tuple(LeaseVerdict(progress.lease, Verdict.LOST, 0.0) for progress in request.leases))
     tx.execute("touch_worker", {"worker_id": row["id"], "now_ms": tx.now_ms})
     verdicts = tuple(_verdict(tx, terms, worker, row["id"], progress) for progress in request.leases)
-    return BeatAnswer(verdicts, drain=row["mode"] != WorkerMode.ACTIVE)
+    return BeatAnswer(verdicts, drain=row["mode"] != WorkerMode.ACTIVE, pause=row["mode"] == WorkerMode.PAUSED)
 
 
 def _claimer(tx: Transaction, policy: QueuePolicy, worker: str, request: ClaimRequest) -> Row:

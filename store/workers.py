@@ -43,8 +43,8 @@ def worker_statuses(tx: Transaction, epoch: int) -> tuple[WorkerStatus, ...]:
 
 
 def set_mode(tx: Transaction, epoch: int, worker: str, mode: WorkerMode) -> WorkerStatus:
-    """Let a worker go on, drain or disable it. What a disabled one held goes back to the queue, the attempts unspent.
-    Raises NotFoundError."""
+    """Let a worker go on, pause, drain or disable it. What a disabled one held goes back to the queue, the attempts
+    unspent; what a paused one holds stays its own while it beats. Raises NotFoundError."""
     known = tx.one("worker_by_name", {"worker": worker})
     if known is None:
         raise NotFoundError(f"there is no worker {worker}")

@@ -8,13 +8,14 @@ import msgspec
 from msgspec import Meta
 
 from telecine.core.catalogue import TitleDetail, VariantDetail
-from telecine.core.coordinator.calls import BOTH, OPERATORS, Call, Route, answer
+from telecine.core.coordinator.calls import BOTH, OPERATORS, WORKERS, Call, Route, answer
 from telecine.core.coordinator.http.answers import Answer
 from telecine.core.coordinator.paging import PAGE_ROWS, PageRows, last_of
 from telecine.core.delivery import Resolved
+from telecine.core.errors import InputError
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import TitlePage, VariantPage
-from telecine.core.protocol import Int64
+from telecine.core.protocol import Contents, Digest, Int64
 
 TITLES_PER_PAGE_MAX = 100
 
@@ -75,11 +76,21 @@ async def resolve(call: Call) -> Answer:
     return answer(await call.services.shelf.resolve(call.name("code"), bot_id=query.bot_id))
 
 
+async def contents(call: Call) -> Answer:
+    """Where the caller's account holds a file of this hash already, in channels that are open."""
+    try:
+        blake3 = msgspec.convert(call.name("blake3"), Digest)
+    except msgspec.ValidationError as error:
+        raise InputError("a hash is 64 hexadecimal digits in lower case", field="blake3") from error
+    return answer(Contents(await call.services.catalogue.contents(call.identity.account, blake3)))
+
+
 ROUTES = (
     Route("GET", "/v1/titles", titles, OPERATORS, query=TitlesQuery, answers=TitlePage),
     Route("GET", "/v1/titles/{id}", title, OPERATORS, answers=TitleDetail),
     Route("GET", "/v1/variants", variants, OPERATORS, query=VariantsQuery, answers=VariantPage, refusals=(404,)),
     # BOTH: after a crash, a worker looks up whose upload won.
     Route("GET", "/v1/variants/{code}", variant, BOTH, answers=VariantDetail),
+    Route("GET", "/v1/contents/{blake3}", contents, WORKERS, answers=Contents),
     Route("GET", "/v1/resolve/{code}", resolve, OPERATORS, query=ResolveQuery, answers=Resolved),
 )

@@ -31,7 +31,7 @@ async def workers(call: Call) -> Answer:
 
 
 async def set_mode(call: Call) -> Answer:
-    """Let a worker go on, drain it, or disable it, which takes its leases back."""
+    """Let a worker go on, pause it, drain it, or disable it, which takes its leases back."""
     return answer(await call.services.operations.set_mode(call.name("name"), call.body(ModeChange).mode))
 
 

@@ -49,25 +49,39 @@ FROM upload_variants v WHERE v.title_id = :title_id AND v.copy = 1 ORDER BY v.id
 -- name: variant_by_code
 SELECT v.id, v.code, v.title_id, v.episode_id, v.quality, v.copy, v.state, v.priority, v.generation, v.attempts,
        v.expiries, v.rounds, v.file_bytes, v.disk_bytes, v.due_at_ms, v.channel_id, w.name AS worker, a.name AS account,
-       h.name AS host
+       h.name AS host, t.cm_id AS title_cm_id, e.cm_id AS episode_cm_id
 FROM upload_variants v
+JOIN titles t ON t.id = v.title_id
+LEFT JOIN episodes e ON e.id = v.episode_id
 LEFT JOIN workers w ON w.id = v.worker_id
 LEFT JOIN accounts a ON a.id = v.account_id
 LEFT JOIN hosts h ON h.id = v.host_id
 WHERE v.code = :code;
 
 -- name: sources_of_variant
-SELECT s.link_id, l.cm_id, l.url, s.position, s.fate, s.reason, s.detail, l.listed
+SELECT s.link_id, l.cm_id, l.url, s.position, s.fate, s.reason, s.detail, l.listed, l.quality, l.evidence
 FROM variant_sources s JOIN source_links l ON l.id = s.link_id
 WHERE s.variant_id = :variant_id
 ORDER BY s.position;
 
 -- name: objects_of_variant
 SELECT o.part_no, o.part_count, c.telegram_id AS channel_id, o.message_id, a.name AS account, o.size_bytes,
-       o.duration_s, o.sha256
+       o.duration_s, o.sha256, o.blake3
 FROM telegram_objects o JOIN channels c ON c.id = o.channel_id JOIN accounts a ON a.id = o.account_id
 WHERE o.variant_id = :variant_id AND o.retired_at_ms IS NULL
 ORDER BY o.part_no;
+
+-- name: objects_with_content
+-- Of an account's messages those that hold a file, where they can be had: in channels that are open.
+SELECT c.telegram_id AS channel_id, o.message_id, o.size_bytes, v.code
+FROM accounts a
+JOIN telegram_objects o INDEXED BY telegram_objects_same
+  ON o.account_id = a.id AND o.blake3 = :blake3 AND o.retired_at_ms IS NULL
+JOIN channels c ON c.id = o.channel_id AND c.account_id = a.id AND c.retired_at_ms IS NULL
+JOIN upload_variants v ON v.id = o.variant_id
+WHERE a.name = :account
+ORDER BY o.id DESC
+LIMIT :limit;
 
 -- name: variants_page
 SELECT code, quality, state FROM upload_variants WHERE code > :after ORDER BY code LIMIT :limit;

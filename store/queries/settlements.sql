@@ -41,9 +41,9 @@ WHERE o.channel_id = :channel_id AND o.message_id = :message_id AND o.retired_at
 
 -- name: insert_object
 INSERT INTO telegram_objects (variant_id, part_no, part_count, channel_id, message_id, account_id, fence, size_bytes,
-  sha256, duration_s, width_px, height_px, stored_at_ms)
+  sha256, blake3, duration_s, width_px, height_px, stored_at_ms)
 VALUES (:variant_id, :part_no, :part_count, :channel_id, :message_id, :account_id, :fence, :size_bytes,
-  :sha256, :duration_s, :width_px, :height_px, :now_ms);
+  :sha256, :blake3, :duration_s, :width_px, :height_px, :now_ms);
 
 -- name: count_channel_messages
 UPDATE channels SET messages = messages + :messages WHERE id = :channel_id;

@@ -34,6 +34,7 @@ from telecine.core.config import BotSettings, TelegramSettings
 from telecine.core.delivery import BotFile, Deliverable, DeliveryOutcome, MediaKind, Resolved
 from telecine.core.errors import NotFoundError, TelecineError
 from telecine.core.leases import VariantState
+from telecine.core.protocol import StoredContent
 
 TOKEN = "4242:AAbbCCddEEffGGhhIIjjKKllMMnnOOppQQr"
 BOT_ID = 4242
@@ -89,6 +90,9 @@ class MemoryCatalogue:
     async def variants(
         self, *, state: VariantState | None = None, account: str | None = None, after: str = "", limit: int = 100
     ) -> tuple[VariantSummary, ...]:
+        return ()
+
+    async def contents(self, account: str, blake3: str) -> tuple[StoredContent, ...]:
         return ()
 
     async def counts(self) -> CatalogueCounts:

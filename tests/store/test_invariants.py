@@ -10,7 +10,7 @@ from telecine.core.errors import ConflictError
 from telecine.core.leases import AttemptOutcome, Event, LinkFate, VariantState, transition
 
 REST = (
-    "account_id, fence, size_bytes, sha256, duration_s, width_px, height_px, stored_at_ms, retired_at_ms"
+    "account_id, fence, size_bytes, sha256, duration_s, width_px, height_px, stored_at_ms, retired_at_ms, blake3"
     " FROM telegram_objects"
 )
 
@@ -72,6 +72,7 @@ async def stocked(scene: Scene) -> Scene:
         "UPDATE channels SET telegram_id = -1",
         "UPDATE titles SET kind = 'opera'",
         "UPDATE titles SET cm_id = '1'",
+        "UPDATE workers SET mode = 'asleep'",
         "UPDATE imports SET state = 'done'",
         "UPDATE imports SET state = 'failed', finished_at_ms = 1",
         "INSERT INTO tokens VALUES ('j', 's', 'root', 1, 2, NULL)",

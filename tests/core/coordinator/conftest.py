@@ -49,6 +49,7 @@ from telecine.core.protocol import (
     Settled,
     SettleDone,
     SourceRef,
+    StoredContent,
     Verdict,
 )
 from telecine.core.quality import Quality
@@ -213,6 +214,10 @@ class CatalogueInMemory:
         self.asked.append((state, account, after, limit))
         behind = (code for code in self.codes if code > after)
         return tuple(VariantSummary(code, Quality.HD, VariantState.READY) for code in itertools.islice(behind, limit))
+
+    async def contents(self, account: str, blake3: str) -> tuple[StoredContent, ...]:
+        self.asked.append((account, blake3))
+        return (StoredContent(4242, 10, 1000, self.codes[0]),)
 
     async def counts(self) -> CatalogueCounts:
         states = {"ready": 4, "done": 1}
