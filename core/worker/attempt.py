@@ -21,7 +21,7 @@ from telecine.core.worker.media.process import MediaChild, MediaLimits
 from telecine.core.worker.park import Park
 from telecine.core.worker.parts import Block
 from telecine.core.worker.sources.errors import SourceError
-from telecine.core.worker.sources.source import Source, SourceLimits, open_source
+from telecine.core.worker.sources.source import Source
 from telecine.core.worker.telegram.engine import UploadedFile
 from telecine.core.worker.telegram.sending import Parcel
 
@@ -69,7 +69,7 @@ class Attempt:
         """
         bench = self._bench
         media_limits = _media_limits(bench.settings)
-        async with open_source(bench.web, self._ref.url, _source_limits(bench.settings), bench.clock) as source:
+        async with bench.sources.open(self._ref.url, quality=self._lease.quality) as source:
             self._source = source
             self._gauge.enter(Stage.PROBING)
             async with MediaChild.start(source, media_limits) as media:
@@ -181,14 +181,6 @@ def _as_wrong_content() -> Iterator[None]:
 
 async def _one_block(data: bytes) -> AsyncIterator[Block]:
     yield Block(0, data)
-
-
-def _source_limits(settings: WorkerSettings) -> SourceLimits:
-    return SourceLimits(
-        connect_timeout_s=settings.connect_timeout_s,
-        stall_bytes_per_s=settings.stall_bytes_per_s,
-        stall_window_s=settings.stall_window_s,
-    )
 
 
 def _media_limits(settings: WorkerSettings) -> MediaLimits:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import aiohttp
-
 from telecine.core.clock import Clock
 from telecine.core.config import WorkerSettings
 from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.journal import Journal
 from telecine.core.worker.recovery import Recovery
+from telecine.core.worker.sources.sources import Sources
 from telecine.core.worker.storage import Storage
 from telecine.core.worker.telegram.account import Account
 from telecine.core.worker.telegram.channels import Channels
@@ -25,7 +24,7 @@ class Bench:
     settings: WorkerSettings
     clock: Clock
     boot_id: str
-    web: aiohttp.ClientSession
+    sources: Sources
     account: Account
     channels: Channels
     engine: Engine

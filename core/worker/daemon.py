@@ -31,7 +31,7 @@ from telecine.core.worker.coordinator import Claimed, CoordinatorClient
 from telecine.core.worker.heartbeat import BEATS_PER_TTL
 from telecine.core.worker.journal import Journal
 from telecine.core.worker.recovery import Recovery
-from telecine.core.worker.sources.addresses import source_session
+from telecine.core.worker.sources.sources import Sources
 from telecine.core.worker.storage import Storage
 from telecine.core.worker.telegram.account import VERSION, Account, open_account
 from telecine.core.worker.telegram.calls import SIGNED_OUT
@@ -193,7 +193,7 @@ class Worker:
             settings=settings,
             clock=clock,
             boot_id=self._new_id(),
-            web=await stack.enter_async_context(_sources(settings)),
+            sources=await stack.enter_async_context(Sources(settings, clock)),
             account=account,
             channels=channels,
             engine=Engine(
@@ -225,10 +225,6 @@ class Worker:
 
     def _new_id(self) -> str:
         return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
-
-
-def _sources(settings: WorkerSettings) -> aiohttp.ClientSession:
-    return source_session(allow_private=settings.allow_private_sources, connect_timeout_s=settings.connect_timeout_s)
 
 
 def journal_file(settings: WorkerSettings) -> Path:

@@ -44,6 +44,13 @@ class Stamp(msgspec.Struct, frozen=True):
             return self.etag
         return self.modified
 
+    @property
+    def strong(self) -> str | None:
+        """What changes whenever the bytes do; None where the host gives nothing of the kind."""
+        if self.if_range is None or self.size_bytes is None:
+            return None
+        return f"{self.if_range} {self.size_bytes}"
+
     def contradicts(self, other: Stamp) -> bool:
         """Whether both say something of one kind and it differs. The date says nothing beside an ETag."""
         if self.size_bytes is not None and other.size_bytes is not None and self.size_bytes != other.size_bytes:
