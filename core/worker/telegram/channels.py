@@ -80,6 +80,11 @@ class Channels:
         except REFUSALS as error:
             raise translated(error, "messages.getDialogs") from error
 
+    async def titles(self) -> dict[int, str]:
+        """What the account's channels are called now, by their Telegram ids."""
+        await self.refresh()
+        return {channel_id: channel.title for channel_id, channel in self._known.items()}
+
     async def peer(self, channel_id: int) -> Any:
         """How a channel is named in a request. Raises TelegramError for one that is not the account's."""
         if channel_id not in self._known:
@@ -99,12 +104,12 @@ class Channels:
             await self._input(channel_id), [types.InputMessageID(message_id)]
         )
         answer = await ask(self._client, request)
-        return next(filter(None, map(_stored, answer.messages)), None)
+        return next(filter(None, map(stored_message, answer.messages)), None)
 
     async def find(self, channel_id: int, caption: str, *, after: int) -> StoredMessage | None:
         """The newest message behind `after` whose caption is exactly `caption`."""
         for message in await self._history(channel_id, after=after, limit=LOOKUP_MESSAGES_MAX):
-            stored = _stored(message)  # None for what carries no file
+            stored = stored_message(message)  # None for what carries no file
             if stored is not None and stored.caption == caption and stored.message_id > after:
                 return stored
         return None
@@ -194,7 +199,8 @@ def _may_post(channel: Any) -> bool:
     return bool(channel.creator or (channel.admin_rights and channel.admin_rights.post_messages))
 
 
-def _stored(message: Any) -> StoredMessage | None:
+def stored_message(message: Any) -> StoredMessage | None:
+    """A message as Telethon has it; None for one without a file."""
     media = getattr(message, "media", None)
     document = getattr(media, "document", None)
     if document is None:
