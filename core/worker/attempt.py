@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 
 from telecine.core import plans
 from telecine.core.codes import PartCode
@@ -14,7 +14,7 @@ from telecine.core.plans import PART_BYTES, Expectation, Plan, PlanKind, Probe
 from telecine.core.protocol import Lease, ObjectReport, SourceRef, SourceReport, Stage
 from telecine.core.reasons import Reason
 from telecine.core.worker.bench import Bench
-from telecine.core.worker.cargo import Cargo, cargo
+from telecine.core.worker.cargo import Cargo, CargoFile, cargo
 from telecine.core.worker.heartbeat import Gauge
 from telecine.core.worker.journal import Sending
 from telecine.core.worker.media.process import MediaChild, MediaLimits
@@ -23,7 +23,7 @@ from telecine.core.worker.parts import Block
 from telecine.core.worker.sources.errors import SourceError
 from telecine.core.worker.sources.source import Source
 from telecine.core.worker.telegram.engine import UploadedFile
-from telecine.core.worker.telegram.sending import Parcel
+from telecine.core.worker.telegram.sending import Film, Parcel
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Attempt:
                 probe = await media.probe()
                 plan = self._planned(probe)
                 logger.info("%s, link %d: %s, %s", self._lease.code, self.link_id, plan.kind.value, plan.why)
-                load = cargo(plan.kind, source, media, probe, media_limits)
+                load = cargo(plan, source, media, probe, media_limits)
                 jpeg = None if plan.kind is PlanKind.DOCUMENT else await media.thumbnail()
                 await self._deliver(load, plan, jpeg, before)
 
@@ -89,7 +89,7 @@ class Attempt:
 
     async def _deliver(self, load: Cargo, plan: Plan, jpeg: bytes | None, before: tuple[SourceReport, ...]) -> None:
         engine = self._bench.engine
-        file = await self._uploaded(load)
+        file, film = await self._uploaded_only_file(load)
         thumbnail = None if jpeg is None else await self._uploaded_thumbnail(jpeg)
         self._gauge.enter(Stage.SENDING)
         await self._park.over()
@@ -98,13 +98,13 @@ class Attempt:
             if thumbnail is not None and jpeg is not None and index == 0:  # Telegram does not say of which file
                 await engine.resend(thumbnail, Block(0, jpeg))
             with _as_wrong_content():
-                await engine.resend(file, await load.again(index))
+                await engine.resend(file, await load.again(1, index))
 
-        parcel = self._parcel(load, file, thumbnail)
+        parcel = self._parcel(load, file, film, thumbnail)
         sending = await self._sending(parcel, plan, before)
         await self._bench.post.send(parcel, sending, generation=self._lease.generation, resend=resend)
 
-    def _parcel(self, load: Cargo, file: UploadedFile, thumbnail: UploadedFile | None) -> Parcel:
+    def _parcel(self, load: Cargo, file: UploadedFile, film: Film | None, thumbnail: UploadedFile | None) -> Parcel:
         channel_id = self._lease.channel.telegram_id
         if channel_id is None:
             raise InputError(f"lease {self._lease.lease} names a channel that is not open", field="channel")
@@ -115,7 +115,7 @@ class Attempt:
             file=file,
             file_name=f"{self._part}{extension}",
             mime_type=mime_type,
-            film=load.film,
+            film=film,
             thumbnail=thumbnail,
         )
 
@@ -137,13 +137,24 @@ class Attempt:
         """A picture of the film; it cannot be added to a message later."""
         return await self._bench.engine.upload(_one_block(jpeg), size_bytes=len(jpeg), name="thumbnail.jpg")
 
-    async def _uploaded(self, load: Cargo) -> UploadedFile:
-        expected = load.size_bytes or (self._source.size_bytes if self._source else None)
+    async def _uploaded_only_file(self, load: Cargo) -> tuple[UploadedFile, Film | None]:
+        done: tuple[UploadedFile, Film | None] | None = None
+        async with aclosing(load.files()) as files:
+            async for file in files:
+                if done is not None:
+                    raise SourceError(Reason.TOO_LARGE, "more than one file may hold")
+                done = await self._uploaded(load, file), file.film
+        if done is None:
+            raise SourceError(Reason.NOT_MEDIA, "there is nothing in it")
+        return done
+
+    async def _uploaded(self, load: Cargo, file: CargoFile) -> UploadedFile:
+        expected = file.size_bytes or (self._source.size_bytes if self._source else None)
         self._gauge.enter(Stage.UPLOADING, bytes_total=expected)
         with _as_wrong_content():
             return await self._bench.engine.upload(
-                self._within_limit(load.blocks()),
-                size_bytes=load.size_bytes,
+                self._within_limit(file.blocks()),
+                size_bytes=file.size_bytes,
                 name=f"{self._part}{load.kind[0]}",
                 on_bytes=self._gauge.add,
             )

@@ -1,13 +1,15 @@
-"""What is uploaded for each plan: the source's own bytes, or the MP4 that is muxed from them on the way."""
+"""What is uploaded for each plan: the source's own bytes, or the MP4s that are muxed from them on the way."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing
 from typing import Protocol
 
-from telecine.core.plans import PART_BYTES, PlanKind, Probe
+from telecine.core.plans import PART_BYTES, Plan, PlanKind, Probe, Recipe
 from telecine.core.reasons import Reason
 from telecine.core.worker.media.process import MediaChild, MediaLimits
+from telecine.core.worker.media.wire import Part, PartMade
 from telecine.core.worker.parts import Block, blocks_of
 from telecine.core.worker.sources.errors import SourceError
 from telecine.core.worker.sources.source import Source
@@ -29,8 +31,13 @@ _OTHER = (".bin", "application/octet-stream")
 _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
 
 
-class Cargo(Protocol):
-    """A file to upload."""
+class CargoFile(Protocol):
+    """One file of the cargo, on its way."""
+
+    @property
+    def file_no(self) -> int:
+        """Counts from 1."""
+        ...
 
     @property
     def size_bytes(self) -> int | None:
@@ -38,29 +45,40 @@ class Cargo(Protocol):
         ...
 
     @property
-    def kind(self) -> tuple[str, str]:
-        """File name extension and MIME type."""
-        ...
-
-    @property
     def film(self) -> Film | None:
         """What Telegram is told of it, once the blocks have ended; None for a document."""
         ...
 
-    def blocks(self) -> AsyncIterator[Block]:
-        """The file's parts, in any order. Raises SourceError."""
+    def blocks(self, known: Collection[int] = ()) -> AsyncIterator[Block]:
+        """The file's parts, in any order, each once. To be exhausted before the next file is asked for.
+
+        Those whose index is in `known` need not come, and are not even read where that is possible. Raises SourceError.
+        """
         ...
 
-    async def again(self, index: int) -> Block:
-        """One part once more. Raises SourceError."""
+
+class Cargo(Protocol):
+    """The files that are made of one source."""
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """File name extension and MIME type of each."""
+        ...
+
+    def files(self) -> AsyncGenerator[CargoFile]:
+        """One file after the other; how many there are shows at the end. Raises SourceError."""
+        ...
+
+    async def again(self, file_no: int, index: int) -> Block:
+        """One part once more, the same bytes. Raises SourceError, WRONG_CONTENT where it is there no more."""
         ...
 
 
-def cargo(kind: PlanKind, source: Source, media: MediaChild, probe: Probe, limits: MediaLimits) -> Cargo:
-    """What a plan uploads. `kind` is not REJECT."""
-    if kind is PlanKind.REMUX:
-        return RemuxedCargo(source, media, limits)
-    return PlainCargo(source, probe, plays=kind is PlanKind.DIRECT)
+def cargo(plan: Plan, source: Source, media: MediaChild, probe: Probe, limits: MediaLimits) -> Cargo:
+    """What a plan uploads; `limits` are for children that mux once more. The plan is not REJECT."""
+    if plan.kind in (PlanKind.REMUX, PlanKind.SPLIT):
+        return MuxedCargo(plan.recipe or Recipe(), source, media, limits)
+    return PlainCargo(source, probe, plays=plan.kind is PlanKind.DIRECT)
 
 
 class PlainCargo:
@@ -72,10 +90,6 @@ class PlainCargo:
         self._plays = plays
 
     @property
-    def size_bytes(self) -> int | None:
-        return self._source.size_bytes
-
-    @property
     def kind(self) -> tuple[str, str]:
         if self._plays:
             return MP4
@@ -84,8 +98,13 @@ class PlainCargo:
             return ".webm", "video/webm"
         return _CONTAINERS.get(self._probe.container, _OTHER)
 
-    @property
-    def film(self) -> Film | None:
+    async def files(self) -> AsyncGenerator[CargoFile]:
+        yield PlainFile(self._source, self._film())
+
+    async def again(self, file_no: int, index: int) -> Block:
+        return Block(index, await self._source.read(index * PART_BYTES, PART_BYTES))
+
+    def _film(self) -> Film | None:
         video = self._probe.video
         if not self._plays or video is None:
             return None
@@ -96,43 +115,86 @@ class PlainCargo:
             has_audio=bool(self._probe.audio_codecs),
         )
 
-    def blocks(self) -> AsyncIterator[Block]:
-        return blocks_of(self._source.chunks())
 
-    async def again(self, index: int) -> Block:
-        return Block(index, await self._source.read(index * PART_BYTES, PART_BYTES))
+class PlainFile:
+    """The source as it is."""
+
+    file_no = 1
+
+    def __init__(self, source: Source, film: Film | None) -> None:
+        self._source = source
+        self.film = film
+
+    @property
+    def size_bytes(self) -> int | None:
+        return self._source.size_bytes
+
+    async def blocks(self, known: Collection[int] = ()) -> AsyncIterator[Block]:
+        """Reads only the runs of blocks that are not in `known`, where the source has ranges."""
+        size = self._source.size_bytes
+        if not known or size is None or not self._source.supports_ranges:
+            async for block in blocks_of(self._source.chunks()):
+                yield block
+            return
+        count = -(-size // PART_BYTES)
+        index = 0
+        while index < count:
+            if index in known:
+                index += 1
+                continue
+            async with aclosing(blocks_of(self._source.chunks(index * PART_BYTES))) as missing:
+                async for block in missing:
+                    yield Block(index, block.data)
+                    index += 1
+                    if index in known:
+                        break
+                else:
+                    return
 
 
-class RemuxedCargo:
-    """An MP4 that is muxed from the source while it is uploaded."""
+class MuxedCargo:
+    """MP4s that are muxed from the source while they are uploaded."""
 
-    def __init__(self, source: Source, media: MediaChild, limits: MediaLimits) -> None:
+    kind = MP4
+
+    def __init__(self, recipe: Recipe, source: Source, media: MediaChild, limits: MediaLimits) -> None:
+        self._recipe = recipe
         self._source = source
         self._media = media
         self._limits = limits
 
-    @property
-    def size_bytes(self) -> int | None:
-        return None
+    async def files(self) -> AsyncGenerator[CargoFile]:
+        async with aclosing(self._media.mux(self._recipe)) as messages:
+            while (first := await anext(messages, None)) is not None:
+                yield MuxedFile(first, messages)
 
-    @property
-    def kind(self) -> tuple[str, str]:
-        return MP4
-
-    @property
-    def film(self) -> Film | None:
-        made = self._media.remuxed
-        if made is None:
-            return None
-        return Film(made.duration_s, made.width_px, made.height_px, made.has_audio)
-
-    def blocks(self) -> AsyncIterator[Block]:
-        return self._media.remux()
-
-    async def again(self, index: int) -> Block:
+    async def again(self, file_no: int, index: int) -> Block:
         """Muxes once more: the same source gives the same bytes."""
-        async with MediaChild.start(self._source, self._limits) as media:
-            async for block in media.remux():
-                if block.index == index:
-                    return block
+        async with (
+            MediaChild.start(self._source, self._limits) as media,
+            aclosing(media.mux(self._recipe)) as messages,
+        ):
+            async for message in messages:
+                if isinstance(message, Part) and (message.file_no, message.index) == (file_no, index):
+                    return Block(index, message.data)
         raise SourceError(Reason.WRONG_CONTENT, "the file changed while it was uploaded")
+
+
+class MuxedFile:
+    """One MP4 that is being muxed: `first` is what came of it already, the rest is in `messages`."""
+
+    size_bytes = None
+
+    def __init__(self, first: Part | PartMade, messages: AsyncIterator[Part | PartMade]) -> None:
+        self._first = first
+        self._messages = messages
+        self.file_no = first.file_no
+        self.film: Film | None = None
+
+    async def blocks(self, known: Collection[int] = ()) -> AsyncIterator[Block]:
+        """All of them: each has to be made before the next."""
+        message: Part | PartMade = self._first
+        while isinstance(message, Part):
+            yield Block(message.index, message.data)
+            message = await anext(self._messages)
+        self.film = Film(message.duration_s, message.width_px, message.height_px, message.has_audio)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 
 import msgspec
 
@@ -16,14 +16,21 @@ class Block(msgspec.Struct, frozen=True):
     data: bytes
 
 
-async def blocks_of(chunks: AsyncIterable[bytes]) -> AsyncIterator[Block]:
-    """Cut a file that comes in any pieces into its blocks, in order. An empty file has none."""
+async def blocks_of(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Block]:
+    """Cut a file that comes in any pieces into its blocks, in order. An empty file has none.
+
+    Closed early, it closes `chunks` too, where that is a generator.
+    """
     held, index = bytearray(), 0
-    async for chunk in chunks:
-        held += chunk
-        while len(held) >= PART_BYTES:
-            yield Block(index, bytes(memoryview(held)[:PART_BYTES]))
-            del held[:PART_BYTES]
-            index += 1
-    if held:
-        yield Block(index, bytes(held))
+    try:
+        async for chunk in chunks:
+            held += chunk
+            while len(held) >= PART_BYTES:
+                yield Block(index, bytes(memoryview(held)[:PART_BYTES]))
+                del held[:PART_BYTES]
+                index += 1
+        if held:
+            yield Block(index, bytes(held))
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()

@@ -22,11 +22,12 @@ from telecine.core.worker.media.wire import (
     Data,
     Failed,
     FindOut,
+    Mux,
+    Muxed,
     Order,
     Part,
     Probed,
     Read,
-    Remux,
     TakeThumbnail,
     Thumbnail,
     ToWorker,
@@ -85,8 +86,9 @@ class _Session:
                 return Probed(media_probe.probe(self._file))
             case TakeThumbnail():
                 return Thumbnail(media_probe.thumbnail(self._file))
-            case Remux():
-                return remux(self._file, lambda index, data: self._pipe.send(Part(index, data)))
+            case Mux():
+                self._pipe.send(remux(self._file, lambda index, data: self._pipe.send(Part(1, index, data))))
+                return Muxed()
 
     def _read_at(self, offset: int, length: int) -> bytes:
         self._pipe.send(Read(offset, length))

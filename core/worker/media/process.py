@@ -1,4 +1,4 @@
-"""The worker's end of the media child: a source probed, pictured and remuxed in a process of its own."""
+"""The worker's end of the media child: a source probed, pictured and muxed in a process of its own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
-from telecine.core.plans import Probe
+from telecine.core.plans import Probe, Recipe
 from telecine.core.reasons import Reason
 from telecine.core.worker.media.wire import (
     HEADER,
@@ -20,12 +20,13 @@ from telecine.core.worker.media.wire import (
     Data,
     Failed,
     FindOut,
+    Mux,
+    Muxed,
     Order,
     Part,
+    PartMade,
     Probed,
     Read,
-    Remux,
-    Remuxed,
     TakeThumbnail,
     Thumbnail,
     ToChild,
@@ -33,10 +34,9 @@ from telecine.core.worker.media.wire import (
     framed,
     parse_to_worker,
 )
-from telecine.core.worker.parts import Block
 from telecine.core.worker.sources.source import Source, SourceError
 
-__all__ = ["MediaChild", "MediaLimits", "Remuxed"]
+__all__ = ["MediaChild", "MediaLimits"]
 
 CHILD_COMMAND = (sys.executable, "-I", "-m", "telecine.core.worker.media.child")
 DEATH_S = 2.0  # a child that has closed its pipes is expected to be gone by then
@@ -59,7 +59,6 @@ class MediaChild:
         self._process = process
         self._source = source
         self._limits = limits
-        self.remuxed: Remuxed | None = None
 
     @classmethod
     @asynccontextmanager
@@ -97,17 +96,19 @@ class MediaChild:
                 return message.jpeg
         raise self._misbehaviour()
 
-    async def remux(self) -> AsyncIterator[Block]:
-        """The film as a streamable MP4, in upload parts; those of its head come last. `remuxed` is set at the end.
+    async def mux(self, recipe: Recipe) -> AsyncGenerator[Part | PartMade]:
+        """The source as MP4s that play from their first frame, in upload parts, one file after the other.
 
-        A source that turns out to be TRUNCATED says so only after parts have come.
+        The parts of a file's head come last, and after them what the file turned out to be. A source that turns out to
+        be TRUNCATED says so only after parts have come.
         """
-        async for message in self._carry_out(Remux()):
-            if isinstance(message, Part):
-                yield Block(message.index, message.data)
-            elif isinstance(message, Remuxed):
-                self.remuxed = message
+        async for message in self._carry_out(Mux(recipe)):
+            if isinstance(message, Part | PartMade):
+                yield message
+            elif isinstance(message, Muxed):
                 return
+            else:
+                break
         raise self._misbehaviour()
 
     async def _confine(self) -> None:

@@ -29,7 +29,7 @@ from telecine.core.worker.media.reader import (
     shown_size_px,
 )
 from telecine.core.worker.media.sink import PartSink
-from telecine.core.worker.media.wire import Remuxed
+from telecine.core.worker.media.wire import PartMade
 
 INDEX_BYTES_MIN = 64 * 1024
 INDEX_BYTES_UNKNOWN = 1024 * 1024  # for a source that does not say how long it is
@@ -43,7 +43,7 @@ RUNTIME_SHARE_MIN = 0.9  # of the declared runtime has to come, give or take
 RUNTIME_SLACK_S = 2.0
 
 
-def remux(file: SourceFile, emit: Callable[[int, bytes], None], index_bytes: int | None = None) -> Remuxed:
+def remux(file: SourceFile, emit: Callable[[int, bytes], None], index_bytes: int | None = None) -> PartMade:
     """Copy a source's film and sound into an MP4; `emit(index, data)` gets its parts, those of the head last.
 
     `index_bytes` is what to reserve for the index, by default what it takes at worst. Raises MediaError TRUNCATED
@@ -78,7 +78,7 @@ class _Copy:
         worst = frames * VIDEO_INDEX_BYTES + sound * AUDIO_INDEX_BYTES + chunks * CHUNK_INDEX_BYTES
         return min(MOOV_BYTES_MAX, max(INDEX_BYTES_MIN, int(worst * 1.1)))
 
-    def run(self, emit: Callable[[int, bytes], None], index_bytes: int) -> Remuxed:
+    def run(self, emit: Callable[[int, bytes], None], index_bytes: int) -> PartMade:
         sink = PartSink(emit)
         options = {"moov_size": str(index_bytes), "chunk_duration": str(int(CHUNK_S * av.time_base))}
         out = av.open(sink, "w", format="mp4", options=options, buffer_size=PART_BYTES)
@@ -90,7 +90,8 @@ class _Copy:
         self._check_runtime()
         streamable = sink.finish()
         width_px, height_px = shown_size_px(self._film)
-        return Remuxed(
+        return PartMade(
+            file_no=1,
             size_bytes=sink.size_bytes,
             duration_s=max(0.0, self._end_s - (self._start_s or 0.0)),
             width_px=width_px,

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from telecine.core.plans import PART_BYTES, Probe
+from telecine.core.plans import PART_BYTES, Probe, Recipe
 from telecine.core.reasons import Reason
 
 HEADER = struct.Struct("<I")
@@ -31,8 +31,10 @@ class TakeThumbnail(msgspec.Struct, frozen=True, tag=True):
     """Order: picture. Answered by `Thumbnail`."""
 
 
-class Remux(msgspec.Struct, frozen=True, tag=True):
-    """Order: make an MP4. Answered by many `Part`s and one `Remuxed`."""
+class Mux(msgspec.Struct, frozen=True, tag=True):
+    """Order: make MP4s. Answered, file after file, by `Part`s and a `PartMade`; by `Muxed` at last."""
+
+    recipe: Recipe
 
 
 class Data(msgspec.Struct, frozen=True, tag=True):
@@ -59,21 +61,27 @@ class Thumbnail(msgspec.Struct, frozen=True, tag=True):
 
 
 class Part(msgspec.Struct, frozen=True, tag=True):
-    """Upload part `index` of the MP4. Those of the head come last."""
+    """Upload part `index` of file `file_no`, which counts from 1. Those of the file's head come last."""
 
+    file_no: int
     index: int
     data: bytes
 
 
-class Remuxed(msgspec.Struct, frozen=True, tag=True):
-    """What the MP4 turned out to be. `streamable`: its index stands in front."""
+class PartMade(msgspec.Struct, frozen=True, tag=True):
+    """What a file turned out to be, after the last of its parts. `streamable`: its index stands in front."""
 
+    file_no: int
     size_bytes: int
     duration_s: float
     width_px: int
     height_px: int
     has_audio: bool
     streamable: bool
+
+
+class Muxed(msgspec.Struct, frozen=True, tag=True):
+    """There are no more files."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -83,9 +91,9 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
-Order = FindOut | TakeThumbnail | Remux
-ToChild = Confine | FindOut | TakeThumbnail | Remux | Data
-ToWorker = Read | Probed | Thumbnail | Part | Remuxed | Failed
+Order = FindOut | TakeThumbnail | Mux
+ToChild = Confine | FindOut | TakeThumbnail | Mux | Data
+ToWorker = Read | Probed | Thumbnail | Part | PartMade | Muxed | Failed
 
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

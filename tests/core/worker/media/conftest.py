@@ -16,8 +16,9 @@ from telecine.core.emulator.media.files import generate
 from telecine.core.emulator.media.specs import SAMPLES, MediaSpec
 from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
 from telecine.core.emulator.sources.host import SourceHost, serve_sources
-from telecine.core.plans import PART_BYTES
+from telecine.core.plans import PART_BYTES, Recipe
 from telecine.core.worker.media.process import MediaChild, MediaLimits
+from telecine.core.worker.media.wire import Part, PartMade
 from telecine.core.worker.sources.addresses import source_session
 from telecine.core.worker.sources.source import Source, SourceError, SourceLimits, open_source
 
@@ -84,13 +85,37 @@ async def child(
         yield media, source
 
 
-async def remuxed(media: MediaChild, target: Path) -> list[int]:
-    """Writes what the child makes, and returns its parts in the order in which they came."""
-    blocks = {block.index: block.data async for block in media.remux()}
+async def remuxed(media: MediaChild, target: Path) -> PartMade:
+    """Writes the one MP4 that the child makes."""
+    made = await muxed(media, Recipe(), target.parent)
+    assert [file.file_no for file in made] == [1]
+    await asyncio.to_thread((target.parent / "1.mp4").replace, target)
+    return made[0]
+
+
+async def muxed(media: MediaChild, recipe: Recipe, folder: Path) -> list[PartMade]:
+    """Writes the MP4s that the child makes, as `folder/N.mp4`."""
+    made: list[PartMade] = []
+    blocks: dict[int, bytes] = {}
+    async for message in media.mux(recipe):
+        assert message.file_no == len(made) + 1
+        if isinstance(message, Part):
+            assert message.index not in blocks
+            blocks[message.index] = message.data
+            continue
+        await asyncio.to_thread((folder / f"{message.file_no}.mp4").write_bytes, whole(blocks))
+        assert message.size_bytes == (folder / f"{message.file_no}.mp4").stat().st_size
+        made.append(message)
+        blocks = {}
+    assert not blocks
+    return made
+
+
+def whole(blocks: dict[int, bytes]) -> bytes:
+    """The file that its parts make."""
     assert sorted(blocks) == list(range(len(blocks)))
     assert all(len(blocks[index]) == PART_BYTES for index in range(len(blocks) - 1))
-    await asyncio.to_thread(target.write_bytes, b"".join(blocks[index] for index in sorted(blocks)))
-    return list(blocks)
+    return b"".join(blocks[index] for index in sorted(blocks))
 
 
 async def probe_failure(sources: Sources, file: Path, limits: MediaLimits | None = None) -> SourceError:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from telecine.core.emulator.media.pictures import pictures
+from telecine.core.plans import Recipe
 from telecine.core.reasons import Reason
 from telecine.core.worker.media.process import MediaLimits
 from telecine.core.worker.sources.source import SourceError
@@ -63,7 +64,7 @@ async def test_cancelled_remux_leaves_no_process(clip: Clip, sources: Sources) -
     async def run() -> None:
         async with child(sources, clip("big")) as (media, _):
             processes.append(media._process)
-            async for _ in media.remux():
+            async for _ in media.mux(Recipe()):
                 started.set()
                 await asyncio.Event().wait()
 
@@ -99,7 +100,7 @@ async def test_child_can_open_neither_file_nor_socket(clip: Clip, sources: Sourc
 
 async def test_child_stays_small_whatever_the_size_of_the_film(clip: Clip, sources: Sources) -> None:
     async with child(sources, clip("big")) as (media, _):
-        async for _ in media.remux():
+        async for _ in media.mux(Recipe()):
             pass
         peak_bytes = await asyncio.to_thread(memory_peak_bytes, media._process.pid)
     assert peak_bytes < 120_000_000

@@ -8,11 +8,12 @@ import pytest
 from telecine.core.emulator.media.pictures import pictures
 from telecine.core.emulator.media.specs import AudioCodec, Container, MediaSpec, VideoCodec
 from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
+from telecine.core.plans import Recipe
 from telecine.core.reasons import Reason
 from telecine.core.worker.media.layout import survey
 from telecine.core.worker.media.reader import SourceFile
 from telecine.core.worker.media.remux import remux
-from telecine.core.worker.media.wire import Remuxed
+from telecine.core.worker.media.wire import Part, PartMade
 from telecine.core.worker.sources.source import SourceError
 
 from . import conftest
@@ -45,11 +46,9 @@ def layout_of(file: Path) -> str:
 async def test_every_picture_survives_the_remux(kind: str, clip: Clip, sources: Sources, tmp_path: Path) -> None:
     spec = KINDS[kind]
     async with child(sources, clip(spec)) as (media, _):
-        await remuxed(media, tmp_path / "out.mp4")
-        made = media.remuxed
+        made = await remuxed(media, tmp_path / "out.mp4")
     assert pictures(tmp_path / "out.mp4") == pictures(clip(spec))
     assert layout_of(tmp_path / "out.mp4") == "moov first"
-    assert made is not None
     assert made.streamable
     assert made.size_bytes == (tmp_path / "out.mp4").stat().st_size
     assert made.duration_s == pytest.approx(spec.seconds, abs=0.1)
@@ -84,15 +83,16 @@ async def test_parts_of_the_head_come_last_and_the_body_as_it_goes(
     async with child(sources, clip("big")) as (media, source):
         read_at_first: int | None = None
         order = []
-        async for block in media.remux():
+        async for message in media.mux(Recipe()):
             read_at_first = source.bytes_read if read_at_first is None else read_at_first
-            order.append(block.index)
+            if isinstance(message, Part):
+                order.append(message.index)
     assert order == [*range(1, len(order)), 0]
     assert read_at_first is not None
     assert read_at_first < 4_000_000
 
 
-def remuxed_here(content: bytes, index_bytes: int, target: Path) -> Remuxed:
+def remuxed_here(content: bytes, index_bytes: int, target: Path) -> PartMade:
     """A remux in this process, with another room for the index than the child would leave."""
     parts: dict[int, bytes] = {}
     file = SourceFile(lambda at, length: content[at : at + length], len(content), seekable=True)
