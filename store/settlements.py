@@ -21,6 +21,7 @@ from telecine.core.protocol import (
 from telecine.core.reasons import CONSEQUENCES, ForAccount, ForHost, ForLink, Reason
 from telecine.store import ladders
 from telecine.store.attempts import Attempt, outcomes_of, record_attempts, reported, shortened
+from telecine.store.corrections import correct_links
 from telecine.store.ends import end_lease
 from telecine.store.held import HeldLease
 from telecine.store.lanes import relane
@@ -100,9 +101,10 @@ class _Settling:
             case SettleReleased():
                 state = self._end_unfinished(Event.RELEASED, disk_bytes=outcome.disk_bytes)
         record_attempts(self._tx, reported(self._lease, outcome, self._tx.now_ms))
+        corrected = correct_links(self._tx, self._lease.variant_id, state, outcome.sources)
         return Settlement(
-            Settled(self._lease.code, state),
-            wakes=state is VariantState.READY or bool(self._row["host_limited"]),
+            Settled(self._lease.code, corrected.state),
+            wakes=corrected.state is VariantState.READY or corrected.wakes or bool(self._row["host_limited"]),
             wakes_at_ms=tuple(self._wakes_at_ms),
         )
 

@@ -6,17 +6,23 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from telecine.core.catalogue import ImportCounts, ImportedEpisode, ImportedLink, ImportedTitle, PlannedVariant
+from telecine.core.catalogue import (
+    PROBED,
+    ImportCounts,
+    ImportedEpisode,
+    ImportedLink,
+    ImportedTitle,
+    PlannedVariant,
+)
 from telecine.core.codes import EPISODE_NUMBER_MAX, VariantCode
 from telecine.core.errors import InputError, StoreError
 from telecine.core.folding import fold
 from telecine.core.hosts import source_host
-from telecine.core.leases import Event, LinkFate, VariantState
+from telecine.core.leases import LinkFate, VariantState
 from telecine.core.quality import Quality
-from telecine.store.copies import follow_original
-from telecine.store.lanes import host_id, relane
+from telecine.store.lanes import host_id
+from telecine.store.targets import Target, append_link, follow, insert_target, remove_link, steer
 from telecine.store.transaction import Row, Transaction
-from telecine.store.variants import enter_state
 
 # Two episodes that CM gives one number still need two codes: the later one is counted from here.
 SPARE_EPISODE_NUMBER = 10_000
@@ -37,7 +43,7 @@ class SourceHosts:
         return self._ids[name]
 
 
-_Target = tuple[int | None, str]  # episode (None: a film) and quality
+_TargetKey = tuple[int | None, str]  # episode (None: a film) and quality
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -49,28 +55,14 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 class _Link(msgspec.Struct):
-    """A link as it stands in the database, and the variant it belongs to (None: a new link)."""
+    """A link as it stands in the database, and the variant it belongs to (None: a new link). `probed`: the quality that
+    a worker has measured."""
 
     id: int
     host_id: int
     variant_id: int | None = None
     fate: LinkFate = LinkFate.UNTRIED
-
-
-class _Variant(msgspec.Struct):
-    """A variant as it stood before this import, how many links it has now, and what became of them.
-
-    `gained`: it has a link that it had not; `shifted`: the link that is tried next may be another, or elsewhere.
-    `new_at`: the host in whose lane a new variant was put.
-    """
-
-    id: int
-    state: VariantState
-    sources: int
-    was_empty: bool
-    new_at: int | None = None
-    gained: bool = False
-    shifted: bool = False
+    probed: Quality | None = None
 
 
 class TitleImport:
@@ -82,9 +74,9 @@ class TitleImport:
         self._hosts = hosts
         self._episodes = list({episode.cm_id: episode for episode in title.episodes}.values())  # the last wins
         self._title_id = 0
-        self._variants: dict[_Target, _Variant] = {}
-        self._copies: list[tuple[_Target, _Variant]] = []
-        self._variants_by_id: dict[int, _Variant] = {}
+        self._variants: dict[_TargetKey, Target] = {}
+        self._copies: list[tuple[_TargetKey, Target]] = []
+        self._variants_by_id: dict[int, Target] = {}
         self._counts = dict.fromkeys(ImportCounts.__struct_fields__, 0)
 
     def write(self) -> ImportCounts:
@@ -100,9 +92,9 @@ class TitleImport:
             if row["listed"]:
                 self._tx.execute("unlist_link", {"id": row["id"], "now_ms": self._tx.now_ms})
         for target, copy in self._copies:
-            self._follow_original(self._variants[target], copy)
+            follow(self._tx, self._variants[target], copy)
         for variant in (*self._variants.values(), *(copy for _, copy in self._copies)):
-            self._requeue_changed(variant)
+            steer(self._tx, variant)
         return ImportCounts(**self._counts)
 
     # ---- titles and episodes ---------------------------------------------------------------------
@@ -171,7 +163,7 @@ class TitleImport:
                 if cm_id in planned or cm_id not in written:
                     raise InputError(f"the plan of title {self._title.cm_id} names link {cm_id} wrongly", field="links")
                 planned.add(cm_id)
-                self._assign(place, plan.quality, written[cm_id])
+                self._assign(place, written[cm_id].probed or plan.quality, written[cm_id])
         if missing := written.keys() - planned:
             raise InputError(f"the plan of title {self._title.cm_id} leaves out link {min(missing)}", field="links")
 
@@ -189,16 +181,20 @@ class TitleImport:
             host_id = self._hosts.id_of(link.url)
             params |= {"title_id": self._title_id, "episode_id": place.episode_id, "cm_id": link.cm_id}
             return _Link(self._tx.get("insert_link", {"host_id": host_id, **params})["id"], host_id)
+        probed = _probed(row, link)
+        if probed is not None:
+            params |= {"quality": probed.value, "evidence": PROBED}
         host_id = row["host_id"] if row["url"] == link.url else self._hosts.id_of(link.url)
         if not row["listed"] or _differs(row, params, "url", "quality", "evidence", "declared_quality"):
             self._tx.execute("update_link", {"id": row["id"], "host_id": host_id, **params})
         if host_id != row["host_id"] and row["variant_id"] is not None:
             self._variants_by_id[row["variant_id"]].shifted = True
-        return _Link(row["id"], host_id, row["variant_id"], LinkFate(row["fate"] or LinkFate.UNTRIED))
+        return _Link(row["id"], host_id, row["variant_id"], LinkFate(row["fate"] or LinkFate.UNTRIED), probed)
 
     def _read_variants(self) -> None:
         for row in self._all("known_variants"):
-            variant = _Variant(row["id"], VariantState(row["state"]), row["sources"], was_empty=row["sources"] == 0)
+            state, sources = VariantState(row["state"]), row["sources"]
+            variant = Target(row["id"], row["code"], state, sources, was_empty=sources == 0)
             target = (row["episode_id"], row["quality"])
             if row["copy"] == 1:
                 self._variants[target] = variant
@@ -216,63 +212,28 @@ class TitleImport:
         if current is not None:
             if current is target or link.fate is LinkFate.USED or current.state is VariantState.LEASED:
                 return
-            self._tx.execute("remove_source", {"link_id": link.id, "variant_id": current.id})
-            current.sources -= 1
-            current.shifted = True
-        target = target or self._insert_variant(place, quality, link.host_id)
-        self._tx.execute("append_source", {"variant_id": target.id, "link_id": link.id})
-        target.sources += 1
-        target.gained = True
-        target.shifted |= link.host_id != target.new_at
+            remove_link(self._tx, current, link.id)
+        append_link(self._tx, target or self._insert_target(place, quality, link.host_id), link.id, link.host_id)
 
-    def _insert_variant(self, place: _Place, quality: Quality, host_id: int) -> _Variant:
+    def _insert_target(self, place: _Place, quality: Quality, host_id: int) -> Target:
         code = VariantCode(self._title_id, quality, place.code_season, place.code_episode)
-        params = {
-            "code": str(code),
-            "title_id": self._title_id,
-            "episode_id": place.episode_id,
-            "quality": quality.value,
-            "host_id": host_id,
-            "now_ms": self._tx.now_ms,
-        }
-        variant_id = self._tx.get("insert_variant", params)["id"]
-        variant = _Variant(variant_id, VariantState.READY, 0, was_empty=True, new_at=host_id)
-        self._variants[place.episode_id, quality.value] = variant
+        target = insert_target(self._tx, code, episode_id=place.episode_id, host_id=host_id)
+        self._variants[place.episode_id, quality.value] = target
         self._counts["variants_new"] += 1
-        return variant
-
-    def _follow_original(self, original: _Variant, copy: _Variant) -> None:
-        """Let a copy have the links of its original, unless a worker may be reading them."""
-        if copy.state is VariantState.LEASED:
-            return
-        followed = follow_original(self._tx, copy.id, original.id)
-        copy.sources += followed.gained - followed.lost
-        copy.gained = followed.gained > 0
-        copy.shifted = original.shifted or followed.gained + followed.lost > 0
-
-    def _requeue_changed(self, variant: _Variant) -> None:
-        """A waiting variant whose links all moved away is taken out; one that gained a link is tried at once."""
-        if variant.shifted:
-            relane(self._tx, variant.id)
-        event = _event_of(variant)
-        if event is not None:
-            enter_state(self._tx, variant.id, variant.state, event)
+        return target
 
     def _all(self, query: str) -> list[Row]:
         return self._tx.all(query, {"title_id": self._title_id})
 
 
-def _event_of(variant: _Variant) -> Event | None:
-    if variant.sources == 0:
-        return Event.CANCEL if variant.state in {VariantState.READY, VariantState.DELAYED} else None
-    if not variant.gained:
-        return None
-    if variant.state is VariantState.DELAYED:
-        return Event.DUE
-    # Cancelled while it had links was an operator's decision, which stands.
-    if variant.state is VariantState.DEAD or (variant.state is VariantState.CANCELLED and variant.was_empty):
-        return Event.REQUEUE
-    return None
+def _probed(row: Row, link: ImportedLink) -> Quality | None:
+    """What a worker has measured, if the link points to the same file still. Keys in the query come and go."""
+    same = _path(row["url"]) == _path(link.url)
+    return Quality(row["quality"]) if row["evidence"] == PROBED and same else None
+
+
+def _path(url: str) -> str:
+    return url.partition("#")[0].partition("?")[0]
 
 
 def _differs(row: Row, params: Mapping[str, object], *columns: str) -> bool:

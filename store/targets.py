@@ -1,0 +1,97 @@
+"""Upload targets whose links change: how they come to be, gain and lose links, and what that means for their state.
+
+An import does this, and a worker that finds a link to be of another quality than it was taken for.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from telecine.core.codes import VariantCode
+from telecine.core.leases import Event, VariantState
+from telecine.store.copies import follow_original
+from telecine.store.lanes import relane
+from telecine.store.transaction import Transaction
+from telecine.store.variants import enter_state
+
+
+class Target(msgspec.Struct):
+    """A variant in the state that it was found in, and how many links it has now.
+
+    `gained`: it has a link that it had not; `shifted`: the link that is tried next may be another, or elsewhere.
+    `new_at`: the host in whose lane a new variant was put.
+    """
+
+    id: int
+    code: str
+    state: VariantState
+    sources: int
+    was_empty: bool
+    new_at: int | None = None
+    gained: bool = False
+    shifted: bool = False
+
+
+def insert_target(tx: Transaction, code: VariantCode, *, episode_id: int | None, host_id: int) -> Target:
+    """Queue a variant, in the lane of the host of the link that is to be its first."""
+    params = {
+        "code": str(code),
+        "title_id": code.title_number,
+        "episode_id": episode_id,
+        "quality": code.quality.value,
+        "host_id": host_id,
+        "now_ms": tx.now_ms,
+    }
+    variant_id = tx.get("insert_variant", params)["id"]
+    return Target(variant_id, str(code), VariantState.READY, 0, was_empty=True, new_at=host_id)
+
+
+def append_link(tx: Transaction, target: Target, link_id: int, host_id: int) -> None:
+    """Give a target a link to try after those that it has."""
+    tx.execute("append_source", {"variant_id": target.id, "link_id": link_id})
+    target.sources += 1
+    target.gained = True
+    target.shifted |= host_id != target.new_at
+
+
+def remove_link(tx: Transaction, target: Target, link_id: int) -> None:
+    """Take a link from a target."""
+    tx.execute("remove_source", {"variant_id": target.id, "link_id": link_id})
+    target.sources -= 1
+    target.shifted = True
+
+
+def follow(tx: Transaction, original: Target, copy: Target) -> None:
+    """Let a copy have the links of its original, unless a worker may be reading them."""
+    if copy.state is VariantState.LEASED:
+        return
+    followed = follow_original(tx, copy.id, original.id)
+    copy.sources += followed.gained - followed.lost
+    copy.gained = followed.gained > 0
+    copy.shifted = original.shifted or followed.gained + followed.lost > 0
+
+
+def steer(tx: Transaction, target: Target) -> bool:
+    """Once its links have changed: put a target into the right lane, and into the state that follows. Whether it is in
+    another state than before. One that is leased finds its lane when the lease ends."""
+    if target.shifted and target.state is not VariantState.LEASED:
+        relane(tx, target.id)
+    event = _event_of(target)
+    if event is None:
+        return False
+    target.state = enter_state(tx, target.id, target.state, event)
+    return True
+
+
+def _event_of(target: Target) -> Event | None:
+    """What waits and has lost all its links is taken out; what gained a link is tried at once."""
+    if target.sources == 0:
+        return Event.CANCEL if target.state in {VariantState.READY, VariantState.DELAYED} else None
+    if not target.gained:
+        return None
+    if target.state is VariantState.DELAYED:
+        return Event.DUE
+    # Cancelled while it had links was an operator's decision, which stands.
+    if target.state is VariantState.DEAD or (target.state is VariantState.CANCELLED and target.was_empty):
+        return Event.REQUEUE
+    return None
