@@ -76,6 +76,13 @@ class PartMissingError(TelegramError):
         self.index = index
 
 
+class FileLostError(TelegramError):
+    """Telegram no longer has so much of an uploaded file that it is to be uploaded anew."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Telegram has lost an uploaded file: {why}", name="FILE_PARTS_INVALID")
+
+
 async def answer(sender: Any, request: Any) -> Any:
     """Send one request on one connection, once, and wait for its answer.
 

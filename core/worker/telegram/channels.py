@@ -10,6 +10,7 @@ import msgspec
 from telethon import errors
 from telethon.tl import functions, types
 
+from telecine.core import captions
 from telecine.core.clock import Clock
 from telecine.core.errors import TelegramError
 from telecine.core.protocol import ChannelRef
@@ -32,9 +33,25 @@ class StoredMessage(msgspec.Struct, frozen=True):
     file_name: str | None
     mime_type: str
     is_video: bool
+    streams: bool = False
+    has_thumbnail: bool = False
     duration_s: float | None = None
     width_px: int | None = None
     height_px: int | None = None
+
+
+class StoredFile(msgspec.Struct, frozen=True):
+    """A message, and what names its file in a request for as long as Telegram lets it: minutes at least."""
+
+    message: StoredMessage
+    reference: Any
+
+
+class ConvertingError(TelegramError):
+    """Telegram has taken a video and converts it before it posts it: the message is sure to come."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"Telegram has taken {code} but not posted it yet", name="VIDEO_PROCESSING")
 
 
 class Channels:
@@ -100,28 +117,49 @@ class Channels:
 
     async def message(self, channel_id: int, message_id: int) -> StoredMessage | None:
         """One message with a file; None where it is not, or no longer, there."""
+        found = await self.file(channel_id, message_id)
+        return None if found is None else found.message
+
+    async def file(self, channel_id: int, message_id: int) -> StoredFile | None:
+        """The file of one message; None where there is none, or no longer one."""
         request = functions.channels.GetMessagesRequest(
             await self._input(channel_id), [types.InputMessageID(message_id)]
         )
-        answer = await ask(self._client, request)
-        return next(filter(None, map(stored_message, answer.messages)), None)
+        for message in (await ask(self._client, request)).messages:
+            stored = stored_message(message)
+            if stored is not None:
+                document = message.media.document
+                reference = types.InputDocument(document.id, document.access_hash, document.file_reference)
+                return StoredFile(stored, reference)
+        return None
 
-    async def find(self, channel_id: int, caption: str, *, after: int) -> StoredMessage | None:
-        """The newest message behind `after` whose caption is exactly `caption`."""
+    async def find(self, channel_id: int, code: str, *, after: int) -> StoredMessage | None:
+        """The newest message behind `after` whose caption names the part `code`."""
         for message in await self._history(channel_id, after=after, limit=LOOKUP_MESSAGES_MAX):
             stored = stored_message(message)  # None for what carries no file
-            if stored is not None and stored.caption == caption and stored.message_id > after:
+            if stored is not None and captions.code_of(stored.caption) == code and stored.message_id > after:
                 return stored
         return None
 
-    async def find_settled(self, channel_id: int, caption: str, *, after: int) -> StoredMessage | None:
-        """`find`, given some time: for a message whose sending was cut off and may still be under way."""
-        for left in reversed(range(LOOKUP_TRIES)):
-            found = await self.find(channel_id, caption, after=after)
-            if found is not None or not left:
+    async def find_settled(self, channel_id: int, code: str, *, after: int) -> StoredMessage | None:
+        """`find`, given some time: for a message whose sending was cut off and may still be under way.
+
+        Raises ConvertingError where Telegram has it but has not posted it yet.
+        """
+        for _ in range(LOOKUP_TRIES - 1):
+            found = await self.find(channel_id, code, after=after)
+            if found is not None:
                 return found
             await self._clock.sleep(LOOKUP_PAUSE_S)
-        return None
+        if await self.is_converted(channel_id, code):
+            raise ConvertingError(code)
+        return await self.find(channel_id, code, after=after)  # it may have been posted between the two looks
+
+    async def is_converted(self, channel_id: int, code: str) -> bool:
+        """Whether a message that names the part `code` waits until Telegram has converted its video."""
+        request = functions.messages.GetScheduledHistoryRequest(await self.peer(channel_id), hash=0)
+        messages = (await ask(self._client, request)).messages
+        return any(captions.code_of(getattr(message, "message", "") or "") == code for message in messages)
 
     async def delete(self, channel_id: int, message_id: int) -> None:
         """Take a message out of a channel; one that is gone already is no error."""
@@ -214,6 +252,8 @@ def stored_message(message: Any) -> StoredMessage | None:
         file_name=name.file_name if name else None,
         mime_type=document.mime_type,
         is_video=video is not None,
+        streams=bool(video and video.supports_streaming),
+        has_thumbnail=bool(document.thumbs),
         duration_s=video.duration if video else None,
         width_px=video.w if video else None,
         height_px=video.h if video else None,

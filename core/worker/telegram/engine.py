@@ -1,8 +1,8 @@
-"""Uploading a file: many parts in flight, each repeated by itself until it is through.
+"""Uploading files: many parts under way, each repeated by itself until it is through.
 
-Throughput is bytes in flight by round trip, so parts go out side by side over several connections; memory stays
-bounded because the next block is only asked for when there is room for it. Blocks may come in any order: a muxer
-hands over the head of a file last.
+Throughput is bytes under way by round trip, so parts go out side by side over several connections, as many as pay
+(`window`); memory stays bounded, whatever number of files is uploaded at once, because the next block of a file is
+only asked for when there is a place for it. Blocks may come in any order: a muxer hands over the head of a file last.
 """
 
 from __future__ import annotations
@@ -10,27 +10,34 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-import msgspec
-from telethon.tl import functions, types
+from telethon.tl import functions
 
 from telecine.core.clock import Clock
 from telecine.core.errors import FloodWaitError, InputError, TelegramError, UnavailableError
 from telecine.core.plans import PART_BYTES, SMALL_FILE_BYTES_MAX
+from telecine.core.worker.gate import Gate
 from telecine.core.worker.parts import Block
-from telecine.core.worker.telegram.calls import PremiumWaitError
+from telecine.core.worker.telegram.calls import PremiumWaitError, method_name
+from telecine.core.worker.telegram.joining import BigFile
+from telecine.core.worker.telegram.uploaded import UploadedFile, content_hash_of, digest_of, part_of
+from telecine.core.worker.telegram.uploads import StoredPart, UploadRecord
+from telecine.core.worker.telegram.window import Slots, Window
+
+__all__ = ["Caller", "Engine", "UploadedFile", "digest_of"]
 
 SMALL_PARTS_MAX = SMALL_FILE_BYTES_MAX // PART_BYTES
 PART_TRIES_MAX = 8
 PART_FLOODS_MAX = 20  # waits that one part sits out in place
 PART_THROTTLES_MAX = 200  # the same, where Telegram slows down an account without Premium; others get through meanwhile
+THROTTLE_NOTICE_S = 60.0  # how often the owner of the account is told of that
 BACKOFF_S = 0.25
 BACKOFF_S_MAX = 8.0
-UNKNOWN_TOTAL = -1  # upload.saveBigFilePart: the number of parts, where only the last one knows it
 
-T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 class Caller(Protocol):
@@ -39,41 +46,17 @@ class Caller(Protocol):
     async def call(self, request: Any) -> Any: ...
 
 
-class UploadedFile(msgspec.Struct, frozen=True):
-    """A file whose parts are all with Telegram, for minutes to hours, until a message is made of it.
-
-    `digests` are the SHA-256 digests of the parts in order, `md5` is set for a small file only.
-    """
-
-    file_id: int
-    name: str
-    size_bytes: int
-    digests: tuple[bytes, ...]
-    md5: str | None = None
-
-    @property
-    def parts(self) -> int:
-        return len(self.digests)
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 over the digests of the 512 KiB parts in order: the same whatever order the parts came in."""
-        return digest_of(self.digests)
-
-    def as_input(self) -> Any:
-        """The TL object that names this file in a request."""
-        if self.md5 is not None:
-            return types.InputFile(self.file_id, self.parts, self.name, self.md5)
-        return types.InputFileBig(self.file_id, self.parts, self.name)
-
-
-def digest_of(digests: Iterable[bytes]) -> str:
-    """How a file is named by the digests of its parts."""
-    return hashlib.sha256(b"".join(digests)).hexdigest()
+async def _unheard() -> None:
+    """Nobody minds being throttled."""
 
 
 class Engine:
-    """Uploads files over `caller`. `new_file_id` draws a random int64; `flood_wait_in_place_s` bounds a wait."""
+    """Uploads files over `caller`, any number at a time.
+
+    `new_file_id` draws a random int64; `parts_in_flight` bounds the parts of all uploads together that are in memory;
+    `flood_wait_in_place_s` bounds a wait. `on_throttle` hears that Telegram slows the account down as one without
+    Premium. Parts wait at `gate`. With `content_hash` files get their BLAKE3.
+    """
 
     def __init__(
         self,
@@ -83,13 +66,26 @@ class Engine:
         new_file_id: Callable[[], int],
         parts_in_flight: int,
         flood_wait_in_place_s: float,
+        gate: Gate | None = None,
+        content_hash: bool = False,
+        on_throttle: Callable[[], Awaitable[None]] = _unheard,
     ) -> None:
         self._caller = caller
         self._clock = clock
         self._new_file_id = new_file_id
-        self._parts_in_flight = parts_in_flight
         self._flood_wait_in_place_s = flood_wait_in_place_s
-        self._resume_at_s = 0.0
+        self._gate = gate or Gate()
+        self._content_hash = content_hash
+        self._on_throttle = on_throttle
+        self._window = Window(parts_in_flight, clock)
+        self._slots = Slots(self._window)
+        self._resume_at_s: dict[str, float] = {}  # by request type, as Telegram counts
+        self._told_at_s = -THROTTLE_NOTICE_S
+
+    @property
+    def parts_allowed(self) -> int:
+        """How many parts may be under way now."""
+        return self._window.size
 
     async def upload(
         self,
@@ -98,21 +94,32 @@ class Engine:
         size_bytes: int | None,
         name: str,
         on_bytes: Callable[[int], None] = lambda _: None,
+        record: UploadRecord | None = None,
     ) -> UploadedFile:
         """Upload what `blocks` yields, each index once, all but the last of PART_BYTES.
 
-        `size_bytes` None: not known before the end. `on_bytes` hears the size of each part that got through.
+        `size_bytes` None: not known before the end. `on_bytes` hears the size of each part that is with Telegram.
+        `record` is what an earlier try has left: parts that are known there are not sent again, and need not come;
+        what gets through now is noted in it. The caller discards it once a message is made of the file.
         Raises what `blocks` raises, FloodWaitError for a wait that is too long to sit out, TelegramError,
-        UnavailableError, and InputError where the blocks do not make a file of `size_bytes`.
+        UnavailableError, FileLostError where `record` is of another file, and InputError where the blocks do not
+        make a file of `size_bytes`.
         """
         head: list[Block] = []
-        if size_bytes is None or size_bytes <= SMALL_FILE_BYTES_MAX:
+        if (size_bytes is None or size_bytes <= SMALL_FILE_BYTES_MAX) and not (record and record.known):
             head = await _take(blocks, SMALL_PARTS_MAX + 1)
         if head and len(head) <= SMALL_PARTS_MAX:
             return await self._upload_small(head, size_bytes=size_bytes, name=name, on_bytes=on_bytes)
-        upload = _BigUpload(self, self._new_file_id(), size_bytes, on_bytes)
-        digests = await upload.run(_chained(head, blocks), asyncio.Semaphore(self._parts_in_flight))
-        return UploadedFile(upload.file_id, name, upload.size_bytes, digests)
+        file = BigFile(self._big_file_id(record), size_bytes, record, on_bytes)
+        await self._upload_big(file, _chained(head, blocks))
+        parts = file.finished()
+        return UploadedFile(
+            file_id=file.file_id,
+            name=name,
+            size_bytes=sum(part.size_bytes for part in parts),
+            digests=tuple(part.sha256 for part in parts),
+            blake3=content_hash_of(parts) if self._content_hash else None,
+        )
 
     async def resend(self, file: UploadedFile, block: Block) -> None:
         """Send one part again that Telegram has lost. Raises InputError where it is not the part that was sent."""
@@ -128,31 +135,85 @@ class Engine:
         """Repeat one part until it is through."""
         floods, failures = 0, 0
         while True:
-            await self._pause_over()
+            await self._pause_over(method_name(request))
+            sent_at_s = self._clock.monotonic_s()
             try:
-                await self._try(request)
+                return await self._try(request)
             except FloodWaitError as wait:
                 floods += 1
-                floods_max = PART_THROTTLES_MAX if isinstance(wait, PremiumWaitError) else PART_FLOODS_MAX
-                if wait.seconds > self._flood_wait_in_place_s or floods > floods_max:
-                    raise
-                self._resume_at_s = max(self._resume_at_s, self._clock.monotonic_s() + max(wait.seconds, 1.0))
+                await self._sit_out(wait, floods, sent_at_s)
             except UnavailableError:
                 failures += 1
+                self._window.failed(sent_at_s)
                 if failures >= PART_TRIES_MAX:
                     raise
                 await self._clock.sleep(min(BACKOFF_S * 2 ** (failures - 1), BACKOFF_S_MAX))
-            else:
-                return
 
     async def _try(self, request: Any) -> None:
         if not await self._caller.call(request):
             raise UnavailableError("Telegram did not take an upload part")
 
-    async def _pause_over(self) -> None:
+    async def _sit_out(self, wait: FloodWaitError, floods: int, sent_at_s: float) -> None:
+        throttled = isinstance(wait, PremiumWaitError)
+        if throttled:
+            await self._tell_of_throttle()
+        else:
+            self._window.failed(sent_at_s)
+        if wait.seconds > self._flood_wait_in_place_s or floods > (
+            PART_THROTTLES_MAX if throttled else PART_FLOODS_MAX
+        ):
+            raise wait
+        resume_at_s = self._clock.monotonic_s() + max(wait.seconds, 1.0)
+        self._resume_at_s[wait.request] = max(self._resume_at_s.get(wait.request, 0.0), resume_at_s)
+
+    async def _tell_of_throttle(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._told_at_s >= THROTTLE_NOTICE_S:
+            self._told_at_s = now_s
+            await self._on_throttle()
+
+    async def _pause_over(self, request: str) -> None:
         # A wait is per account and request type: all parts stand still, not only the one that was told.
-        while (wait_s := self._resume_at_s - self._clock.monotonic_s()) > 0:
+        while (wait_s := self._resume_at_s.get(request, 0.0) - self._clock.monotonic_s()) > 0:
             await self._clock.sleep(wait_s)
+        await self._gate.passed()
+
+    # ---- files of more than 10 MiB -----------------------------------------------------------------
+
+    def _big_file_id(self, record: UploadRecord | None) -> int:
+        """That of the earlier try, where something is left of it."""
+        if record is not None and record.known and record.file_id is not None:
+            return record.file_id
+        file_id = self._new_file_id()
+        if record is not None:
+            record.begin(file_id)
+        return file_id
+
+    async def _upload_big(self, file: BigFile, blocks: AsyncIterator[Block]) -> None:
+        """The part that tells the total comes last: nothing else knows it while a muxer is still writing."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for block in blocks:
+                    ready = file.take(block, part_of(block.data, content_hash=self._content_hash))
+                    if ready is not None:
+                        await self._slots.acquire()
+                        group.create_task(self._put_big(file, ready))
+        except BaseExceptionGroup as failures:
+            raise _cause(failures) from None
+        last = file.close()
+        if last is not None:
+            await self._slots.acquire()
+            await self._put_big(file, last)
+
+    async def _put_big(self, file: BigFile, block: Block) -> None:
+        try:
+            await self.put(functions.upload.SaveBigFilePartRequest(file.file_id, block.index, file.total, block.data))
+            self._window.arrived(len(block.data), waiting=self._slots.waiting)
+            file.stored(block.index)
+        finally:
+            self._slots.release()
+
+    # ---- smaller ones ------------------------------------------------------------------------------
 
     async def _upload_small(
         self, head: list[Block], *, size_bytes: int | None, name: str, on_bytes: Callable[[int], None]
@@ -160,88 +221,25 @@ class Engine:
         blocks = sorted(head, key=lambda block: block.index)
         size = _checked_size(blocks, size_bytes)
         file_id = self._new_file_id()
-        slots = asyncio.Semaphore(self._parts_in_flight)
 
         async def put(block: Block) -> None:
-            async with slots:
+            await self._slots.acquire()
+            try:
                 await self.put(functions.upload.SaveFilePartRequest(file_id, block.index, block.data))
+            finally:
+                self._slots.release()
             on_bytes(len(block.data))
 
         await _side_by_side(put(block) for block in blocks)
-        digests = tuple(hashlib.sha256(block.data).digest() for block in blocks)
-        whole = hashlib.md5(b"".join(block.data for block in blocks), usedforsecurity=False)
-        return UploadedFile(file_id, name, size, digests, md5=whole.hexdigest())
-
-
-class _BigUpload:
-    """One file of more than 10 MiB on its way.
-
-    The part with the highest index is held back until the blocks end: it alone tells how many parts there are,
-    which nothing else knows while a muxer is still writing.
-    """
-
-    def __init__(
-        self, engine: Engine, file_id: int, declared_bytes: int | None, on_bytes: Callable[[int], None]
-    ) -> None:
-        self.file_id = file_id
-        self.size_bytes = 0
-        self._engine = engine
-        self._declared_bytes = declared_bytes
-        self._on_bytes = on_bytes
-        self._digests: dict[int, bytes] = {}
-        self._total = UNKNOWN_TOTAL if declared_bytes is None else -(-declared_bytes // PART_BYTES)
-
-    async def run(self, blocks: AsyncIterator[Block], slots: asyncio.Semaphore) -> tuple[bytes, ...]:
-        """Upload all blocks; the digests of the parts in order."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                last = await self._all_but_the_last(blocks, slots, group)
-        except BaseExceptionGroup as failures:
-            raise _cause(failures) from None
-        self._total = len(self._digests)
-        self._check(last)
-        await self._put(last)
-        return tuple(self._digests[index] for index in range(self._total))
-
-    async def _all_but_the_last(
-        self, blocks: AsyncIterator[Block], slots: asyncio.Semaphore, group: asyncio.TaskGroup
-    ) -> Block:
-        last: Block | None = None
-        async for block in blocks:
-            self._note(block)
-            ready: Block | None = block
-            if last is None or block.index > last.index:
-                ready, last = last, block
-            if ready is not None:
-                await slots.acquire()
-                group.create_task(self._put(ready, slots))
-        if last is None:
-            raise InputError("there is nothing to upload")
-        return last
-
-    def _note(self, block: Block) -> None:
-        if block.index in self._digests:
-            raise InputError(f"part {block.index} came twice")
-        if 0 <= self._total <= block.index:
-            raise InputError(f"there is more than the {self._declared_bytes} bytes that were declared")
-        self._digests[block.index] = hashlib.sha256(block.data).digest()
-        self.size_bytes += len(block.data)
-
-    def _check(self, last: Block) -> None:
-        if last.index != self._total - 1 or self.size_bytes != last.index * PART_BYTES + len(last.data):
-            raise InputError("there are holes between the parts")
-        if self._declared_bytes is not None and self.size_bytes != self._declared_bytes:
-            raise InputError(f"{self._declared_bytes} bytes were declared, {self.size_bytes} came")
-
-    async def _put(self, block: Block, slots: asyncio.Semaphore | None = None) -> None:
-        try:
-            await self._engine.put(
-                functions.upload.SaveBigFilePartRequest(self.file_id, block.index, self._total, block.data)
-            )
-        finally:
-            if slots is not None:
-                slots.release()
-        self._on_bytes(len(block.data))
+        parts: list[StoredPart] = [part_of(block.data, content_hash=self._content_hash) for block in blocks]
+        return UploadedFile(
+            file_id=file_id,
+            name=name,
+            size_bytes=size,
+            digests=tuple(part.sha256 for part in parts),
+            md5=hashlib.md5(b"".join(block.data for block in blocks), usedforsecurity=False).hexdigest(),
+            blake3=content_hash_of(parts) if self._content_hash else None,
+        )
 
 
 def _checked_size(blocks: list[Block], declared_bytes: int | None) -> int:
