@@ -27,7 +27,7 @@ def generate(spec: MediaSpec, folder: Path) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     options = _muxer_options(spec.container, moov_first=spec.moov_first)
-    with _draft(target) as draft, av.open(str(draft), "w", format=spec.container.value, options=options) as out:
+    with drafted(target) as draft, av.open(str(draft), "w", format=spec.container.value, options=options) as out:
         encode(spec, out)
     made.write_text(spec.digest)
     return target
@@ -39,7 +39,7 @@ def remux_copy(source: Path, target: Path, container: Container, *, moov_first: 
     Copy from MP4 to MKV rather than the other way round: MKV does not keep decoding times.
     """
     options = _muxer_options(container, moov_first=moov_first)
-    with _draft(target) as draft, av.open(str(draft), "w", format=container.value, options=options) as out:
+    with drafted(target) as draft, av.open(str(draft), "w", format=container.value, options=options) as out:
         given = av.open(str(source))
         assert isinstance(given, InputContainer)  # noqa: S101 - opened for reading
         with given:
@@ -53,7 +53,7 @@ def remux_copy(source: Path, target: Path, container: Container, *, moov_first: 
 
 def truncate_copy(source: Path, target: Path, share: float) -> Path:
     """The first `share` (0-1) of a file: what an aborted copy leaves."""
-    with _draft(target) as draft:
+    with drafted(target) as draft:
         draft.write_bytes(source.read_bytes()[: int(source.stat().st_size * share)])
     return target
 
@@ -65,7 +65,7 @@ def html_page(target: Path) -> Path:
 
 
 @contextmanager
-def _draft(target: Path) -> Iterator[Path]:
+def drafted(target: Path) -> Iterator[Path]:
     """A file beside `target` that takes its place when all went well, and vanishes otherwise."""
     draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
     try:

@@ -10,6 +10,7 @@ from av.error import InvalidDataError
 from telecine.core.emulator.media.files import generate, html_page, remux_copy, truncate_copy
 from telecine.core.emulator.media.pictures import frame_digests, pictures
 from telecine.core.emulator.media.specs import SAMPLES, AudioCodec, Container, MediaSpec, VideoCodec
+from telecine.core.emulator.media.vast import vast
 
 CODEC_NAMES = {
     VideoCodec.H264: "h264",
@@ -97,3 +98,17 @@ def test_broken_files_are_broken(tmp_path: Path) -> None:
     for broken in (cut, page):
         with pytest.raises(InvalidDataError):
             av.open(str(broken))
+
+
+@pytest.mark.parametrize("container", [Container.MP4, Container.MKV])
+def test_vast_film_takes_little_room_and_every_frame_decodes(container: Container, tmp_path: Path) -> None:
+    film = vast(tmp_path / "vast", size_bytes=40_000_000, seconds=16, container=container, b_frames=2)
+    assert film.stat().st_size == pytest.approx(40_000_000, rel=0.01)
+    assert film.stat().st_blocks * 512 < 4_000_000
+    digests = list(frame_digests(film))
+    assert len(digests) == 16 * 24
+    assert digests[: 8 * 24] == digests[8 * 24 :]
+    with av.open(str(film)) as clip:
+        assert clip.duration == pytest.approx(16 * av.time_base, rel=0.01)
+        keys = sum(packet.is_keyframe for packet in clip.demux(video=0))
+    assert keys == 16
