@@ -20,6 +20,7 @@ from telecine.store.intake import SqliteIntake
 from telecine.store.operations import SqliteOperations
 from telecine.store.queue import SqliteQueue
 from telecine.store.readers import Readers
+from telecine.store.rebuild import SqliteRebuild
 from telecine.store.retention import SqliteRetention
 from telecine.store.shelf import SqliteShelf
 from telecine.store.signal import WorkSignal
@@ -55,6 +56,7 @@ class Store:
         self.retention = SqliteRetention(writer)
         self.shelf = SqliteShelf(writer, readers)
         self.tokens = SqliteTokens(writer, readers)
+        self.rebuild = SqliteRebuild(writer)
 
     @classmethod
     @asynccontextmanager

@@ -35,6 +35,13 @@ def read_epoch(database: Path) -> int:
     return int(text)
 
 
+def raise_epoch(database: Path, now_ms: int) -> int:
+    """A new epoch, larger than ever before if the clock was right: the time of day in seconds. Raises StoreError."""
+    epoch = max(read_epoch(database) + 1, now_ms // 1000)
+    write_epoch(database, epoch)
+    return epoch
+
+
 def write_epoch(database: Path, epoch: int) -> None:
     """Replace the epoch; it is on the disk when this returns. Raises StoreError."""
     path = epoch_path(database)

@@ -1,0 +1,227 @@
+"""What the storage channels of an account hold, as it was found there: a file that an index can be rebuilt from.
+
+One JSON record a line: the account, then channels and the messages in them as they were read, and at last an ending.
+A file without its ending was cut off; it can be gone on with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from telecine.core.errors import ConflictError, InputError
+
+VERSION = 1
+SECRET_MODE = 0o600  # what a private catalogue consists of
+
+
+class FoundAccount(msgspec.Struct, frozen=True, tag_field="what", tag="account"):
+    """Whose channels they are: the coordinator's name for the account, and who it is in Telegram."""
+
+    name: str
+    telegram_user_id: int
+    premium: bool
+    version: int = VERSION
+
+
+class FoundChannel(msgspec.Struct, frozen=True, tag_field="what", tag="channel"):
+    """A storage channel by its id in Telegram, with its coded title."""
+
+    channel_id: int
+    title: str
+
+
+class FoundFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file as Telegram keeps it. Duration and frame are None for what is stored as a document."""
+
+    size_bytes: int
+    mime_type: str
+    duration_s: float | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+
+
+class FoundMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="what", tag="message"):
+    """A message with its text, which is the caption where there is a file."""
+
+    channel_id: int
+    message_id: int
+    sent_at_s: int
+    text: str
+    file: FoundFile | None = None
+
+
+class Ending(msgspec.Struct, frozen=True, tag_field="what", tag="end"):
+    """Everything has been read: so many channels, so many messages."""
+
+    channels: int
+    messages: int
+
+
+Found = FoundChannel | FoundMessage
+_Record = FoundAccount | FoundChannel | FoundMessage | Ending
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_Record)
+
+
+class Inventory:
+    """A finished file, read from its beginning as often as needed.
+
+    Raises InputError, naming the file, for one that is not an inventory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        first = next(_records(path), None)
+        if not isinstance(first, FoundAccount):
+            raise InputError(f"{path}: this is no inventory", hint="`telecine rebuild collect` writes one")
+        if first.version != VERSION:
+            raise InputError(f"{path}: written by another version ({first.version}); this one reads {VERSION}")
+        self.account = first
+
+    def found(self) -> Iterator[Found]:
+        """Channels and messages, each channel before its messages. Raises InputError at the end of a file that was
+        cut off, or that lacks something."""
+        channels = messages = 0
+        for record in _records(self._path):
+            match record:
+                case FoundChannel():
+                    channels += 1
+                    yield record
+                case FoundMessage():
+                    messages += 1
+                    yield record
+                case Ending():
+                    if (record.channels, record.messages) != (channels, messages):
+                        raise InputError(f"{self._path}: something is missing from it", hint="collect it once more")
+                    return
+                case FoundAccount():
+                    continue
+        raise InputError(f"{self._path}: it was not finished", hint="the same `telecine rebuild collect` goes on")
+
+
+class InventoryFile:
+    """A file that is being written. Made by `open_inventory`."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self._newest: dict[int, int] = {}
+        self._messages = 0
+
+    @property
+    def messages(self) -> int:
+        """How many are in it."""
+        return self._messages
+
+    def has(self, channel_id: int) -> bool:
+        """Whether the channel is in it, with all or some of its messages."""
+        return channel_id in self._newest
+
+    def newest(self, channel_id: int) -> int:
+        """The id of the newest message of a channel that is in it; 0 for none."""
+        return self._newest.get(channel_id, 0)
+
+    def add(self, found: Iterable[Found]) -> None:
+        """Write; it is on the disk when this returns. Messages of a channel come in the order of their ids.
+
+        Raises InputError where the disk takes no more.
+        """
+        records = tuple(found)
+        self._write(records)
+        for record in records:
+            self.note(record)
+
+    def end(self) -> None:
+        """Mark it as whole."""
+        self._write([Ending(len(self._newest), self._messages)])
+
+    def note(self, record: Found) -> None:
+        """Count what stands in the file."""
+        if isinstance(record, FoundChannel):
+            self._newest.setdefault(record.channel_id, 0)
+        else:
+            self._newest[record.channel_id] = record.message_id
+            self._messages += 1
+
+    def begin(self, account: FoundAccount) -> None:
+        """Write the first line of a new file."""
+        self._write([account])
+
+    def _write(self, records: Iterable[_Record]) -> None:
+        try:
+            self._file.write(_encoder.encode_lines(records))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _not_writable(self._path, error) from error
+
+
+@contextmanager
+def open_inventory(path: Path, account: FoundAccount) -> Iterator[InventoryFile]:
+    """Begin a file, for its owner's eyes alone, or go on with one that was cut off.
+
+    Raises ConflictError for one that is finished or of another account, InputError for a file that is no inventory or
+    cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, SECRET_MODE)
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    with os.fdopen(descriptor, "r+b") as file:
+        os.fchmod(descriptor, SECRET_MODE)
+        inventory = InventoryFile(path, file)
+        if os.fstat(descriptor).st_size:
+            _resume(path, file, inventory, account)
+        else:
+            inventory.begin(account)
+        yield inventory
+
+
+def is_finished(path: Path) -> bool:
+    """Whether there is a file with its ending. Raises InputError for one that is no inventory."""
+    return path.exists() and any(isinstance(record, Ending) for record in _records(path))
+
+
+def _resume(path: Path, file: BinaryIO, inventory: InventoryFile, account: FoundAccount) -> None:
+    begun = Inventory(path).account
+    if begun.telegram_user_id != account.telegram_user_id:
+        raise ConflictError(f"{path}: what is in it is of another account, {begun.name}", hint="name another file")
+    for record in _records(path):
+        if isinstance(record, Ending):
+            raise ConflictError(f"{path}: it is finished already", hint="name another file, or take this one away")
+        if not isinstance(record, FoundAccount):
+            inventory.note(record)
+    file.truncate(_whole_bytes(path))
+    file.seek(0, os.SEEK_END)
+
+
+def _records(path: Path) -> Iterator[_Record]:
+    """The records in their order; a last line that was cut off is none. Raises InputError."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield _decoder.decode(line)
+                except msgspec.MsgspecError as error:
+                    raise InputError(f"{path}, line {number}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _whole_bytes(path: Path) -> int:
+    """How long the file is without a last line that was cut off."""
+    with path.open("rb") as file:
+        return sum(len(line) for line in file if line.endswith(b"\n"))
+
+
+def _not_writable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be written: {error.strerror}", field="out")
