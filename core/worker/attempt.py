@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 
@@ -15,7 +14,7 @@ from telecine.core.protocol import Lease, ObjectReport, SourceRef, SourceReport,
 from telecine.core.reasons import Reason
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.cargo import Cargo, CargoFile, cargo
-from telecine.core.worker.heartbeat import Gauge
+from telecine.core.worker.gauge import Gauge
 from telecine.core.worker.journal import Sending
 from telecine.core.worker.media.process import MediaChild, MediaLimits
 from telecine.core.worker.park import Park
@@ -24,8 +23,6 @@ from telecine.core.worker.sources.errors import SourceError
 from telecine.core.worker.sources.source import Source
 from telecine.core.worker.telegram.engine import UploadedFile
 from telecine.core.worker.telegram.sending import Film, Parcel
-
-logger = logging.getLogger(__name__)
 
 
 class Attempt:
@@ -75,7 +72,7 @@ class Attempt:
             async with MediaChild.start(source, media_limits) as media:
                 probe = await media.probe()
                 plan = self._planned(probe)
-                logger.info("%s, link %d: %s, %s", self._lease.code, self.link_id, plan.kind.value, plan.why)
+                self._gauge.planned(plan.kind.value, plan.why)
                 load = cargo(plan, source, media, probe, media_limits)
                 jpeg = None if plan.kind is PlanKind.DOCUMENT else await media.thumbnail()
                 await self._deliver(load, plan, jpeg, before)
@@ -102,7 +99,8 @@ class Attempt:
 
         parcel = self._parcel(load, file, film, thumbnail)
         sending = await self._sending(parcel, plan, before)
-        await self._bench.post.send(parcel, sending, generation=self._lease.generation, resend=resend)
+        message = await self._bench.post.send(parcel, sending, generation=self._lease.generation, resend=resend)
+        self._gauge.sent(self._part.part_no, self._part.part_count, message.message_id)
 
     def _parcel(self, load: Cargo, file: UploadedFile, film: Film | None, thumbnail: UploadedFile | None) -> Parcel:
         channel_id = self._lease.channel.telegram_id

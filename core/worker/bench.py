@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from telecine.core.clock import Clock
 from telecine.core.config import WorkerSettings
 from telecine.core.worker.coordinator import CoordinatorClient
+from telecine.core.worker.gate import Gate
 from telecine.core.worker.journal import Journal
+from telecine.core.worker.park import Park
 from telecine.core.worker.recovery import Recovery
 from telecine.core.worker.sources.sources import Sources
 from telecine.core.worker.storage import Storage
@@ -19,7 +21,7 @@ from telecine.core.worker.telegram.sending import Post
 
 @dataclass(frozen=True)
 class Bench:
-    """The tools of one boot of a worker, alive while it runs."""
+    """The tools of one boot of a worker, shared by all its jobs."""
 
     settings: WorkerSettings
     clock: Clock
@@ -33,3 +35,5 @@ class Bench:
     coordinator: CoordinatorClient
     recovery: Recovery
     storage: Storage
+    park: Park
+    gate: Gate

@@ -1,104 +1,146 @@
-"""Keeping a lease alive, and noticing when it is not."""
+"""Keeping leases alive, noticing when one is not, and hearing what operators want of the worker."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from telecine.core.clock import Clock
 from telecine.core.errors import UnavailableError
-from telecine.core.protocol import BeatRequest, Lease, Progress, Stage, Verdict
-from telecine.core.worker.coordinator import BEAT_TIMEOUT_S, CoordinatorClient
+from telecine.core.protocol import BeatAnswer, BeatRequest, LeaseVerdict, Verdict
+from telecine.core.worker.coordinator import BEAT_TIMEOUT_S, Claimed, CoordinatorClient
+from telecine.core.worker.gate import Gate
+from telecine.core.worker.gauge import Gauge
+from telecine.core.worker.waiting import first_of
 
 BEATS_PER_TTL = 3
 RETRIES_PER_TTL = 12  # a beat that failed is repeated sooner than the next one would be due
+BEAT_S_MAX = 5.0  # how late, at most, a worker hears of a cancellation, a drain or a pause
 
 logger = logging.getLogger(__name__)
 
 
-class Gauge:
-    """How far a lease is: written by the work, read by the heartbeat."""
+class Holding:
+    """One lease while it is held.
 
-    def __init__(self, lease: str) -> None:
-        self._lease = lease
-        self._stage = Stage.OPENING
-        self._link_id: int | None = None
-        self._bytes_done = 0
-        self._bytes_total: int | None = None
-
-    def turn_to(self, link_id: int) -> None:
-        """The work starts on another link."""
-        self._link_id, self._stage, self._bytes_done, self._bytes_total = link_id, Stage.OPENING, 0, None
-
-    def enter(self, stage: Stage, *, bytes_total: int | None = None) -> None:
-        """The work has come to another stage."""
-        self._stage = stage
-        if bytes_total is not None:
-            self._bytes_total = bytes_total
-
-    def add(self, size_bytes: int) -> None:
-        """So many bytes more are with Telegram."""
-        self._bytes_done += size_bytes
-
-    def progress(self) -> Progress:
-        return Progress(
-            lease=self._lease,
-            stage=self._stage,
-            link_id=self._link_id,
-            bytes_done=self._bytes_done,
-            bytes_total=self._bytes_total,
-        )
-
-
-class Heartbeat:
-    """Beats for one lease until it must be stopped.
-
-    Whether the lease still holds is judged by our own monotonic clock from the moment that a beat was sent, so that
-    the coordinator never takes back what is still being worked on.
+    Whether it still holds is judged by our own monotonic clock from the moment that a beat was sent, so that the
+    coordinator never takes back what is still being worked on.
     """
 
-    def __init__(
-        self, coordinator: CoordinatorClient, clock: Clock, *, boot_id: str, lease: Lease, gauge: Gauge, since_s: float
-    ) -> None:
-        """`since_s`: a monotonic time at which the lease had not begun yet."""
-        self._coordinator = coordinator
+    def __init__(self, claimed: Claimed, gauge: Gauge, clock: Clock) -> None:
+        self.gauge = gauge
+        self.ttl_s = claimed.lease.ttl_s
+        self._lease = claimed.lease
         self._clock = clock
-        self._boot_id = boot_id
-        self._lease = lease.lease
-        self._gauge = gauge
-        self._ttl_s = lease.ttl_s
-        self._expires_at_s = since_s + lease.ttl_s
-        self.draining = False  # what the coordinator last said
+        self._expires_at_s = claimed.since_s + self.ttl_s
+        self._verdict = Verdict.GO_ON
+        self._stopped = asyncio.Event()
 
-    async def run(self) -> Verdict:
-        """CANCEL or LOST, once the work must stop. Raises ConfigError for a token that no longer holds."""
-        pause_s = self._ttl_s / BEATS_PER_TTL
-        while True:
-            await self._clock.sleep(min(pause_s, self._left_s()))
-            if self._left_s() <= 0:
-                logger.warning("lease %s could not be beaten in time: giving it up", self._lease)
-                return Verdict.LOST
-            try:
-                verdict = await self._beat()
-            except UnavailableError as error:
-                logger.debug("beat failed: %s", error)
-                pause_s = self._ttl_s / RETRIES_PER_TTL
-                continue
-            if verdict is not Verdict.GO_ON:
-                return verdict
-            pause_s = self._ttl_s / BEATS_PER_TTL
+    async def over(self) -> Verdict:
+        """CANCEL or LOST, once the work must stop."""
+        while (left_s := self._left_s()) > 0 and self._verdict is Verdict.GO_ON:
+            await first_of(self._clock.sleep(left_s), self._stopped.wait())
+        if self._verdict is Verdict.GO_ON:
+            logger.warning("lease %s could not be beaten in time: giving it up", self._lease.lease)
+            return Verdict.LOST
+        return self._verdict
+
+    def hear(self, told: LeaseVerdict | None, *, asked_at_s: float) -> None:
+        """What a beat sent at `asked_at_s` was answered with; None where the answer does not speak of this lease."""
+        self._verdict = Verdict.LOST if told is None else told.verdict
+        if told is not None and told.verdict is Verdict.GO_ON:
+            self.ttl_s = told.ttl_s or self.ttl_s
+            self._expires_at_s = asked_at_s + self.ttl_s
+        else:
+            self._stopped.set()
 
     def _left_s(self) -> float:
         """Seconds that the work may still go on; a beat under way is allowed for."""
-        margin_s = min(BEAT_TIMEOUT_S, self._ttl_s / 10)
+        margin_s = min(BEAT_TIMEOUT_S, self.ttl_s / 10)
         return self._expires_at_s - margin_s - self._clock.monotonic_s()
 
-    async def _beat(self) -> Verdict:
-        asked_at_s = self._clock.monotonic_s()
-        answer = await self._coordinator.beat(BeatRequest(self._boot_id, (self._gauge.progress(),)))
-        self.draining = answer.drain
-        for lease in answer.leases:
-            if lease.lease == self._lease:
-                self._ttl_s = lease.ttl_s or self._ttl_s
-                self._expires_at_s = asked_at_s + self._ttl_s
-                return lease.verdict
-        return Verdict.LOST
+
+class Heartbeat:
+    """Beats for all leases of a worker together.
+
+    `draining` and `paused` are what the coordinator last said; `steered` is set whenever one of them changes, for
+    whoever claims to clear. A pause closes `gate`, its end opens it.
+    """
+
+    def __init__(self, coordinator: CoordinatorClient, clock: Clock, *, boot_id: str, ttl_s: float, gate: Gate) -> None:
+        """`ttl_s`: how long leases hold, as far as is known before there is one."""
+        self._coordinator = coordinator
+        self._clock = clock
+        self._boot_id = boot_id
+        self._ttl_s = ttl_s
+        self._gate = gate
+        self._held: dict[str, Holding] = {}
+        self._next_s = clock.monotonic_s()
+        self._came = asyncio.Event()
+        self.draining = False
+        self.paused = False
+        self.steered = asyncio.Event()
+
+    @contextmanager
+    def hold(self, claimed: Claimed, gauge: Gauge) -> Iterator[Holding]:
+        """Keep a lease alive while the context lasts."""
+        holding = Holding(claimed, gauge, self._clock)
+        self._held[claimed.lease.lease] = holding
+        self._next_s = min(self._next_s, claimed.since_s + self._interval_s(BEATS_PER_TTL))
+        self._came.set()
+        try:
+            yield holding
+        finally:
+            del self._held[claimed.lease.lease]
+
+    async def run(self) -> None:
+        """Beat until cancelled. Raises ConfigError for a token that no longer holds."""
+        while True:
+            await self._due()
+            if self._held or self.draining or self.paused:
+                await self._beat()
+            else:
+                self._next_s = self._clock.monotonic_s() + self._interval_s(BEATS_PER_TTL)
+
+    async def ask(self) -> None:
+        """Ask what operators want where nothing is held that would be beaten for anyway."""
+        if not self._held:
+            await self._beat()
+
+    async def _due(self) -> None:
+        """Sleep until the next beat; a lease that comes meanwhile may need one sooner."""
+        while (left_s := self._next_s - self._clock.monotonic_s()) > 0:
+            self._came.clear()
+            await first_of(self._clock.sleep(left_s), self._came.wait())
+
+    def _interval_s(self, beats_per_ttl: int) -> float:
+        ttl_s = min((holding.ttl_s for holding in self._held.values()), default=self._ttl_s)
+        return min(ttl_s / beats_per_ttl, BEAT_S_MAX)
+
+    async def _beat(self) -> None:
+        """Tell how far everything is, and hand each lease its verdict."""
+        asked_at_s, held = self._clock.monotonic_s(), dict(self._held)
+        progress = tuple(holding.gauge.progress() for holding in held.values())
+        try:
+            answer = await self._coordinator.beat(BeatRequest(self._boot_id, progress))
+        except UnavailableError as error:
+            logger.debug("beat failed: %s", error)
+            self._next_s = asked_at_s + self._interval_s(RETRIES_PER_TTL)
+            return
+        verdicts = {told.lease: told for told in answer.leases}
+        for lease, holding in held.items():
+            holding.hear(verdicts.get(lease), asked_at_s=asked_at_s)
+        self._next_s = asked_at_s + self._interval_s(BEATS_PER_TTL)
+        self._steer(answer)
+
+    def _steer(self, answer: BeatAnswer) -> None:
+        if (answer.drain, answer.pause) == (self.draining, self.paused):
+            return
+        self.draining, self.paused = answer.drain, answer.pause
+        if self.paused:
+            self._gate.close()
+        else:
+            self._gate.open()
+        self.steered.set()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from telecine.core import codes
@@ -19,13 +17,10 @@ from telecine.core.protocol import (
 from telecine.core.reasons import Reason
 from telecine.core.worker.attempt import Attempt
 from telecine.core.worker.bench import Bench
-from telecine.core.worker.heartbeat import Gauge
-from telecine.core.worker.park import Park
+from telecine.core.worker.gauge import Gauge
 from telecine.core.worker.recovery import settlement
 from telecine.core.worker.sources.errors import SourceError
 from telecine.core.worker.telegram.calls import CHANNEL_LOST, SIGNED_OUT
-
-logger = logging.getLogger(__name__)
 
 
 class Job:
@@ -35,7 +30,7 @@ class Job:
         self._bench = bench
         self._lease = lease
         self._gauge = gauge
-        self._park = Park(bench.clock, lease.sends_parked_s)
+        self._park = bench.park
         self.reports: list[SourceReport] = []
 
     async def run(self) -> Outcome:
@@ -80,7 +75,7 @@ class Job:
         self._lease = msgspec.structs.replace(self._lease, channel=await self._bench.storage.ready(channel))
 
     def _note(self, attempt: Attempt, reason: Reason, detail: str, *, retry_after_s: float | None = None) -> None:
-        logger.info("%s, link %d: %s: %s", self._lease.code, attempt.link_id, reason.value, detail)
+        self._gauge.failed(reason, detail)
         self.reports.append(attempt.report(reason, detail[:DETAIL_CHARS_MAX], retry_after_s=retry_after_s))
 
     def _most_telling(self) -> tuple[Reason, tuple[SourceReport, ...], str | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 
@@ -36,13 +36,15 @@ class Recovery:
         self._journal = journal
         self._coordinator = coordinator
 
-    async def resolve_all(self) -> None:
-        """Close everything that is open, oldest first.
+    async def resolve_all(self, held: Container[str] = ()) -> None:
+        """Close everything that is open, oldest first, but for the leases that are `held`: their jobs see to them.
 
         Raises FloodWaitError and UnavailableError, and TelegramError for an account that is signed out. What
         Telegram refuses otherwise, or has not posted yet, stays open until the next time, and is in nobody's way.
         """
         for lease in self._journal.open_leases():
+            if lease in held:
+                continue
             try:
                 resolution = await self.resolve(lease)
             except FloodWaitError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import msgspec
@@ -22,6 +23,7 @@ class Storage:
         self._channels = channels
         self._coordinator = coordinator
         self._bot_username: str | None = None
+        self._opening = asyncio.Lock()
 
     async def take_over(self, welcome: Welcome) -> int:
         """See that the channels are there which the coordinator counts on; how many are.
@@ -63,7 +65,8 @@ class Storage:
             self._channels.forget(ref.telegram_id)
 
     async def _open(self, ref: ChannelRef) -> ChannelRef:
-        telegram_id = await self._channels.open(ref, self._bot_username)
+        async with self._opening:  # two leases may name the same planned channel: the second finds it made
+            telegram_id = await self._channels.open(ref, self._bot_username)
         if ref.telegram_id is None:
             await self._coordinator.channel_opened(ref.id, telegram_id)
         return msgspec.structs.replace(ref, telegram_id=telegram_id)

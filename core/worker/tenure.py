@@ -14,21 +14,26 @@ from telecine.core.errors import (
     TelegramError,
     UnavailableError,
 )
+from telecine.core.log_fields import fields
 from telecine.core.protocol import (
-    Lease,
     Outcome,
     SettleDone,
     SettleFailed,
     SettleFloodWait,
     SettleReleased,
     SettleRequest,
+    Stage,
     Verdict,
 )
 from telecine.core.reasons import Reason
 from telecine.core.worker.bench import Bench
-from telecine.core.worker.heartbeat import Gauge, Heartbeat
+from telecine.core.worker.coordinator import Claimed
+from telecine.core.worker.gauge import Gauge
+from telecine.core.worker.heartbeat import Heartbeat, Holding
 from telecine.core.worker.job import Job
 from telecine.core.worker.recovery import Resolution
+from telecine.core.worker.sources.spool import SpoolFullError
+from telecine.core.worker.waiting import ended
 
 SETTLE_PATIENCE_S = 5.0  # how long a last report may take once the worker must end
 
@@ -38,22 +43,29 @@ logger = logging.getLogger(__name__)
 class Tenure:
     """Holds a lease. `hurry` is set when the worker may not go on any longer."""
 
-    def __init__(self, bench: Bench, lease: Lease, *, since_s: float, hurry: asyncio.Event) -> None:
-        """`since_s`: a monotonic time at which the lease had not begun yet."""
-        gauge = Gauge(lease.lease)
-        self._bench = bench
-        self._lease = lease
-        self._hurry = hurry
-        self._job = Job(bench, lease, gauge)
-        self._heartbeat = Heartbeat(
-            bench.coordinator, bench.clock, boot_id=bench.boot_id, lease=lease, gauge=gauge, since_s=since_s
-        )
+    def __init__(self, bench: Bench, claimed: Claimed, heartbeat: Heartbeat, *, hurry: asyncio.Event) -> None:
+        self.gauge = Gauge(claimed.lease, bench.clock)
         self.trouble: TelecineError | None = None
+        self._bench = bench
+        self._claimed = claimed
+        self._lease = claimed.lease
+        self._heartbeat = heartbeat
+        self._hurry = hurry
+        self._unwanted = asyncio.Event()
+        self._job = Job(bench, claimed.lease, self.gauge)
 
     @property
-    def draining(self) -> bool:
-        """Whether the coordinator wants nothing more to be claimed."""
-        return self._heartbeat.draining
+    def lease(self) -> str:
+        return self._lease.lease
+
+    @property
+    def is_uploading(self) -> bool:
+        """Whether there is something left to put up, be it only a part that nobody has read yet."""
+        return self.gauge.stage is not Stage.SENDING
+
+    def give_back(self) -> None:
+        """End the work as soon as can be, and give the lease back."""
+        self._unwanted.set()
 
     async def run(self) -> Outcome | None:
         """Work and settle; what was settled, or None where the lease was lost or could not be reported.
@@ -61,26 +73,26 @@ class Tenure:
         `trouble` afterwards holds the error that ended the work where that was no link's fault. Raises ConfigError
         for a token that no longer holds.
         """
-        beating = asyncio.create_task(self._heartbeat.run(), name=f"heartbeat {self._lease.lease}")
-        try:
-            outcome = await self._worked(beating)
-            settling = asyncio.create_task(self._settled(outcome), name=f"settle {self._lease.lease}")
-            return await self._in_time(settling)
-        finally:
-            await ended(beating)
+        with self._heartbeat.hold(self._claimed, self.gauge) as holding:
+            outcome = await self._worked(holding)
+            settling = asyncio.create_task(self._settled(outcome), name=f"settle {self.lease}")
+            settled = await self._in_time(settling)
+        self._tell(settled)
+        return settled
 
-    async def _worked(self, beating: asyncio.Task[Verdict]) -> Outcome | None:
+    async def _worked(self, holding: Holding) -> Outcome | None:
         """How the work ended; None where the lease was lost."""
-        working = asyncio.create_task(self._job.run(), name=f"job {self._lease.lease}")
-        hurried = asyncio.create_task(self._hurry.wait())
+        working = asyncio.create_task(self._job.run(), name=f"job {self.lease}")
+        over = asyncio.create_task(holding.over())
+        others = [asyncio.create_task(event.wait()) for event in (self._hurry, self._unwanted)]
         try:
-            await asyncio.wait({working, beating, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, over, *others}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await ended(working, hurried)
+            await ended(working, over, *others)
         if not working.cancelled():
             return self._outcome(working)
-        if beating.done() and beating.result() is Verdict.LOST:
-            logger.warning("lease %s of %s is lost", self._lease.lease, self._lease.code)
+        if not over.cancelled() and over.result() is Verdict.LOST:
+            logger.warning("lease %s of %s is lost", self.lease, self._lease.code)
             return None
         return self._released()
 
@@ -90,6 +102,9 @@ class Tenure:
             return working.result()
         if isinstance(error, FloodWaitError):
             return SettleFloodWait(error.seconds, error.request, tuple(self._job.reports))
+        if isinstance(error, SpoolFullError):
+            logger.warning("%s is given back: %s", self._lease.code, error)
+            return SettleReleased(tuple(self._job.reports), disk_bytes=error.bytes_needed)
         if isinstance(error, (UnavailableError, TelegramError)):
             logger.warning("%s is given back: %s", self._lease.code, error)
             self.trouble = error
@@ -102,7 +117,7 @@ class Tenure:
 
     async def _settled(self, outcome: Outcome | None) -> Outcome | None:
         """Report; first what is, or may be, in the channel already, whatever the job thinks of it."""
-        postings = self._bench.journal.postings(self._lease.lease)
+        postings = self._bench.journal.postings(self.lease)
         if postings and not await self._withdrawn():
             return outcome if isinstance(outcome, SettleDone) else None
         if outcome is None or isinstance(outcome, SettleDone):
@@ -117,7 +132,7 @@ class Tenure:
     async def _withdrawn(self) -> bool:
         """Whether nothing is in the channel; what is there is settled, or left to be when Telegram is back."""
         try:
-            resolution = await self._bench.recovery.resolve(self._lease.lease)
+            resolution = await self._bench.recovery.resolve(self.lease)
         except (UnavailableError, TelegramError) as error:
             logger.warning("%s: what is in the channel is not known: %s", self._lease.code, error)
             self.trouble = error
@@ -137,9 +152,19 @@ class Tenure:
             return None
         return settling.result()
 
-
-async def ended(*tasks: asyncio.Task[object]) -> None:
-    """Cancel what still runs and wait until it has; how each ended stays in the task."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+    def _tell(self, settled: Outcome | None) -> None:
+        """What came of it, how long it took and how fast it was."""
+        gauge = self.gauge
+        logger.info(
+            "settled",
+            extra=fields(
+                code=self._lease.code,
+                outcome="nothing" if settled is None else str(settled.__struct_config__.tag),
+                reason=settled.reason.value if isinstance(settled, SettleFailed) else None,
+                plan=settled.plan if isinstance(settled, SettleDone) else None,
+                wait_s=settled.wait_s if isinstance(settled, SettleFloodWait) else None,
+                seconds=round(gauge.seconds, 1),
+                bytes=gauge.uploaded_bytes,
+                mb_per_s=round(gauge.uploaded_bytes / max(gauge.seconds, 1e-3) / 1e6, 2),
+            ),
+        )

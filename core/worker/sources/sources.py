@@ -40,6 +40,11 @@ class Sources:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    @property
+    def spool_free_bytes(self) -> int:
+        """How much can still be spooled, all jobs together."""
+        return self._spool.free_bytes
+
     @asynccontextmanager
     async def open(self, url: str, *, quality: Quality = Quality.AUTO) -> AsyncIterator[Source]:
         """The source behind a link; of a playlist with several qualities, the one asked for or else the best.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,6 +38,12 @@ class Spool:
         self.folder = settings.spool or settings.session.with_suffix(".spool")
         self._bytes_max = settings.spool_bytes_max
         self._bytes_used = 0
+
+    @property
+    def free_bytes(self) -> int:
+        """What may still be copied: by the quota, and by what is free on the disk."""
+        folder = next(there for there in (self.folder, *self.folder.absolute().parents) if there.exists())
+        return max(0, min(self._bytes_max - self._bytes_used, shutil.disk_usage(folder).free))
 
     @asynccontextmanager
     async def copy(self, source: Source) -> AsyncIterator[Source]:

@@ -168,7 +168,7 @@ def stored_files(emulator: Emulator) -> list[StoredFile]:
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses as long as the embedded Telegram and coordinator deserve, which answer in milliseconds."""
     monkeypatch.setattr("telecine.core.worker.telegram.channels.LOOKUP_PAUSE_S", 0.1)
-    monkeypatch.setattr("telecine.core.worker.daemon.PAUSE_S", 0.1)
+    monkeypatch.setattr("telecine.core.worker.patience.PAUSE_S", 0.1)
     monkeypatch.setattr("telecine.core.worker.coordinator.BACKOFF_S", 0.05)
 
 
@@ -193,7 +193,7 @@ class Daemon:
 
 @pytest.fixture
 def worker_settings(coordinator: Coordinator, session: Path) -> WorkerSettings:
-    """A worker of the account that is signed in, with little patience."""
+    """A worker of the account that is signed in, with little patience and one hand."""
     return WorkerSettings(
         name="cm-ember",
         coordinator_url=coordinator.url,
@@ -202,6 +202,7 @@ def worker_settings(coordinator: Coordinator, session: Path) -> WorkerSettings:
         flood_wait_in_place_s=2,
         allow_private_sources=True,
         shutdown_grace_s=0.3,
+        jobs=1,
     )
 
 
