@@ -75,6 +75,16 @@ class MissingPart(Plan, frozen=True, kw_only=True, tag="missing_part"):
     part: Natural = 0
 
 
+class FalseResult(Plan, frozen=True, kw_only=True, tag="false_result"):
+    """An MTProto method that answers with a Bool answers false and does nothing."""
+
+
+class Conversion(Plan, frozen=True, kw_only=True, tag="conversion"):
+    """A video that `messages.sendMedia` brings to a channel is a scheduled message for `seconds`, then posted."""
+
+    seconds: Seconds
+
+
 class BotFlood(Plan, frozen=True, kw_only=True, tag="bot_flood"):
     """A Bot API method is refused with `Too Many Requests: retry after N`."""
 
@@ -111,6 +121,8 @@ PlannedFault = (
     | LostReply
     | Disconnect
     | MissingPart
+    | FalseResult
+    | Conversion
     | BotFlood
     | BotFailure
     | BotLostReply
@@ -126,6 +138,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Added to every request before it is carried out."""
     bandwidth_bytes_per_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """Ceiling of what the account's uploads reach together; null for none."""
+    connections_max: Count | None = None
+    """How many connections the account may have at once; those that are opened beyond are closed. Null for any."""
 
 
 class BotLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -216,6 +230,15 @@ class Faults:
         fault = self._take(MissingPart, "messages.sendMedia", account)
         return fault.part if fault else None
 
+    def take_false_result(self, method: str, account: str | None) -> bool:
+        """Whether this call answers false and does nothing."""
+        return self._take(FalseResult, method, account) is not None
+
+    def take_conversion_s(self, account: str | None) -> float | None:
+        """Seconds for which the video that this account sends is converted; None for one that is posted at once."""
+        fault = self._take(Conversion, "messages.sendMedia", account)
+        return fault.seconds if fault else None
+
     def take_bot_flood(self, method: str, account: str | None = None) -> int | None:
         """Seconds that this Bot API call is told to wait."""
         fault = self._take(BotFlood, method, account)
@@ -237,6 +260,10 @@ class Faults:
         """Seconds to wait before a call of this path of CM is answered."""
         fault = self._take(CmSlow, path, None)
         return fault.delay_s if fault else 0.0
+
+    def connections_max(self, account: str | None) -> int | None:
+        """How many connections this account may have, None for any number."""
+        return self._line(account).connections_max
 
     def _line(self, account: str | None) -> Line:
         return self._lines.get(account) or self._lines.get(None) or _CLEAR_LINE

@@ -121,6 +121,10 @@ class DroppedError(Exception):
         self.result = result
 
 
+class _FalseResultError(Exception):
+    """The fault plan wants the call to answer false."""
+
+
 class Executor:
     """Carries out calls of all sessions against one world."""
 
@@ -167,6 +171,8 @@ class Executor:
                 await self._pace(account, len(query.bytes))
             result = self._methods.find(query)(call, query)
             return write_value(await result if inspect.isawaitable(result) else result)
+        except _FalseResultError:
+            return write_value(value=False)
         except RefusalError as refusal:
             return bytes(types.RpcError(refusal.status, refusal.name))
         except TelecineError as error:
@@ -183,6 +189,8 @@ class Executor:
         error = self._faults.take_error(name, account)
         if error is not None:
             raise RefusalError(*error)
+        if self._faults.take_false_result(name, account):
+            raise _FalseResultError
 
     async def _pace(self, account: str | None, size_bytes: int) -> None:
         """Hold a part back until this account's line would have carried it; parts queue behind each other."""

@@ -40,7 +40,7 @@ class MtprotoServer:
         self._key = key
         self._sessions = Sessions(world.clock)
         self._executor = Executor(world, faults, all_methods())
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # in the order in which they came
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
@@ -87,14 +87,14 @@ class MtprotoServer:
         if task is not None:
             self._tasks.add(task)
         connection = Connection(self._world, self._key, self._sessions, self, (reader, writer))
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._world.stats.events["connections"] += 1
         try:
             await connection.serve()
         except asyncio.CancelledError:
             logger.debug("connection closed by stop")
         finally:
-            self._connections.discard(connection)
+            self._connections.pop(connection, None)
             if task is not None:
                 self._tasks.discard(task)
 
@@ -106,9 +106,24 @@ class MtprotoServer:
 
     def accept(self, session: Session, message_id: int, body: memoryview) -> None:
         """Carry out a request beside the others; its answer goes to the session, not to a connection."""
+        if self._is_one_too_many(session.wire):
+            self._world.stats.events["connections_refused"] += 1
+            return
         task = asyncio.get_running_loop().create_task(self._carry_out(session, message_id, body))
         self._running[id(session), message_id] = task
         task.add_done_callback(lambda _: self._running.pop((id(session), message_id), None))
+
+    def _is_one_too_many(self, wire: object) -> bool:
+        """Cut a connection that its account is not allowed beside its others."""
+        account = self._account_of(wire) if isinstance(wire, Connection) else None
+        allowed = self._faults.connections_max(account)
+        if allowed is None or not isinstance(wire, Connection):
+            return False
+        earlier = [c for c in self._connections if self._account_of(c) == account]
+        if wire in earlier[:allowed]:
+            return False
+        wire.drop()
+        return True
 
     async def _carry_out(self, session: Session, message_id: int, body: memoryview) -> None:
         wire = session.wire

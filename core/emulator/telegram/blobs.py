@@ -1,11 +1,15 @@
-"""The bytes of files, in memory or in a folder, written part by part in any order."""
+"""The bytes of files, in memory or in a folder, written part by part in any order. Parts of zeros take no room."""
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Protocol
 
 from telecine.core.emulator.telegram.limits import PART_BYTES_MAX
+
+_ZEROS = bytes(PART_BYTES_MAX)
 
 
 class Blobs(Protocol):
@@ -39,7 +43,7 @@ class MemoryBlobs:
         self._files: dict[str, dict[int, bytes]] = {}
 
     def write_part(self, name: str, index: int, part: bytes) -> None:
-        self._files.setdefault(name, {})[index] = part
+        self._files.setdefault(name, {})[index] = _ZEROS if part == _ZEROS else part
 
     def read(self, name: str, part_bytes: int, offset: int, limit: int) -> bytes:
         parts = self._files.get(name, {})
@@ -76,10 +80,15 @@ class FolderBlobs:
         folder.mkdir(parents=True, exist_ok=True)
 
     def write_part(self, name: str, index: int, part: bytes) -> None:
-        path = self._folder / name
-        with path.open("r+b" if path.exists() else "xb", buffering=0) as file:
-            file.seek(index * PART_BYTES_MAX)
-            file.write(part)
+        offset = index * PART_BYTES_MAX
+        descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if part and _ZEROS.startswith(part) and _is_hole(descriptor, offset, len(part)):
+                os.truncate(descriptor, max(os.fstat(descriptor).st_size, offset + len(part)))
+            else:
+                os.pwrite(descriptor, part, offset)
+        finally:
+            os.close(descriptor)
 
     def read(self, name: str, part_bytes: int, offset: int, limit: int) -> bytes:
         path = self._folder / name
@@ -113,3 +122,13 @@ class FolderBlobs:
 
     def names(self) -> frozenset[str]:
         return frozenset(path.name for path in self._folder.iterdir())
+
+
+def _is_hole(descriptor: int, offset: int, length: int) -> bool:
+    """Whether nothing has been written to a stretch of a file; it reads as zeros then."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_DATA) >= offset + length
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # no data behind the offset
+            return True
+        raise

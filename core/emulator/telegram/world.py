@@ -6,7 +6,8 @@ through its parts:
     directory   users, bots, login codes, auth keys         messages    post, send, edit, delete, find
     channels    who is in them and may do what              documents   stored files and per-bot file ids
     feeds       pushes to sessions, queues of bots          uploads     parts not yet claimed by a message
-    presses     callback buttons and their answers          stats       counters for tests and the demo
+    presses     callback buttons and their answers          conversions videos that are not posted yet
+    stats       counters for tests and the demo
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from telecine.core.clock import Clock, SystemClock
 from telecine.core.emulator.telegram import persistence
 from telecine.core.emulator.telegram.blobs import Blobs, FolderBlobs, MemoryBlobs
 from telecine.core.emulator.telegram.channels import Channels
+from telecine.core.emulator.telegram.conversions import Conversions
 from telecine.core.emulator.telegram.directory import Directory
 from telecine.core.emulator.telegram.documents import Documents
 from telecine.core.emulator.telegram.entities import Bot, User, WorldState
@@ -75,6 +77,7 @@ class World:
         self.channels = Channels(state, self.feeds, clock, rng, limits, changed)
         self.messages = Messages(state, self.channels, self.feeds, clock, limits, changed)
         self.documents = Documents(state, blobs, clock, rng, limits, changed)
+        self.conversions = Conversions(state, self.messages)
         self.uploads = Uploads(blobs, rng, limits)
         self.presses = Presses(state, self.feeds, rng, limits)
 
@@ -169,6 +172,7 @@ class World:
 
     def close(self) -> None:
         """Write what is not written yet."""
+        self.conversions.close()
         self.uploads.expire()
         self.save()
 

@@ -9,6 +9,7 @@ from telethon.tl import functions, types
 
 from telecine.core.emulator.mtproto.markup import read_entities
 from telecine.core.emulator.mtproto.media import take_media, take_stored
+from telecine.core.emulator.mtproto.methods.scheduled import convert
 from telecine.core.emulator.mtproto.render import Renderer
 from telecine.core.emulator.mtproto.rpc import Call, MethodTable
 from telecine.core.emulator.telegram.entities import Bot, Channel, Content, Forward, MediaKind, Message, User
@@ -42,6 +43,10 @@ def send_media(call: Call, query: Any) -> Any:
     _check(call, target, query.message, query.random_id)
     document = take_media(call, query.media)
     content = Content(query.message, read_entities(query.entities), document.id)
+    if isinstance(target, Channel) and document.kind is MediaKind.VIDEO:
+        seconds = call.faults.take_conversion_s(call.account)
+        if seconds is not None:
+            return convert(call, target, content, query.random_id, seconds)
     return _sent(call, target, [_put(call, target, content, query)], [query.random_id])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telecine.core.emulator.mtproto.methods import auth, channels, people, read, send, updates, upload
+from telecine.core.emulator.mtproto.methods import auth, channels, people, read, scheduled, send, updates, upload
 from telecine.core.emulator.mtproto.methods import help as help_
 from telecine.core.emulator.mtproto.rpc import MethodTable
 
@@ -16,6 +16,7 @@ def all_methods() -> MethodTable:
         help_,
         people,
         read,
+        scheduled,
         send,
         updates,
         upload,
