@@ -55,6 +55,45 @@ def of_frame(width_px: int, height_px: int) -> Quality:
     return Quality.AUTO
 
 
+# Frames that are sold as a class although `of_frame` puts them into another: class, least and greatest width, least
+# and greatest height. Wide pictures of full height, cropped borders, and DVDs, of which many catalogues know one class.
+_SOLD_AS: tuple[tuple[Quality, int, int, int, int], ...] = (
+    (Quality.UHD, 2800, 3840, 1720, 1800),  # 3:2 and 4:3 with a border cut off: 2840x1760
+    (Quality.QHD, 3200, 3500, 1350, 1460),  # 3440x1440, scope at full height
+    (Quality.QHD, 2300, 2400, 900, 1350),  # 2336x1312, borders cut off
+    (Quality.FULL_HD, 2400, 2640, 1000, 1100),  # 2560x1080, 2592x1080, scope at full height
+    (Quality.FULL_HD, 1680, 1800, 650, 1000),  # 1744x736, 1788x960, borders cut off
+    (Quality.FULL_HD, 1280, 1680, 961, 1000),  # 1316x988, 4:3 with borders cut off
+    (Quality.HD, 1800, 1850, 700, 730),  # 1838x720, 2.55:1 at full height
+    (Quality.HD, 1120, 1200, 440, 650),  # 1184x640, 1152x486, borders cut off
+    (Quality.HD, 820, 1200, 620, 650),  # 848x640, 4:3 with borders cut off
+    (Quality.HD, 1200, 1280, 1000, 1024),  # 1280x1024, 5:4
+    (Quality.PAL, 1200, 1400, 565, 580),  # 1382x576, scope at full height
+    (Quality.PAL, 960, 1000, 380, 560),  # 992x548, borders cut off
+    (Quality.PAL, 680, 780, 528, 560),  # 704x544, 4:3 with borders cut off
+    (Quality.QUARTER_HD, 1000, 1300, 530, 548),  # 1296x540, scope at full height
+    (Quality.QUARTER_HD, 860, 900, 360, 520),  # 880x508, borders cut off
+    (Quality.SD, 900, 1160, 470, 486),  # 1146x480, scope at full height
+    (Quality.SD, 680, 1060, 560, 580),  # 1024x576, 768x576: a PAL disc
+    (Quality.SD, 1000, 1060, 400, 560),  # 1024x428: the same, cropped
+    (Quality.LOW, 700, 870, 352, 366),  # 862x360, scope at full height
+    (Quality.TINY, 560, 580, 234, 246),  # 574x240, scope at full height
+)
+
+
+def agrees(declared: Quality, width_px: int, height_px: int) -> bool:
+    """Whether a frame is one that is sold as `declared`. Every frame agrees with its own class, and AUTO with no other.
+
+    A frame that agrees with two classes is rightly called either; to call it the other one would correct nothing.
+    """
+    if height_px > width_px:
+        width_px, height_px = height_px, width_px
+    return of_frame(width_px, height_px) is declared or any(
+        declared is quality and width_min <= width_px <= width_max and height_min <= height_px <= height_max
+        for quality, width_min, width_max, height_min, height_max in _SOLD_AS
+    )
+
+
 def by_height(quality: Quality) -> int:
     """Sort key: tallest first, AUTO last."""
     return -(quality.height_px or 0)

@@ -12,7 +12,7 @@ from av.error import FFmpegError
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from telecine.core.plans import AUDIO_CODECS_PLAYABLE
+from telecine.core.codecs import AUDIO_CODECS_PLAYABLE
 from telecine.core.reasons import Reason
 
 FORMATS = (
@@ -103,7 +103,7 @@ def picture_track(container: InputContainer) -> VideoStream | None:
 
 def playable_sound(container: InputContainer) -> list[Stream]:
     """The sound tracks that may go into an MP4."""
-    return [s for s in container.streams.audio if codec_name(s) in AUDIO_CODECS_PLAYABLE]
+    return [s for s in container.streams.audio if codec_name(s) in AUDIO_CODECS_PLAYABLE | {"ac3", "eac3"}]
 
 
 def codec_name(stream: Stream) -> str:

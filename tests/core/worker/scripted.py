@@ -72,7 +72,7 @@ class Coordinator:
         self,
         code: str,
         *urls: str,
-        quality: Quality = Quality.AUTO,
+        quality: Quality = Quality.TINY,
         runtime_s: int | None = None,
         waited_s: float = 0.0,
         sends_parked_s: float = 0.0,
