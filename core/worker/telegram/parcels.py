@@ -68,13 +68,14 @@ def uploaded_media(parcel: Parcel) -> Any:
     )
 
 
-def check(parcel: Parcel, message: StoredMessage, *, is_copy: bool) -> None:
+def check(parcel: Parcel, message: StoredMessage, *, exactly: bool) -> None:
     """What Telegram keeps must be what was sent: it cannot be mended later. Raises TelegramError with the differences.
 
-    A copy keeps the name and the picture of its original.
+    Not `exactly`: size and kind only, for a copy keeps the name and the picture of its original, and a video that
+    Telegram has converted what it made of them.
     """
-    differing = [*_difference_in_kind(parcel, message)]
-    if not is_copy:
+    differing = _difference_in_kind(parcel, message)
+    if exactly:
         differing += _differences(parcel, message)
     if differing:
         raise TelegramError(f"Telegram keeps another file than was sent: {', '.join(differing)}", name="MEDIA_CHANGED")

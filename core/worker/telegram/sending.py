@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -51,6 +52,19 @@ logger = logging.getLogger(__name__)
 Resend = Callable[[int], Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class _Means:
+    """What sending takes, the same for all messages of an account."""
+
+    account: Account
+    channels: Channels
+    journal: Journal
+    clock: Clock
+    pace: Pace
+    gate: Gate
+    flood_wait_in_place_s: float
+
+
 class Post:
     """Sends parcels for one account, all jobs at one pace. Messages wait at `gate`."""
 
@@ -65,13 +79,9 @@ class Post:
         sends_per_minute: int = SENDS_PER_MINUTE,
         gate: Gate | None = None,
     ) -> None:
-        self._account = account
-        self._channels = channels
+        pace = Pace(clock, per_minute=sends_per_minute, burst=max(1, sends_per_minute // 2))
         self._journal = journal
-        self._clock = clock
-        self._flood_wait_in_place_s = flood_wait_in_place_s
-        self._pace = Pace(clock, per_minute=sends_per_minute, burst=max(1, sends_per_minute // 2))
-        self._gate = gate or Gate()
+        self._means = _Means(account, channels, journal, clock, pace, gate or Gate(), flood_wait_in_place_s)
 
     async def send(self, parcel: Parcel, sending: Sending, *, generation: int, resend: Resend) -> StoredMessage:
         """Send, read back, and note the message in the journal. `sending` lacks its `random_id`, which is set here.
@@ -84,27 +94,30 @@ class Post:
             number = random_id(sending.code, generation, parcel.channel_id, turn)
             sending = msgspec.structs.replace(sending, random_id=number)
             self._journal.append(sending)
-            delivery = _Delivery(self, parcel, sending, resend)
+            delivery = _Delivery(self._means, parcel, sending, resend)
             message = await delivery.message()
             if message is not None:
-                check(parcel, message, is_copy=delivery.is_copy)
+                check(parcel, message, exactly=delivery.is_untouched)
                 self._journal.append(Sent(sending.lease, sending.object.part_no, message.message_id))
                 return message
         raise TelegramError(f"Telegram remembers every random id of {sending.code}", name=RANDOM_ID_DUPLICATE)
 
 
 class _Delivery:
-    """One parcel under one random id. `is_copy`: it was made of a file that was stored before."""
+    """One parcel under one random id.
 
-    def __init__(self, post: Post, parcel: Parcel, sending: Sending, resend: Resend) -> None:
-        self._post = post
-        self._channels = post._channels  # noqa: SLF001 - two halves of one thing
-        self._clock = post._clock  # noqa: SLF001
+    `is_untouched`: Telegram has made the message of what was uploaded, and converted nothing.
+    """
+
+    def __init__(self, means: _Means, parcel: Parcel, sending: Sending, resend: Resend) -> None:
+        self._means = means
+        self._channels = means.channels
+        self._clock = means.clock
         self._parcel = parcel
         self._sending = sending
         self._resend = resend
         self._floods = self._mends = self._lost = self._stale = 0
-        self.is_copy = False
+        self.is_untouched = True
 
     async def message(self) -> StoredMessage | None:
         """The message as the channel holds it; None where the random id is spent on a message that is gone."""
@@ -144,7 +157,8 @@ class _Delivery:
     async def _published(self, *, after: int) -> StoredMessage:
         """Wait for a message that Telegram has taken but not posted yet."""
         sending = self._sending
-        self._post._journal.append(Taken(sending.lease, sending.object.part_no))  # noqa: SLF001
+        self.is_untouched = False
+        self._means.journal.append(Taken(sending.lease, sending.object.part_no))
         for _ in range(PUBLISH_TRIES_MAX):
             found = await self._channels.find(self._parcel.channel_id, sending.code, after=after)
             if found is not None:
@@ -169,9 +183,9 @@ class _Delivery:
                 await self._clock.sleep(BACKOFF_S * self._lost)
 
     async def _once(self, request: Any) -> int | None:
-        await self._post._pace.turn()  # noqa: SLF001
-        await self._post._gate.passed()  # noqa: SLF001
-        updates = await answer(self._post._account.sender, request)  # noqa: SLF001
+        await self._means.pace.turn()
+        await self._means.gate.passed()
+        updates = await answer(self._means.account.sender, request)
         return _message_id(updates, self._sending.random_id)
 
     async def _mended(self, error: TelegramError) -> None:
@@ -184,7 +198,7 @@ class _Delivery:
                 await self._resend(error.index)
             case FloodWaitError():
                 self._floods += 1
-                if error.seconds > self._post._flood_wait_in_place_s or self._floods > FLOODS_MAX:  # noqa: SLF001
+                if error.seconds > self._means.flood_wait_in_place_s or self._floods > FLOODS_MAX:
                     raise error
                 await self._clock.sleep(max(error.seconds, 1.0))
             case _ if error.name == PARTS_GONE:
@@ -197,7 +211,7 @@ class _Delivery:
     async def _request(self) -> Any:
         parcel = self._parcel
         media = await self._existing_media()
-        self.is_copy = media is not None
+        self.is_untouched = media is None
         peer = await self._channels.peer(parcel.channel_id)
         return functions.InvokeWithoutUpdatesRequest(
             functions.messages.SendMediaRequest(

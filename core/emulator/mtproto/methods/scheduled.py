@@ -30,9 +30,8 @@ def get_scheduled_history(call: Call, query: Any) -> Any:
 def convert(call: Call, channel: Channel, content: Content, random_id: int, seconds: float) -> Any:
     """Take a video that is posted in `seconds`; the updates that say so. Its id does not last."""
     now_s = call.world.clock.now_ms() // 1000
-    message = call.world.conversions.begin(
-        channel, content, Message(0, call.user.id, now_s, content), random_id, seconds
-    )
+    given = Message(key=0, sender_id=call.user.id, date_s=now_s, content=content)
+    message = call.world.conversions.begin(channel, given, random_id, seconds)
     renderer = Renderer(call.viewer)
     (number,) = message.ids.values()
     updates = [
