@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Protocol
 
-import aiohttp
-
-from telecine.core.clock import Clock, SystemClock
-from telecine.core.worker.sources.body import Link, SourceLimits
 from telecine.core.worker.sources.errors import SourceError
-from telecine.core.worker.sources.web import WebSource
+from telecine.core.worker.sources.limits import SourceLimits
 
-__all__ = ["Source", "SourceError", "SourceLimits", "open_source"]
+__all__ = ["Source", "SourceError", "SourceLimits"]
 
 
 class Source(Protocol):
@@ -63,17 +58,3 @@ class Source(Protocol):
     def close(self) -> None:
         """Give up what has not been read."""
         ...
-
-
-@asynccontextmanager
-async def open_source(
-    session: aiohttp.ClientSession, url: str, limits: SourceLimits | None = None, clock: Clock | None = None
-) -> AsyncIterator[Source]:
-    """Open a link; `session` decides which addresses are allowed (`addresses.source_session`). Raises SourceError."""
-    limits, clock = limits or SourceLimits(), clock or SystemClock()
-    source = WebSource(Link(session, url, limits, clock), limits, clock)
-    try:
-        await source.open()
-        yield source
-    finally:
-        source.close()

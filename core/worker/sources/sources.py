@@ -3,42 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Self
+
+from aiohttp.abc import AbstractResolver
 
 from telecine.core.clock import Clock
 from telecine.core.config import WorkerSettings
 from telecine.core.quality import Quality
-from telecine.core.worker.sources.addresses import source_session
-from telecine.core.worker.sources.body import SourceLimits
-from telecine.core.worker.sources.source import Source, open_source
+from telecine.core.reasons import Reason
+from telecine.core.worker.sources.bandwidth import Bandwidth
+from telecine.core.worker.sources.client import WebClient
+from telecine.core.worker.sources.errors import SourceError
+from telecine.core.worker.sources.files import FileSource
+from telecine.core.worker.sources.limits import Room, SourceLimits
+from telecine.core.worker.sources.link import Link, parsed
+from telecine.core.worker.sources.meter import Meter
+from telecine.core.worker.sources.source import Source
 from telecine.core.worker.sources.spool import Spool
+from telecine.core.worker.sources.streamed import StreamedSource
+from telecine.core.worker.sources.surroundings import Surroundings
+from telecine.core.worker.sources.web import WebOrigin
+
+READ_AHEAD_BYTES_MAX = 64 * 1024 * 1024  # of all jobs together, beside a few MiB for each
+SNIFFED_BYTES = 1024
+HTML_BEGINNINGS = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<?xml")
 
 
 class Sources:
-    """Where all jobs of a worker get their sources from, within budgets that they share. An async context manager."""
+    """Where all jobs of a worker get their sources from, within budgets that they share. An async context manager.
 
-    def __init__(self, settings: WorkerSettings, clock: Clock, *, limits: SourceLimits | None = None) -> None:
-        self._settings = settings
+    `limits`: in place of those that the settings name. `resolver`: what looks names of hosts up, None for the system's.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        clock: Clock,
+        *,
+        limits: SourceLimits | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._file_roots = settings.file_roots
         self._clock = clock
-        self._limits = limits or SourceLimits(
-            connect_timeout_s=settings.connect_timeout_s,
-            stall_bytes_per_s=settings.stall_bytes_per_s,
-            stall_window_s=settings.stall_window_s,
-        )
-        self._stack = AsyncExitStack()
+        self._limits = limits or SourceLimits.of(settings)
+        self._client = WebClient(settings, self._limits, clock, resolver=resolver)
+        self._bandwidth = Bandwidth(settings.bandwidth_bytes_per_s, clock)
+        self._room = Room(READ_AHEAD_BYTES_MAX)
         self._spool = Spool(settings)
 
     async def __aenter__(self) -> Self:
-        self._session = await self._stack.enter_async_context(
-            source_session(
-                allow_private=self._settings.allow_private_sources, connect_timeout_s=self._limits.connect_timeout_s
-            )
-        )
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        await self._client.__aexit__()
 
     @property
     def spool_free_bytes(self) -> int:
@@ -51,8 +70,19 @@ class Sources:
 
         Raises SourceError.
         """
-        async with open_source(self._session, url, self._limits, self._clock) as source:
+        around = Surroundings(Meter(self._limits, self._clock), self._room, self._limits, self._clock)
+        source = await self._opened(url, around)
+        try:
+            _refuse_what_is_no_file(await source.read(0, SNIFFED_BYTES))
             yield source
+        finally:
+            source.close()
+
+    async def _opened(self, url: str, around: Surroundings) -> Source:
+        if parsed(url).scheme == "file":
+            return await FileSource.open(url, self._file_roots, around.meter, self._bandwidth)
+        link = Link(self._client, url, self._limits, self._clock)
+        return StreamedSource(await WebOrigin.open(link, around), around.meter, self._bandwidth)
 
     @asynccontextmanager
     async def spooled(self, source: Source) -> AsyncIterator[Source]:
@@ -62,3 +92,11 @@ class Sources:
         """
         async with self._spool.copy(source) as copy:
             yield copy
+
+
+def _refuse_what_is_no_file(head: bytes) -> None:
+    """Raises SourceError NOT_MEDIA for nothing, or a page of HTML in place of the file."""
+    if not head:
+        raise SourceError(Reason.NOT_MEDIA, "an empty file")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(HTML_BEGINNINGS):
+        raise SourceError(Reason.NOT_MEDIA, "a web page in place of a file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import tempfile
@@ -53,7 +54,12 @@ class Spool:
             self._take(copy, source.size_bytes or 0)
             async for piece in source.chunks():
                 self._take(copy, copy.size_bytes + len(piece) - copy.bytes_taken)
-                await copy.append(piece)
+                try:
+                    await copy.append(piece)
+                except OSError as error:
+                    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                        raise
+                    raise SpoolFullError(copy.bytes_taken, self._bytes_max) from error
             yield copy
         finally:
             copy.close()
@@ -97,7 +103,7 @@ class SpooledSource:
 
     async def append(self, data: bytes) -> None:
         """Add to the end."""
-        await asyncio.to_thread(self._file.write, data)
+        await asyncio.to_thread(_write_all, self._file.fileno(), data)
         self.size_bytes += len(data)
 
     async def read(self, offset: int, length: int) -> bytes:
@@ -120,3 +126,9 @@ def _unnamed_file(folder: Path) -> BinaryIO:
     """A file without a name in `folder`, which is made if need be; writes are not buffered."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return tempfile.TemporaryFile(dir=folder, buffering=0)  # O_TMPFILE, or unlinked at once
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import pytest
 
 from telecine.core.clock import SystemClock
+from telecine.core.config import WorkerSettings
 from telecine.core.emulator.media.files import generate
 from telecine.core.emulator.media.specs import SAMPLES, MediaSpec
 from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
@@ -19,8 +19,8 @@ from telecine.core.emulator.sources.host import SourceHost, serve_sources
 from telecine.core.plans import PART_BYTES, Recipe
 from telecine.core.worker.media.process import MediaChild, MediaLimits
 from telecine.core.worker.media.wire import Part, PartMade
-from telecine.core.worker.sources.addresses import source_session
-from telecine.core.worker.sources.source import Source, SourceError, SourceLimits, open_source
+from telecine.core.worker.sources import sources as worker
+from telecine.core.worker.sources.source import Source, SourceError, SourceLimits
 
 Clip = Callable[[MediaSpec | str], Path]
 
@@ -36,14 +36,14 @@ QUICK = SourceLimits(
 class Sources:
     """A running source host and its folder."""
 
-    def __init__(self, host: SourceHost, url: str, folder: Path, session: aiohttp.ClientSession) -> None:
+    def __init__(self, host: SourceHost, url: str, folder: Path, boot: worker.Sources) -> None:
         self.host = host
         self.url = url
         self.folder = folder
-        self.session = session
+        self.boot = boot
 
-    def open(self, name: str, limits: SourceLimits = QUICK) -> AbstractAsyncContextManager[Source]:
-        return open_source(self.session, f"{self.url}/{name}", limits)
+    def open(self, name: str) -> AbstractAsyncContextManager[Source]:
+        return self.boot.open(f"{self.url}/{name}")
 
     def break_link(self, name: str, kind: SourceFaultKind, **numbers: object) -> None:
         fault = msgspec.convert({"kind": kind, **numbers}, SourceFault)
@@ -58,8 +58,18 @@ class Sources:
 async def sources(tmp_path: Path) -> AsyncIterator[Sources]:
     folder = tmp_path / "media"
     folder.mkdir()
-    async with serve_sources(folder, SystemClock()) as (host, url), source_session(allow_private=True) as session:
-        yield Sources(host, url, folder, session)
+    settings = WorkerSettings(
+        name="cm-ember",
+        coordinator_url="http://127.0.0.1:1",
+        token="token",
+        session=tmp_path / "cm-ember.session",
+        allow_private_sources=True,
+    )
+    async with (
+        serve_sources(folder, SystemClock()) as (host, url),
+        worker.Sources(settings, SystemClock(), limits=QUICK) as boot,
+    ):
+        yield Sources(host, url, folder, boot)
 
 
 @pytest.fixture(scope="session")

@@ -8,54 +8,41 @@ from aiohttp import web
 
 from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.reasons import Reason
-from telecine.core.worker.sources import source as source_module
 from telecine.core.worker.sources.body import Stamp
-from telecine.core.worker.sources.errors import RETRY_AFTER_S_MAX, refusal
-from telecine.core.worker.sources.source import BLOCK_BYTES, Source, SourceError, SourceLimits, open_source
+from telecine.core.worker.sources.errors import RETRY_AFTER_S_MAX, OrderError, refusal
+from telecine.core.worker.sources.source import Source, SourceError
+from telecine.core.worker.sources.streamed import BLOCK_BYTES, RESTARTS_MAX, StreamedSource
 
-from .conftest import QUICK, Sources
+from .conftest import PATIENT, QUICK, Hosted, whole
 
 NAME = "film.mkv"
 CONTENT = random.Random(7).randbytes(3_000_000)
-PATIENT = SourceLimits(stall_window_s=5.0, resume_wait_s=0.0)
 
 
 @pytest.fixture(autouse=True)
-def film(sources: Sources) -> None:
+def film(sources: Hosted) -> None:
     sources.add(NAME, CONTENT)
-
-
-async def failure(sources: Sources, name: str = NAME, limits: SourceLimits = QUICK) -> SourceError:
-    """How opening and reading everything fails."""
-    with pytest.raises(SourceError) as raised:
-        async with sources.open(name, limits) as source:
-            await whole(source)
-    assert name not in str(raised.value)
-    return raised.value
 
 
 async def to_and_fro(source: Source) -> None:
     for _ in range(10):
         await source.read(2_000_000, 10)
         await source.read(200_000, 10)
+        assert isinstance(source, StreamedSource)
         source._blocks.clear()
-
-
-async def whole(source: Source, start: int = 0) -> bytes:
-    return b"".join([chunk async for chunk in source.chunks(start)])
 
 
 # ---- reading ----
 
 
-async def test_source_says_what_the_host_says(sources: Sources) -> None:
+async def test_source_says_what_the_host_says(sources: Hosted) -> None:
     async with sources.open(NAME) as source:
         assert source.size_bytes == len(CONTENT)
         assert source.supports_ranges
         assert source.content_type == "video/x-matroska"
 
 
-async def test_whole_file_comes_in_order_with_few_requests(sources: Sources) -> None:
+async def test_whole_file_comes_in_order_with_few_requests(sources: Hosted) -> None:
     async with sources.open(NAME) as source:
         assert await whole(source) == CONTENT
         assert source.bytes_read == len(CONTENT)
@@ -64,12 +51,12 @@ async def test_whole_file_comes_in_order_with_few_requests(sources: Sources) -> 
 
 
 @pytest.mark.parametrize("start", [1, BLOCK_BYTES, 100_000, 1_000_001, len(CONTENT) - 1, len(CONTENT)])
-async def test_file_comes_from_any_start(start: int, sources: Sources) -> None:
+async def test_file_comes_from_any_start(start: int, sources: Hosted) -> None:
     async with sources.open(NAME) as source:
         assert await whole(source, start) == CONTENT[start:]
 
 
-async def test_reads_anywhere_bring_the_bytes_that_are_there(sources: Sources) -> None:
+async def test_reads_anywhere_bring_the_bytes_that_are_there(sources: Hosted) -> None:
     places = random.Random(3)
     async with sources.open(NAME) as source:
         for _ in range(60):
@@ -79,14 +66,14 @@ async def test_reads_anywhere_bring_the_bytes_that_are_there(sources: Sources) -
         assert await source.read(5, 7) == CONTENT[5:12]
 
 
-async def test_reading_on_asks_for_more_each_time_until_it_asks_for_the_rest(sources: Sources) -> None:
+async def test_reading_on_asks_for_more_each_time_until_it_asks_for_the_rest(sources: Hosted) -> None:
     async with sources.open(NAME) as source:
         for offset in range(0, len(CONTENT), 300_000):
             assert await source.read(offset, 300_000) == CONTENT[offset : offset + 300_000]
     assert sources.host.count(NAME).requests <= 6
 
 
-async def test_head_and_tail_are_asked_for_once(sources: Sources) -> None:
+async def test_head_and_tail_are_asked_for_once(sources: Hosted) -> None:
     async with sources.open(NAME) as source:
         for _ in range(3):
             await source.read(0, 1000)
@@ -95,7 +82,7 @@ async def test_head_and_tail_are_asked_for_once(sources: Sources) -> None:
     assert sources.host.count(NAME).requests == 2
 
 
-async def test_small_jump_ahead_reads_through(sources: Sources) -> None:
+async def test_small_jump_ahead_reads_through(sources: Hosted) -> None:
     async with sources.open(NAME) as source:
         await source.read(0, BLOCK_BYTES)
         assert await source.read(BLOCK_BYTES + 10, 10) == CONTENT[BLOCK_BYTES + 10 : BLOCK_BYTES + 20]
@@ -103,7 +90,7 @@ async def test_small_jump_ahead_reads_through(sources: Sources) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.NO_RANGES, Fault.NO_LENGTH])
-async def test_host_without_ranges_is_read_from_its_start_again(fault: Fault, sources: Sources) -> None:
+async def test_host_without_ranges_is_read_from_its_start_again(fault: Fault, sources: Hosted) -> None:
     sources.break_link(NAME, fault)
     async with sources.open(NAME) as source:
         assert not source.supports_ranges
@@ -115,22 +102,21 @@ async def test_host_without_ranges_is_read_from_its_start_again(fault: Fault, so
         assert await whole(source) == CONTENT
 
 
-async def test_host_without_ranges_is_not_asked_for_the_start_for_ever(sources: Sources) -> None:
+async def test_host_without_ranges_is_not_asked_for_the_start_for_ever(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.NO_RANGES)
     async with sources.open(NAME) as source:
-        with pytest.raises(SourceError) as raised:
+        with pytest.raises(OrderError):
             await to_and_fro(source)
-    assert raised.value.reason is Reason.NOT_MEDIA
-    assert sources.host.count(NAME).requests == 1 + source_module.RESTARTS_MAX
+    assert sources.host.count(NAME).requests == 1 + RESTARTS_MAX
 
 
-async def test_unread_rest_is_given_up_when_the_source_is_closed(sources: Sources) -> None:
-    async with sources.open(NAME) as source:
-        async for _ in source.chunks():
-            break
-    assert not sources.session.connector or not sources.session.connector.closed
-    async with sources.open(NAME) as source:
-        assert await whole(source) == CONTENT
+async def test_unread_rest_is_given_up_when_the_source_is_closed(sources: Hosted) -> None:
+    async with sources.boot() as boot:
+        async with boot.open(sources.of(NAME)) as source:
+            async for _ in source.chunks():
+                break
+        async with boot.open(sources.of(NAME)) as source:
+            assert await whole(source) == CONTENT
 
 
 # ---- what goes wrong ----
@@ -150,15 +136,15 @@ async def test_unread_rest_is_given_up_when_the_source_is_closed(sources: Source
         (503, Reason.NETWORK),
     ],
 )
-async def test_dead_link_says_why(status: int, reason: Reason, sources: Sources) -> None:
+async def test_dead_link_says_why(status: int, reason: Reason, sources: Hosted) -> None:
     sources.break_link(NAME, Fault.DEAD, status=status)
-    error = await failure(sources)
+    error = await sources.failure(NAME)
     assert error.reason is reason
     assert str(status) in str(error)
 
 
-async def test_missing_file_is_gone(sources: Sources) -> None:
-    assert (await failure(sources, "missing.mkv")).reason is Reason.GONE
+async def test_missing_file_is_gone(sources: Hosted) -> None:
+    assert (await sources.failure("missing.mkv")).reason is Reason.GONE
 
 
 NOW_MS = 1_800_000_000_000  # Fri, 15 Jan 2027 08:00:00 GMT
@@ -196,45 +182,45 @@ def test_a_host_in_trouble_that_says_nothing_is_the_networks_fault() -> None:
     assert (trouble.reason, trouble.retry_after_s) == (Reason.NETWORK, None)
 
 
-async def test_rate_limit_is_told(sources: Sources) -> None:
+async def test_rate_limit_is_told(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.RATE_LIMITED, retry_after_s=7)
-    error = await failure(sources)
+    error = await sources.failure(NAME)
     assert (error.reason, error.retry_after_s) == (Reason.RATE_LIMITED, 7)
 
 
-async def test_page_of_html_is_no_media_whatever_its_type(sources: Sources) -> None:
+async def test_page_of_html_is_no_media_whatever_its_type(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.HTML_PAGE)
-    assert (await failure(sources)).reason is Reason.NOT_MEDIA
+    assert (await sources.failure(NAME)).reason is Reason.NOT_MEDIA
     sources.add("page.mkv", b"\n  <html><body>sorry</body></html>")
-    assert (await failure(sources, "page.mkv")).reason is Reason.NOT_MEDIA
+    assert (await sources.failure("page.mkv")).reason is Reason.NOT_MEDIA
 
 
-async def test_media_that_is_called_html_is_media(sources: Sources) -> None:
+async def test_media_that_is_called_html_is_media(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.LYING_TYPE, content_type="text/html")
     async with sources.open(NAME) as source:
         assert source.content_type == "text/html"
         assert await whole(source) == CONTENT
 
 
-async def test_empty_file_is_no_media(sources: Sources) -> None:
+async def test_empty_file_is_no_media(sources: Hosted) -> None:
     sources.add("empty.mkv", b"")
-    assert (await failure(sources, "empty.mkv")).reason is Reason.NOT_MEDIA
+    assert (await sources.failure("empty.mkv")).reason is Reason.NOT_MEDIA
 
 
-async def test_source_that_stops_sending_has_stalled(sources: Sources) -> None:
+async def test_source_that_stops_sending_has_stalled(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.STALL, after_bytes=500_000)
-    error = await failure(sources)
+    error = await sources.failure(NAME)
     assert error.reason is Reason.STALLED
 
 
-async def test_source_that_trickles_has_stalled(sources: Sources) -> None:
+async def test_source_that_trickles_has_stalled(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.SLOW, bytes_per_s=100_000)
-    assert (await failure(sources)).reason is Reason.STALLED
+    assert (await sources.failure(NAME)).reason is Reason.STALLED
 
 
-async def test_slow_consumer_is_not_a_stalled_source(sources: Sources) -> None:
+async def test_slow_consumer_is_not_a_stalled_source(sources: Hosted) -> None:
     clock = Consuming()
-    async with open_source(sources.session, f"{sources.url}/{NAME}", PATIENT, clock) as source:
+    async with sources.open(NAME, PATIENT, clock) as source:
         received = b""
         async for chunk in source.chunks():
             clock.now_s += 60.0
@@ -258,45 +244,45 @@ class Consuming:
         self.now_s += seconds
 
 
-async def test_lost_connection_is_taken_up_again_where_it_broke(sources: Sources) -> None:
+async def test_lost_connection_is_taken_up_again_where_it_broke(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.TRUNCATED, after_bytes=1_100_000)
     async with sources.open(NAME) as source:
         assert await whole(source) == CONTENT
     assert sources.host.count(NAME).bytes_sent == len(CONTENT)
 
 
-async def test_source_that_never_gets_further_is_truncated(sources: Sources) -> None:
+async def test_source_that_never_gets_further_is_truncated(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.TRUNCATED, after_bytes=10_000)
-    error = await failure(sources)
+    error = await sources.failure(NAME)
     assert error.reason is Reason.TRUNCATED
     assert sources.host.count(NAME).requests == 1 + QUICK.resumes_max
 
 
-async def test_source_that_ends_early_without_ranges_is_truncated(sources: Sources) -> None:
+async def test_source_that_ends_early_without_ranges_is_truncated(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.TRUNCATED, after_bytes=1_000_000)
     sources.break_link(NAME, Fault.NO_RANGES)
-    assert (await failure(sources)).reason is Reason.TRUNCATED
+    assert (await sources.failure(NAME)).reason is Reason.TRUNCATED
     assert sources.host.count(NAME).requests == 1
 
 
-async def test_chunked_body_that_breaks_off_is_truncated(sources: Sources) -> None:
+async def test_chunked_body_that_breaks_off_is_truncated(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.TRUNCATED, after_bytes=1_000_000)
     sources.break_link(NAME, Fault.NO_LENGTH)
-    assert (await failure(sources)).reason is Reason.TRUNCATED
+    assert (await sources.failure(NAME)).reason is Reason.TRUNCATED
 
 
-async def test_body_shorter_than_declared_is_truncated(sources: Sources) -> None:
+async def test_body_shorter_than_declared_is_truncated(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.NO_RANGES)
     sources.break_link(NAME, Fault.LYING_LENGTH, content_length=2 * len(CONTENT))
-    assert (await failure(sources)).reason is Reason.TRUNCATED
+    assert (await sources.failure(NAME)).reason is Reason.TRUNCATED
 
 
-async def test_file_that_changes_while_it_is_read_is_refused(sources: Sources) -> None:
+async def test_file_that_changes_while_it_is_read_is_refused(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.CHANGING, after_requests=1)
-    assert (await failure(sources)).reason is Reason.WRONG_CONTENT
+    assert (await sources.failure(NAME)).reason is Reason.WRONG_CONTENT
 
 
-async def test_host_that_is_down_for_a_moment_is_asked_again(sources: Sources) -> None:
+async def test_host_that_is_down_for_a_moment_is_asked_again(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.TRUNCATED, after_bytes=500_000, count=2)
     async with sources.open(NAME) as source:
         assert len(await source.read(0, 1000)) == 1000
@@ -304,14 +290,14 @@ async def test_host_that_is_down_for_a_moment_is_asked_again(sources: Sources) -
         assert await whole(source) == CONTENT
 
 
-async def test_redirect_is_followed(sources: Sources) -> None:
+async def test_redirect_is_followed(sources: Hosted) -> None:
     sources.break_link("old.mkv", Fault.REDIRECT, location=f"/media/{NAME}")
     async with sources.open("old.mkv") as source:
         assert await whole(source) == CONTENT
     assert sources.host.count("old.mkv").requests == 1
 
 
-async def test_redirect_is_walked_again_where_its_target_has_expired(sources: Sources) -> None:
+async def test_redirect_is_walked_again_where_its_target_has_expired(sources: Hosted) -> None:
     sources.add("one.mkv", CONTENT)
     sources.break_link("old.mkv", Fault.REDIRECT, location="/media/one.mkv")
     async with sources.open("old.mkv") as source:
@@ -320,30 +306,30 @@ async def test_redirect_is_walked_again_where_its_target_has_expired(sources: So
     assert sources.host.count("old.mkv").requests == 2
 
 
-async def test_redirect_loop_leads_nowhere(sources: Sources) -> None:
+async def test_redirect_loop_leads_nowhere(sources: Hosted) -> None:
     sources.break_link(NAME, Fault.REDIRECT_LOOP)
-    assert (await failure(sources)).reason is Reason.GONE
+    assert (await sources.failure(NAME)).reason is Reason.GONE
     assert sources.host.count(NAME).requests == 1 + QUICK.redirects_max
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "javascript:alert(1)", "ftp://host/film.mkv"])
-async def test_redirect_out_of_http_is_refused(location: str, sources: Sources) -> None:
+async def test_redirect_out_of_http_is_refused(location: str, sources: Hosted) -> None:
     sources.break_link(NAME, Fault.REDIRECT, location=location)
-    assert (await failure(sources)).reason is Reason.FORBIDDEN
+    assert (await sources.failure(NAME)).reason is Reason.FORBIDDEN
 
 
-async def test_refused_connection_is_the_networks_fault(sources: Sources, unused_tcp_port: int) -> None:
+async def test_refused_connection_is_the_networks_fault(sources: Hosted, unused_tcp_port: int) -> None:
     with pytest.raises(SourceError) as raised:
-        async with open_source(sources.session, f"http://127.0.0.1:{unused_tcp_port}/a.mkv?token=secret", QUICK):
+        async with sources.open(f"http://127.0.0.1:{unused_tcp_port}/a.mkv?token=secret"):
             pass
     assert raised.value.reason is Reason.NETWORK
     assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["http://", "http:///film.mkv", "http://[::1"])
-async def test_what_is_no_url_is_refused(url: str, sources: Sources) -> None:
+async def test_what_is_no_url_is_refused(url: str, sources: Hosted) -> None:
     with pytest.raises(SourceError) as raised:
-        async with open_source(sources.session, url, QUICK):
+        async with sources.open(url):
             pass
     assert raised.value.reason in (Reason.GONE, Reason.FORBIDDEN)
 
@@ -372,15 +358,15 @@ async def odd_host(unused_tcp_port: int) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def test_ranges_of_a_file_without_size_are_not_used(odd_host: str, sources: Sources) -> None:
-    async with open_source(sources.session, f"{odd_host}/unsized", QUICK) as source:
+async def test_ranges_of_a_file_without_size_are_not_used(odd_host: str, sources: Hosted) -> None:
+    async with sources.open(f"{odd_host}/unsized") as source:
         assert not source.supports_ranges
         assert await whole(source) == CONTENT
 
 
-async def test_range_that_is_not_named_is_refused(odd_host: str, sources: Sources) -> None:
+async def test_range_that_is_not_named_is_refused(odd_host: str, sources: Hosted) -> None:
     with pytest.raises(SourceError) as raised:
-        async with open_source(sources.session, f"{odd_host}/silent", QUICK):
+        async with sources.open(f"{odd_host}/silent"):
             pass
     assert raised.value.reason is Reason.NETWORK
 

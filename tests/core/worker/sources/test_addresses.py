@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Awaitable, Callable
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from telecine.core.clock import SystemClock
+from telecine.core.config import WorkerSettings
 from telecine.core.reasons import Reason
 from telecine.core.worker.sources.addresses import AddressForbiddenError, is_public, public_socket, source_session
-from telecine.core.worker.sources.source import SourceError, open_source
+from telecine.core.worker.sources.source import SourceError
+from telecine.core.worker.sources.sources import Sources
 
-from .conftest import QUICK, Sources
+from .conftest import QUICK, Hosted
+
+Refused = Callable[..., Awaitable[Reason]]
 
 
 class Names(AbstractResolver):
@@ -34,12 +41,19 @@ class Names(AbstractResolver):
         pass
 
 
-async def refused(url: str, resolver: AbstractResolver | None = None) -> Reason:
-    async with source_session(resolver=resolver) as session:
-        with pytest.raises(SourceError) as refusal:
-            async with open_source(session, url, QUICK):
-                pass
-    return refusal.value.reason
+@pytest.fixture
+def refused(settings: WorkerSettings) -> Refused:
+    """Why a link is refused by a worker that reads public addresses only."""
+
+    async def ask(url: str, resolver: AbstractResolver | None = None) -> Reason:
+        public = msgspec.structs.replace(settings, allow_private_sources=False)
+        async with Sources(public, SystemClock(), limits=QUICK, resolver=resolver) as sources:
+            with pytest.raises(SourceError) as refusal:
+                async with sources.open(url):
+                    pass
+        return refusal.value.reason
+
+    return ask
 
 
 @pytest.mark.parametrize(
@@ -108,7 +122,11 @@ def test_socket_is_made_for_public_addresses_only() -> None:
         "gopher://127.0.0.1/",
     ],
 )
-async def test_link_into_the_own_network_is_refused_and_nothing_is_asked(url: str, sources: Sources) -> None:
+async def test_link_into_the_own_network_is_refused_and_nothing_is_asked(
+    url: str, sources: Hosted, refused: Refused
+) -> None:
+    url: str, sources: Hosted, refused: Refused
+) -> None:
     sources.add("a.mkv", b"secret")
     port = sources.url.split(":")[2].split("/", maxsplit=1)[0]
     assert await refused(url.format(port=port)) is Reason.FORBIDDEN
@@ -116,21 +134,21 @@ async def test_link_into_the_own_network_is_refused_and_nothing_is_asked(url: st
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0", "127.1", "0177.0.0.1"])
-async def test_odd_spelling_of_this_machine_leads_nowhere(host: str, sources: Sources) -> None:
+async def test_odd_spelling_of_this_machine_leads_nowhere(host: str, sources: Hosted, refused: Refused) -> None:
     sources.add("a.mkv", b"secret")
     port = sources.url.split(":")[2].split("/", maxsplit=1)[0]
     assert await refused(f"http://{host}:{port}/media/a.mkv") in (Reason.FORBIDDEN, Reason.GONE, Reason.NETWORK)
     assert not sources.host.counts()
 
 
-async def test_name_that_resolves_to_a_private_address_is_refused(sources: Sources) -> None:
+async def test_name_that_resolves_to_a_private_address_is_refused(sources: Hosted, refused: Refused) -> None:
     port = sources.url.split(":")[2]
     names = Names(**{"films.example": ["127.0.0.1"]})
     assert await refused(f"http://films.example:{port}/a.mkv", names) is Reason.FORBIDDEN
     assert not sources.host.counts()
 
 
-async def test_name_that_resolves_differently_the_second_time_is_refused_then(sources: Sources) -> None:
+async def test_name_that_resolves_differently_the_second_time_is_refused_then(sources: Hosted) -> None:
     """The address that is connected to is the one that is checked: there is no second look-up to slip through."""
     port = sources.url.split(":")[2].split("/", maxsplit=1)[0]
     names = Names(**{"films.example": ["192.0.2.7", "127.0.0.1"]})
@@ -142,11 +160,12 @@ async def test_name_that_resolves_differently_the_second_time_is_refused_then(so
     assert not sources.host.counts()
 
 
-async def test_unknown_host_is_gone() -> None:
+async def test_unknown_host_is_gone(refused: Refused) -> None:
     assert await refused("http://films.example/a.mkv", Names()) is Reason.GONE
 
 
-async def test_session_keeps_no_cookies_and_asks_for_plain_bytes(sources: Sources) -> None:
-    assert isinstance(sources.session.cookie_jar, aiohttp.DummyCookieJar)
-    assert sources.session.headers["Accept-Encoding"] == "identity"
-    assert not sources.session.trust_env
+async def test_session_keeps_no_cookies_and_asks_for_plain_bytes() -> None:
+    async with source_session() as session:
+        assert isinstance(session.cookie_jar, aiohttp.DummyCookieJar)
+        assert session.headers["Accept-Encoding"] == "identity"
+        assert not session.trust_env
