@@ -125,8 +125,6 @@ def test_socket_is_made_for_public_addresses_only() -> None:
 async def test_link_into_the_own_network_is_refused_and_nothing_is_asked(
     url: str, sources: Hosted, refused: Refused
 ) -> None:
-    url: str, sources: Hosted, refused: Refused
-) -> None:
     sources.add("a.mkv", b"secret")
     port = sources.url.split(":")[2].split("/", maxsplit=1)[0]
     assert await refused(url.format(port=port)) is Reason.FORBIDDEN

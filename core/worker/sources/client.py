@@ -1,0 +1,99 @@
+"""Asks hosts for URLs: over the way, with the headers, and as often at once as each host's settings say."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from typing import Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from telecine.core.clock import Clock
+from telecine.core.config import WorkerSettings
+from telecine.core.reasons import Reason
+from telecine.core.worker.sources.addresses import AddressForbiddenError, is_public, source_session
+from telecine.core.worker.sources.errors import SourceError, failure
+from telecine.core.worker.sources.hosts import Host, Hosts
+from telecine.core.worker.sources.limits import SourceLimits
+
+
+class Answer:
+    """An answer whose body is still to come. Counts as a connection to its host until it is released."""
+
+    def __init__(self, response: aiohttp.ClientResponse, host: Host) -> None:
+        self.response = response
+        self._host: Host | None = host
+
+    def release(self) -> None:
+        """Give up what is left of the body. The connection lives on if nothing is."""
+        self.response.close()
+        if self._host is not None:
+            self._host.give_slot_back()
+            self._host = None
+
+
+class WebClient:
+    """The connections of one boot. An async context manager."""
+
+    def __init__(
+        self, settings: WorkerSettings, limits: SourceLimits, clock: Clock, *, resolver: AbstractResolver | None = None
+    ) -> None:
+        self.hosts = Hosts(settings, clock)
+        self._allow_private = settings.allow_private_sources
+        self._limits = limits
+        self._given_resolver = resolver
+
+    async def __aenter__(self) -> Self:
+        self._resolver = self._given_resolver or aiohttp.ThreadedResolver()
+        timeout_s = self._limits.connect_timeout_s
+        self._direct = source_session(
+            allow_private=self._allow_private, connect_timeout_s=timeout_s, resolver=self._resolver
+        )
+        # The proxy itself may be anywhere; what it is asked for is looked at in `_check_behind_proxy`.
+        self._proxied = source_session(allow_private=True, connect_timeout_s=timeout_s)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._direct.close()
+        await self._proxied.close()
+
+    async def get(self, url: URL, headers: Mapping[str, str], *, with_secrets: bool = True) -> Answer:
+        """What `url` answers; redirects are not followed. `with_secrets`: with the host's own headers and cookies.
+
+        Raises SourceError.
+        """
+        host = self.hosts.of(url)
+        await host.take_slot()
+        try:
+            response = await self._ask(url, {**(host.headers if with_secrets else {}), **headers}, host.proxy)
+        except BaseException:
+            host.give_slot_back()
+            raise
+        return Answer(response, host)
+
+    async def _ask(self, url: URL, headers: Mapping[str, str], proxy: str | None) -> aiohttp.ClientResponse:
+        patience_s = self._limits.connect_timeout_s + self._limits.stall_window_s
+        deadline = asyncio.timeout(patience_s)
+        try:
+            async with deadline:
+                if proxy is None:
+                    return await self._direct.get(url, headers=headers, allow_redirects=False)
+                await self._check_behind_proxy(url)
+                return await self._proxied.get(url, headers=headers, allow_redirects=False, proxy=proxy)
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            if isinstance(error, TimeoutError) and deadline.expired():
+                raise SourceError(Reason.STALLED, f"no answer within {patience_s:g} s") from error
+            raise failure(error) from error
+
+    async def _check_behind_proxy(self, url: URL) -> None:
+        """A proxy resolves names itself, but must not be talked into a private network either."""
+        if self._allow_private or url.host is None:
+            return
+        if is_public(url.host):
+            return
+        found = await self._resolver.resolve(url.host, url.port or 0, family=socket.AF_UNSPEC)
+        if not found or not all(is_public(one["host"]) for one in found):
+            raise AddressForbiddenError
