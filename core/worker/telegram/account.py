@@ -87,6 +87,10 @@ class Account:
     def auth_key(self) -> Any:
         return self.client.session.auth_key
 
+    @property
+    def salt(self) -> int:
+        return int(self.sender._state.salt)  # noqa: SLF001 - Telethon tells it nowhere else
+
     def greeting(self, query: Any) -> Any:
         return functions.InitConnectionRequest(
             api_id=self._telegram.api_id,

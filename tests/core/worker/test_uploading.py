@@ -47,7 +47,7 @@ class Desk:
         self.channels = channels
         self.channel_id = channel_id
         self.journal = journal
-        self.lines = Lines(account, count=4)
+        self.lines = Lines(account, count=4, clock=clock)
         self.engine = Engine(
             self.lines,
             clock=clock,
