@@ -17,6 +17,7 @@ from telecine.core.worker.telegram.account import Account
 from telecine.core.worker.telegram.channels import Channels
 from telecine.core.worker.telegram.engine import Engine
 from telecine.core.worker.telegram.sending import Post
+from telecine.core.worker.telegram.uploads import Uploads
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Bench:
     account: Account
     channels: Channels
     engine: Engine
+    uploads: Uploads
     post: Post
     journal: Journal
     coordinator: CoordinatorClient

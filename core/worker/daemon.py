@@ -8,13 +8,14 @@ import random
 import secrets
 import uuid
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 
 from telecine.core.clock import Clock, SystemClock
 from telecine.core.config import TelegramSettings, WorkerSettings
-from telecine.core.errors import UnavailableError
+from telecine.core.errors import ConfigError, UnavailableError
 from telecine.core.protocol import CLAIM_WAIT_MAX_S, ClaimRequest, Hello, Welcome
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.board import Board
@@ -25,7 +26,7 @@ from telecine.core.worker.journal import Journal
 from telecine.core.worker.park import Park
 from telecine.core.worker.patience import Patience, pauses
 from telecine.core.worker.recovery import Recovery
-from telecine.core.worker.shift import Shift
+from telecine.core.worker.shift import Shift, refreshed
 from telecine.core.worker.sources.sources import Sources
 from telecine.core.worker.storage import Storage
 from telecine.core.worker.telegram.account import VERSION, Account, open_account
@@ -34,6 +35,7 @@ from telecine.core.worker.telegram.engine import Engine
 from telecine.core.worker.telegram.senders import Lines
 from telecine.core.worker.telegram.sending import Post
 from telecine.core.worker.telegram.sessions import session_file
+from telecine.core.worker.telegram.uploads import Uploads
 from telecine.core.worker.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -109,8 +111,7 @@ class Worker:
         journal = stack.enter_context(Journal(journal_file(settings)))
         web = await stack.enter_async_context(aiohttp.ClientSession())
         coordinator = CoordinatorClient(web, settings.coordinator_url, settings.token, clock, self._rng)
-        lines = Lines(account, count=settings.connections)
-        stack.push_async_callback(lines.close)
+        gate = Gate()
         return Bench(
             settings=settings,
             clock=clock,
@@ -118,25 +119,47 @@ class Worker:
             sources=await stack.enter_async_context(Sources(settings, clock)),
             account=account,
             channels=channels,
-            engine=self._engine(lines),
-            post=Post(account, channels, journal, clock, flood_wait_in_place_s=settings.flood_wait_in_place_s),
+            engine=self._engine(account, gate, stack),
+            uploads=self._uploads(),
+            post=Post(
+                account,
+                channels,
+                journal,
+                clock,
+                flood_wait_in_place_s=settings.flood_wait_in_place_s,
+                sends_per_minute=settings.sends_per_minute,
+                gate=gate,
+            ),
             journal=journal,
             coordinator=coordinator,
             recovery=Recovery(channels, journal, coordinator),
             storage=Storage(channels, coordinator),
             park=Park(clock),
-            gate=Gate(),
+            gate=gate,
         )
 
-    def _engine(self, lines: Lines) -> Engine:
-        """The one pool of parts that all jobs draw from."""
+    def _engine(self, account: Account, gate: Gate, stack: AsyncExitStack) -> Engine:
+        """The one pool of parts and connections that all jobs draw from."""
+        lines = Lines(account, count=self._settings.connections, clock=self._clock)
+        stack.push_async_callback(lines.close)
         return Engine(
             lines,
             clock=self._clock,
             new_file_id=lambda: self._rng.getrandbits(64) - 2**63,
             parts_in_flight=self._settings.parts_in_flight,
             flood_wait_in_place_s=self._settings.flood_wait_in_place_s,
+            gate=gate,
+            content_hash=self._settings.content_hash,
+            on_throttle=partial(refreshed, account),
         )
+
+    def _uploads(self) -> Uploads:
+        """What earlier runs have put up already. Raises ConfigError, naming the folder."""
+        folder = session_file(self._settings.session).with_suffix(".uploads")
+        try:
+            return Uploads(folder, self._clock)
+        except OSError as error:
+            raise ConfigError(f"{folder}: {error.strerror}") from error
 
     async def _connected(self, stack: AsyncExitStack) -> Account:
         """The account, however long Telegram takes to answer."""

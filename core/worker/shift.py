@@ -187,7 +187,7 @@ class Shift:
             bench.account, lambda: bench.recovery.resolve_all(self._held()), self._pauses, trouble
         )
         if flooded:
-            await _refreshed(bench.account)
+            await refreshed(bench.account)
 
     def _held(self) -> frozenset[str]:
         """The leases that somebody works on, or reports."""
@@ -228,7 +228,7 @@ class Shift:
             logger.info("worker %s claims again", name)
 
 
-async def _refreshed(account: Account) -> None:
+async def refreshed(account: Account) -> None:
     """A wait may mean that Premium has lapsed, and with it the size limit."""
     try:
         await account.refresh()

@@ -49,6 +49,7 @@ class Coordinator:
         self.bot_username: str | None = BOT_USERNAME
         self.ttl_s = 60.0
         self.drain = False
+        self.pause = False
         self.leases: deque[Lease] = deque()
         self.live: dict[str, Lease] = {}
         self.verdicts: dict[str, Verdict] = {}
@@ -190,7 +191,7 @@ class Coordinator:
             )
             for one in beat.leases
         )
-        return _json(BeatAnswer(verdicts, drain=self.drain))
+        return _json(BeatAnswer(verdicts, drain=self.drain, pause=self.pause))
 
     async def _settle(self, request: web.Request) -> web.Response:
         lease = request.match_info["lease"]

@@ -14,15 +14,11 @@ from telecine.core.protocol import (
     BeatRequest,
     ClaimRequest,
     Hello,
-    Progress,
     SettleReleased,
     SettleRequest,
-    Stage,
-    Verdict,
 )
 from telecine.core.worker import coordinator as client_module
 from telecine.core.worker.coordinator import CoordinatorClient
-from telecine.core.worker.heartbeat import Gauge, Heartbeat
 
 CLAIM = ClaimRequest(boot_id="boot", request_id="r1", wait_s=5.0)
 RELEASED = SettleRequest("boot", SettleReleased())
@@ -124,65 +120,3 @@ async def test_a_beat_that_fails_is_not_repeated_by_itself(client: CoordinatorCl
     coordinator.trouble.append(("/beat", 503))
     with pytest.raises(UnavailableError):
         await client.beat(BeatRequest("boot"))
-
-
-# ---- the heartbeat -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def heartbeat(client: CoordinatorClient, coordinator: Coordinator) -> Heartbeat:
-    coordinator.ttl_s = 0.6
-    coordinator.put("CM_M000001_720P")
-    claimed = await client.claim(CLAIM)
-    assert claimed is not None
-    lease = claimed.lease
-    clock = SystemClock()
-    gauge = Gauge(lease.lease)
-    gauge.turn_to(5)
-    gauge.enter(Stage.UPLOADING, bytes_total=100)
-    gauge.add(30)
-    return Heartbeat(client, clock, boot_id="boot", lease=lease, gauge=gauge, since_s=clock.monotonic_s())
-
-
-async def test_beats_tell_how_far_the_work_is(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
-    beating = asyncio.create_task(heartbeat.run())
-    await coordinator.until(lambda: len(coordinator.beats) >= 4)  # longer than the lease's time: it holds
-    assert not beating.done()
-    beating.cancel()
-    lease = next(iter(coordinator.live))
-    assert coordinator.beats[0].leases == (Progress(lease, Stage.UPLOADING, 5, 30, 100),)
-
-
-async def test_a_cancelled_lease_ends_the_heartbeat(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
-    coordinator.verdicts[next(iter(coordinator.live))] = Verdict.CANCEL
-    assert await heartbeat.run() is Verdict.CANCEL
-
-
-async def test_a_lease_that_was_taken_back_ends_the_heartbeat(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
-    coordinator.live.clear()
-    assert await heartbeat.run() is Verdict.LOST
-
-
-async def test_a_lease_is_given_up_before_its_time_is_over_where_no_beat_gets_through(
-    heartbeat: Heartbeat, coordinator: Coordinator
-) -> None:
-    coordinator.trouble.extend([("/beat", 503)] * 100)
-    started_s = asyncio.get_running_loop().time()
-    assert await heartbeat.run() is Verdict.LOST
-    assert asyncio.get_running_loop().time() - started_s < 0.6
-
-
-async def test_a_beat_that_fails_once_costs_nothing(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
-    coordinator.trouble.append(("/beat", 503))
-    beating = asyncio.create_task(heartbeat.run())
-    await coordinator.until(lambda: len(coordinator.beats) >= 4)
-    assert not beating.done()
-    beating.cancel()
-
-
-async def test_the_wish_to_drain_is_heard(heartbeat: Heartbeat, coordinator: Coordinator) -> None:
-    coordinator.drain = True
-    beating = asyncio.create_task(heartbeat.run())
-    await coordinator.until(lambda: len(coordinator.beats) >= 2)
-    assert heartbeat.draining
-    beating.cancel()

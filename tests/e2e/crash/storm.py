@@ -17,7 +17,7 @@ from tests.e2e.crash.uploader import Part, boot_id
 
 from telecine.core.api import Api
 from telecine.core.clock import SystemClock
-from telecine.core.worker.tenure import ended
+from telecine.core.worker.waiting import ended
 
 PATIENCE_S = 5.0  # for steps: the next blow comes all the same
 FINISH_TIMEOUT_S = 90.0

@@ -42,11 +42,13 @@ from telecine.core.protocol import (
 )
 from telecine.core.reasons import Reason
 from telecine.core.worker.coordinator import Claimed, CoordinatorClient
-from telecine.core.worker.heartbeat import Gauge, Heartbeat
+from telecine.core.worker.gate import Gate
+from telecine.core.worker.gauge import Gauge
+from telecine.core.worker.heartbeat import Heartbeat
 from telecine.core.worker.journal import Journal, Sending, Sent
 from telecine.core.worker.recovery import Recovery, Resolution, settlement
 from telecine.core.worker.telegram.channels import Channels
-from telecine.core.worker.tenure import ended
+from telecine.core.worker.waiting import ended
 
 DESKS = 2  # leases at a time
 CLAIM_WAIT_S = 5.0
@@ -127,14 +129,20 @@ class Uploader:
         self._ledger.append(Booted(self._boot_id, self._clock.monotonic_s()))
         await self._recovery.resolve_all()
         hello = Hello(self._boot_id, "0", self._part.telegram_user_id, self._part.premium)
-        for channel in (await self._client.hello(hello)).channels:
+        welcome = await self._client.hello(hello)
+        for channel in welcome.channels:
             if channel.telegram_id is None:
                 await self._client.channel_opened(channel.id, TELEGRAM_ID_BASE + channel.id)
-        async with asyncio.TaskGroup() as desks:
-            for _ in range(DESKS):
-                desks.create_task(self._work(stop))
+        heartbeat = Heartbeat(self._client, self._clock, boot_id=self._boot_id, ttl_s=welcome.lease_ttl_s, gate=Gate())
+        beating = asyncio.create_task(heartbeat.run())
+        try:
+            async with asyncio.TaskGroup() as desks:
+                for _ in range(DESKS):
+                    desks.create_task(self._work(heartbeat, stop))
+        finally:
+            await ended(beating)
 
-    async def _work(self, stop: asyncio.Event) -> None:
+    async def _work(self, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
             claiming = asyncio.create_task(self._client.claim(self._request()))
@@ -143,7 +151,7 @@ class Uploader:
                 await ended(claiming)
             claimed = None if claiming.cancelled() else claiming.result()
             if claimed is not None:
-                await self._hold(claimed)
+                await self._hold(heartbeat, claimed)
 
     def _request(self) -> ClaimRequest:
         self._requests += 1
@@ -155,25 +163,23 @@ class Uploader:
             file_bytes_max=(4 if self._part.premium else 2) << 30,
         )
 
-    async def _hold(self, claimed: Claimed) -> None:
-        """A lease with its heartbeat, from the claim to the report; as `Tenure` does it."""
-        lease, gauge = claimed.lease, Gauge(claimed.lease.lease)
-        heartbeat = Heartbeat(
-            self._client, self._clock, boot_id=self._boot_id, lease=lease, gauge=gauge, since_s=claimed.since_s
-        )
-        beating = asyncio.create_task(heartbeat.run())
-        working = asyncio.create_task(self._upload(lease, gauge))
-        try:
-            await asyncio.wait({beating, working}, return_when=asyncio.FIRST_COMPLETED)
-            await ended(working)
-            if working.cancelled():
-                self._ledger.append(Stopped(lease.lease, self._clock.monotonic_s()))
-                cancelled = beating.result() is Verdict.CANCEL
-                await self._report(lease, SettleReleased() if cancelled else None)
-            else:
-                await self._report(lease, working.result())
-        finally:
-            await ended(beating)
+    async def _hold(self, heartbeat: Heartbeat, claimed: Claimed) -> None:
+        """A lease while it is beaten for, from the claim to the report; as `Tenure` does it."""
+        lease, gauge = claimed.lease, Gauge(claimed.lease, self._clock)
+        with heartbeat.hold(claimed, gauge) as holding:
+            over = asyncio.create_task(holding.over())
+            working = asyncio.create_task(self._upload(lease, gauge))
+            try:
+                await asyncio.wait({over, working}, return_when=asyncio.FIRST_COMPLETED)
+                await ended(working)
+                if working.cancelled():
+                    self._ledger.append(Stopped(lease.lease, self._clock.monotonic_s()))
+                    cancelled = over.result() is Verdict.CANCEL
+                    await self._report(lease, SettleReleased() if cancelled else None)
+                else:
+                    await self._report(lease, working.result())
+            finally:
+                await ended(over)
 
     async def _report(self, lease: Lease, outcome: Outcome | None) -> None:
         if self._journal.postings(lease.lease):
