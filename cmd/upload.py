@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from telecine.cmd.showing import facts, table
 from telecine.cmd.wording import duration, size
-from telecine.core.catalogue import VariantDetail, VariantSource
+from telecine.core.catalogue import PROBED, VariantDetail, VariantSource
 from telecine.core.leases import VariantState
 
 WAITING = frozenset({VariantState.READY, VariantState.LEASED, VariantState.DELAYED})  # a link of it is yet to be read
@@ -18,7 +18,7 @@ def describe(upload: VariantDetail) -> Iterator[RenderableType]:
     """Where it is, its links in the order they are tried, and the messages that hold it."""
     yield facts(_facts(upload))
     yield ""
-    yield table(("link", "fate", "url", "why"), map(_source, upload.sources))
+    yield table(("link", "quality", "fate", "url", "why"), map(_source, upload.sources))
     if upload.objects:
         yield ""
         yield table(
@@ -39,7 +39,8 @@ def describe(upload: VariantDetail) -> Iterator[RenderableType]:
 def _source(source: VariantSource) -> tuple[object, ...]:
     fate = source.fate.value if source.listed else f"{source.fate.value}, not listed any more"
     why = ": ".join(word for word in (source.reason and source.reason.value, source.detail) if word)
-    return source.link_id, fate, source.url.partition("?")[0], why
+    quality = f"{source.quality.label} measured" if source.evidence == PROBED else source.quality.label
+    return source.link_id, quality, fate, source.url.partition("?")[0], why
 
 
 def _facts(upload: VariantDetail) -> list[tuple[str, object]]:

@@ -27,7 +27,8 @@ class Operations(Protocol):
         ...
 
     async def requeue(self, code: str) -> VariantState:
-        """Queue a variant again with all its links untried. Raises NotFoundError, ConflictError (leased)."""
+        """Queue a variant again with all its links untried. Raises NotFoundError, ConflictError (leased, or without a
+        link)."""
         ...
 
     async def withdraw(self, code: str) -> VariantState:

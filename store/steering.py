@@ -19,7 +19,9 @@ def cancel(tx: Transaction, code: str) -> VariantState:
 
 
 def requeue(tx: Transaction, code: str) -> VariantState:
-    """Raises NotFoundError, ConflictError (leased)."""
+    """Raises NotFoundError, ConflictError (leased, or without a link)."""
+    if not tx.get("has_link", {"variant_id": _row(tx, code)["id"]})["has_link"]:
+        raise ConflictError(f"{code} has no link to be uploaded from", hint="an import that lists one queues it")
     return _tell(tx, code, variants.requeue(tx, code))
 
 

@@ -3,6 +3,9 @@
 -- name: upload_by_code
 SELECT id, state, copy FROM upload_variants WHERE code = :code;
 
+-- name: has_link
+SELECT EXISTS (SELECT 1 FROM variant_sources WHERE variant_id = :variant_id) AS has_link;
+
 -- name: prioritise_upload
 UPDATE upload_variants SET priority = :priority WHERE id = :variant_id AND priority <> :priority;
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -141,11 +142,19 @@ class Deployment:
         await self._settles(worker, lease, SettleDone((part,), (source,), "direct"))
         return lease
 
-    async def fails(self, worker: str, reason: Reason = Reason.GONE, detail: str = "404 Not Found") -> Lease:
-        """A worker claims one upload and finds none of its links good."""
+    async def fails(
+        self,
+        worker: str,
+        reason: Reason = Reason.GONE,
+        detail: str = "404 Not Found",
+        *,
+        measured: Quality | None = None,
+    ) -> Lease:
+        """A worker claims one upload and finds none of its links good; the last one, of the quality `measured`."""
         lease = await self.claims(worker)
-        tried = tuple(SourceReport(source.link_id, reason, detail) for source in lease.sources)
-        await self._settles(worker, lease, SettleFailed(reason, tried, detail))
+        tried = [SourceReport(source.link_id, reason, detail) for source in lease.sources]
+        tried[-1] = msgspec.structs.replace(tried[-1], quality=measured)
+        await self._settles(worker, lease, SettleFailed(reason, tuple(tried), detail))
         return lease
 
     async def _settles(self, worker: str, lease: Lease, outcome: Outcome) -> None:

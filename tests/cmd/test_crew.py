@@ -36,11 +36,24 @@ async def test_a_group_lists_where_no_subcommand_is_named(crew: Deployment, argu
     assert [worker["name"] for worker in written["workers"]] == ["cm-ember", "cm-rora"]
 
 
-async def test_a_worker_is_drained_disabled_and_enabled(crew: Deployment) -> None:
-    for how, mode in (("drain", "draining"), ("disable", "disabled"), ("enable", "active")):
+async def test_a_worker_is_paused_drained_disabled_and_goes_on(crew: Deployment) -> None:
+    for how, mode in (
+        ("pause", "paused"),
+        ("resume", "active"),
+        ("drain", "draining"),
+        ("disable", "disabled"),
+        ("enable", "active"),
+    ):
         said = await crew.types("workers", how, "cm-ember")
         assert said.lines[1][:3] == ["cm-ember", "cm-ember", mode]
         assert {worker.name: worker.mode for worker in await crew.store.operations.workers()}["cm-ember"] == mode
+
+
+async def test_what_a_paused_worker_has_stays_its_own(crew: Deployment) -> None:
+    await crew.claims("cm-ember")
+    written = (await crew.types("workers", "pause", "cm-ember", "--json")).document
+    assert (written["mode"], [lease["code"] for lease in written["leases"]]) == ("paused", [CODE])
+    assert (await crew.types("queue")).lines == [[CODE, "leased"]]
 
 
 async def test_what_a_disabled_worker_had_is_taken_back(crew: Deployment) -> None:
@@ -50,7 +63,7 @@ async def test_what_a_disabled_worker_had_is_taken_back(crew: Deployment) -> Non
     assert (await crew.types("queue")).lines == [[CODE, "ready"]]
 
 
-@pytest.mark.parametrize("how", ["drain", "disable", "enable"])
+@pytest.mark.parametrize("how", ["pause", "resume", "drain", "disable", "enable"])
 @pytest.mark.parametrize("name", ["cm-nobody", "cm/../no body?"])
 async def test_a_worker_that_is_not_there_is_named(crew: Deployment, how: str, name: str) -> None:
     said = await crew.types("workers", how, name)

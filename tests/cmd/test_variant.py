@@ -45,6 +45,20 @@ async def test_an_upload_is_shown_with_its_links_and_what_became_of_them(deploym
     assert "secret" not in said.out, "a link may carry a key in its query"
 
 
+async def test_a_link_is_shown_with_the_quality_that_was_measured(deployment: Deployment) -> None:
+    await deployment.imports(film(1, "a.example", "b.example"))
+    await deployment.enrols("cm-ember")
+    await deployment.fails("cm-ember", Reason.WRONG_CONTENT, measured=Quality.SD)
+    declared = (await deployment.types("variant", "show", FIRST)).out
+    assert "720p" in declared
+    assert "measured" not in declared
+    moved = (await deployment.types("variant", "show", FIRST.replace("720P", "480P"))).out
+    assert "480p measured" in moved
+    assert "https://b.example/1.mp4" in moved
+    shown = (await deployment.types("title", "show", "1")).lines
+    assert [FIRST.replace("720P", "480P"), "ready"] in shown
+
+
 async def test_an_upload_is_shown_with_the_messages_that_hold_it(deployment: Deployment) -> None:
     await deployment.imports(film(1))
     await deployment.enrols("cm-ember")

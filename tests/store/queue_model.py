@@ -185,7 +185,8 @@ class Model:
         if worker.boot_id != request.boot_id:
             return BeatAnswer(tuple(LeaseVerdict(one.lease, Verdict.LOST, 0.0) for one in request.leases))
         verdicts = tuple(self._verdict(worker, progress.lease) for progress in request.leases)
-        return BeatAnswer(verdicts, drain=worker.mode is not WorkerMode.ACTIVE)
+        stands_still = worker.mode is WorkerMode.PAUSED
+        return BeatAnswer(verdicts, drain=worker.mode is not WorkerMode.ACTIVE, pause=stands_still)
 
     def _verdict(self, worker: Worker, lease: str) -> LeaseVerdict:
         token = LeaseToken.parse(lease)

@@ -11,6 +11,7 @@ import pytest
 from tests.store.conftest import episode, film, link, series, uploaded
 
 from telecine.core.catalogue import PROBED
+from telecine.core.errors import ConflictError
 from telecine.core.events import VariantChanged
 from telecine.core.leases import AttemptOutcome, LinkFate, VariantState
 from telecine.core.protocol import (
@@ -269,6 +270,15 @@ async def test_it_comes_back_with_the_next_link_of_its_quality(scene: Scene) -> 
     await scene.imports(film("1", link("a"), link("b")))
     assert await state(scene, HD) is VariantState.READY
     assert await links(scene, HD) == [("b", 1, LinkFate.UNTRIED)]
+
+
+async def test_it_cannot_be_queued_again_without_one(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    await corrects(scene, "w")
+    with pytest.raises(ConflictError, match="no link"):
+        await scene.store.operations.requeue(HD)
+    assert await state(scene, HD) is VariantState.CANCELLED
 
 
 async def test_an_upload_whose_other_links_failed_is_dead(queued: Scene) -> None:

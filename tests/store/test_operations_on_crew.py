@@ -68,6 +68,38 @@ async def test_a_draining_worker_finishes_what_it_has_and_gets_nothing_more(queu
     assert await queued.claim("x") is not None, "others go on"
 
 
+async def test_a_paused_worker_keeps_what_it_has_and_gets_nothing_more(queued: Scene) -> None:
+    lease = await queued.lease("w")
+    status = await queued.store.operations.set_mode("w", WorkerMode.PAUSED)
+    assert (status.mode, len(status.leases)) == (WorkerMode.PAUSED, 1)
+    for _ in range(4):
+        queued.clock.advance(50)
+        answer = await queued.beat("w", lease)
+        assert (answer.pause, answer.drain, answer.leases[0].verdict) == (True, True, Verdict.GO_ON)
+        await queued.store.sweeper.sweep()
+    assert await queued.claim("w") is None
+    assert await queued.claim("x") is not None, "others go on"
+    await queued.store.operations.set_mode("w", WorkerMode.ACTIVE)
+    answer = await queued.beat("w", lease)
+    assert (answer.pause, answer.drain) == (False, False)
+    assert (await queued.done("w", lease)).state is VariantState.DONE
+
+
+async def test_a_paused_worker_that_falls_silent_loses_what_it_has(queued: Scene) -> None:
+    lease = await queued.lease("w")
+    await queued.store.operations.set_mode("w", WorkerMode.PAUSED)
+    queued.clock.advance(61)
+    await queued.store.sweeper.sweep()
+    assert (await queued.lease("x")).code == lease.code
+    assert (await queued.beat("w", lease)).leases[0].verdict is Verdict.LOST
+
+
+@pytest.mark.parametrize("mode", [mode for mode in WorkerMode if mode is not WorkerMode.PAUSED])
+async def test_no_other_mode_pauses(queued: Scene, mode: WorkerMode) -> None:
+    await queued.store.operations.set_mode("w", mode)
+    assert not (await queued.store.queue.beat("w", BeatRequest("boot-1"))).pause
+
+
 async def test_a_disabled_worker_loses_what_it_has_and_nothing_is_spent(queued: Scene) -> None:
     lease, other = await queued.lease("w"), await queued.lease("x")
     task = await waiting(queued)

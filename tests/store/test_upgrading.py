@@ -9,6 +9,7 @@ from pysqlite3 import dbapi2
 from tests.store.conftest import POLICY, START_MS, HandClock, Scene
 
 from telecine.core.leases import VariantState
+from telecine.core.operator_protocol import WorkerMode
 from telecine.core.protocol import Hello
 from telecine.store import Store, schema
 
@@ -66,6 +67,21 @@ async def test_what_was_done_leased_and_waiting_goes_on(path: Path, clock: HandC
         await store.queue.hello("w", "w", Hello("boot-1", "1.0", 77, premium=True), channels_wanted=1)
     assert scene.sql("PRAGMA foreign_key_check") == []
     assert scene.sql("PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_a_worker_that_drains_goes_on_to_drain(path: Path, clock: HandClock) -> None:
+    raw: Any = dbapi2.connect(str(path), isolation_level=None)
+    schema.migrate(raw, schema.load()[:3], START_MS)
+    raw.executescript("""
+        INSERT INTO accounts (name, telegram_user_id, premium) VALUES ('w', 77, 1);
+        INSERT INTO workers (name, account_id, boot_id, version, seen_at_ms, mode)
+          VALUES ('v', 1, 'boot-1', '1.0', 1, 'draining'), ('w', 1, 'boot-1', '1.0', 1, 'active');
+    """)
+    raw.close()
+    async with Store.open(path, clock=clock, policy=POLICY) as store:
+        modes = {status.name: status.mode for status in await store.operations.workers()}
+        assert modes == {"v": WorkerMode.DRAINING, "w": WorkerMode.ACTIVE}
+        assert (await store.operations.set_mode("w", WorkerMode.PAUSED)).mode is WorkerMode.PAUSED
 
 
 async def test_every_link_gets_the_host_that_it_points_to(path: Path, clock: HandClock) -> None:

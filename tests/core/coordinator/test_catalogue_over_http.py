@@ -9,6 +9,7 @@ from telecine.core.catalogue import ImportRun, TitleDetail, VariantDetail
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import Status, TitlePage, VariantPage, Workers
+from telecine.core.protocol import Contents
 
 if TYPE_CHECKING:
     from tests.core.coordinator.conftest import Api
@@ -60,6 +61,25 @@ async def test_variant_is_shown_to_operators_and_workers(api: Api) -> None:
     for token in (api.operator, api.worker):
         async with api.get(f"/v1/variants/{CODE}", token=token) as response:
             assert (await _got(response, VariantDetail)).code == CODE
+
+
+async def test_a_worker_asks_where_its_account_holds_a_file(api: Api) -> None:
+    async with api.get(f"/v1/contents/{64 * 'a'}", token=api.worker) as response:
+        held = (await _got(response, Contents)).objects
+    assert [(one.channel_id, one.message_id, one.code) for one in held] == [(4242, 10, CODE)]
+    assert api.catalogue.asked == [("cm-ember", 64 * "a")]
+
+
+@pytest.mark.parametrize("hash_", ["a", 64 * "A", 63 * "a" + "g", 65 * "a"])
+async def test_what_is_no_hash_is_refused(api: Api, hash_: str) -> None:
+    async with api.get(f"/v1/contents/{hash_}", token=api.worker) as response:
+        problem = await response.json(content_type=None)
+    assert (response.status, problem["field"]) == (400, "blake3")
+
+
+async def test_operators_hold_no_files(api: Api) -> None:
+    async with api.get(f"/v1/contents/{64 * 'a'}", token=api.operator) as response:
+        assert response.status == 403
 
 
 async def test_code_is_resolved_for_a_bot(api: Api) -> None:
