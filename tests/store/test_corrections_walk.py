@@ -86,9 +86,9 @@ class Walk:
 
     async def finish(self) -> None:
         """Every worker uploads what it gets, until there is nothing to get."""
-        for worker, lease in self.held:
+        for worker, held in self.held:
             with suppress(LeaseLostError):
-                await self.scene.store.queue.settle(worker, lease.lease, SettleReleased())
+                await self.scene.store.queue.settle(worker, held.lease, SettleReleased())
         for worker in (*WORKERS, *WORKERS):
             self.scene.clock.advance(24 * 3600)
             await self.scene.store.sweeper.sweep()
