@@ -29,6 +29,7 @@ from telecine.core.protocol import (
     ChannelLost,
     ChannelOpened,
     ClaimRequest,
+    Contents,
     Hello,
     Lease,
     Settled,
@@ -109,6 +110,10 @@ class CoordinatorClient:
     async def variant(self, code: str) -> VariantDetail:
         """Everything about an upload target."""
         return _decoded(await self._persist("GET", f"/v1/variants/{code}"), VariantDetail)
+
+    async def contents(self, blake3: str) -> Contents:
+        """Where the account holds a file of this hash already."""
+        return _decoded(await self._persist("GET", f"/v1/contents/{blake3}"), Contents)
 
     async def _persist(
         self,

@@ -1,10 +1,9 @@
-"""One lease: its links are tried in order until one of them is a message in the channel."""
+"""One lease: its links are tried in order until one of them is in the channel."""
 
 from __future__ import annotations
 
 import msgspec
 
-from telecine.core import codes
 from telecine.core.errors import FloodWaitError, TelegramError
 from telecine.core.protocol import (
     DETAIL_CHARS_MAX,
@@ -30,14 +29,13 @@ class Job:
         self._bench = bench
         self._lease = lease
         self._gauge = gauge
-        self._park = bench.park
         self.reports: list[SourceReport] = []
 
     async def run(self) -> Outcome:
         """What to settle the lease with.
 
-        Raises UnavailableError where Telegram does not answer and TelegramError where it has signed the account out
-        or the channel is lost, which the coordinator knows by then; none is a link's fault.
+        Raises UnavailableError where Telegram does not answer, TelegramError where it has signed the account out or
+        the channel is lost, which the coordinator knows by then, and SpoolFullError; none is a link's fault.
         """
         try:
             return await self._run()
@@ -49,11 +47,10 @@ class Job:
             raise
 
     async def _run(self) -> Outcome:
-        part = codes.PartCode(codes.parse_variant(self._lease.code))
         await self._open_channel()
         for ref in self._lease.sources:
             self._gauge.turn_to(ref.link_id)
-            attempt = Attempt(self._bench, self._lease, part, ref, self._gauge, self._park)
+            attempt = Attempt(self._bench, self._lease, ref, self._gauge)
             try:
                 await attempt.run(tuple(self.reports))
             except SourceError as error:
@@ -71,7 +68,7 @@ class Job:
         """See that there is a channel to post into before anything is uploaded."""
         channel = self._lease.channel
         if channel.telegram_id is None:
-            await self._park.over()  # what parks messages keeps new channels from being made, too
+            await self._bench.park.over()  # what parks messages keeps new channels from being made, too
         self._lease = msgspec.structs.replace(self._lease, channel=await self._bench.storage.ready(channel))
 
     def _note(self, attempt: Attempt, reason: Reason, detail: str, *, retry_after_s: float | None = None) -> None:
