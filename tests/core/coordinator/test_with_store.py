@@ -5,14 +5,26 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from tests.core.coordinator.peers import Opened, Stored, done
 
-from telecine.core.catalogue import VariantDetail
+from telecine.core.captions import Origin
+from telecine.core.catalogue import PROBED, VariantDetail
 from telecine.core.delivery import Resolved
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import Status, TitlePage, VariantMoved
-from telecine.core.protocol import Settled, SettleFailed, SettleFloodWait, SettleReleased, SourceReport, Verdict
+from telecine.core.protocol import (
+    Contents,
+    Settled,
+    SettleFailed,
+    SettleFloodWait,
+    SettleReleased,
+    SourceReport,
+    StoredContent,
+    Verdict,
+)
+from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 
 if TYPE_CHECKING:
@@ -132,6 +144,47 @@ async def test_failed_link_is_followed_by_the_next_and_then_by_death(stored: Sto
     assert (await stored.ember.settle(again, gone)).state is VariantState.DEAD
     moved = await stored.ada.call("POST", f"/v1/variants/{lease.code}/retry", VariantMoved)
     assert moved.state is VariantState.READY
+
+
+async def test_measured_link_is_leased_as_what_it_is(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    lease = await stored.ember.claim()
+    first = lease.sources[0]
+    report = SourceReport(first.link_id, Reason.WRONG_CONTENT, "854x480", quality=Quality.SD)
+    waiting = asyncio.create_task(stored.ember.claim("r2", wait_s=9))
+    await stored.ember.settle(lease, SettleFailed(Reason.WRONG_CONTENT, (report,)))
+    leases = [await waiting, await stored.ember.claim("r3")]
+    assert {one.quality: [source.url for source in one.sources] for one in leases} == {
+        Quality.HD: [lease.sources[1].url],
+        Quality.SD: [first.url],
+    }
+    detail = await stored.ada.call("GET", "/v1/variants/CM_M000001_480P", VariantDetail)
+    assert [(source.quality, source.evidence) for source in detail.sources] == [(Quality.SD, PROBED)]
+
+
+async def test_worker_finds_what_its_account_has_stored(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    await stored.rora.enter(user_id=78)
+    lease = await stored.ember.claim()
+    report = done(lease)
+    (sent,) = report.objects
+    held = msgspec.structs.replace(sent, blake3=64 * "e")
+    await stored.ember.settle(lease, msgspec.structs.replace(report, objects=(held,)))
+    path = f"/v1/contents/{64 * 'e'}"
+    found = StoredContent(held.channel_id, 10, 1000, lease.code)
+    assert await stored.ember.call("GET", path, Contents) == Contents((found,))
+    assert await stored.rora.call("GET", path, Contents) == Contents(())
+    assert await stored.ember.call("GET", f"/v1/contents/{64 * 'f'}", Contents) == Contents(())
+
+
+async def test_worker_reads_what_cm_calls_its_upload(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    lease = await stored.ember.claim()
+    detail = await stored.ember.call("GET", f"/v1/variants/{lease.code}", VariantDetail)
+    assert detail.origin == Origin("cm-Night Train")
 
 
 async def test_cancelled_lease_is_told_so_and_cannot_be_settled_as_done(stored: Stored) -> None:
