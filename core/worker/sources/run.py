@@ -9,6 +9,7 @@ from telecine.core.worker.sources.link import Link
 from telecine.core.worker.sources.surroundings import Surroundings
 
 PROGRESS_BYTES_MIN = 1024 * 1024  # a resumption that brings this much was worth it
+REREAD_BYTES_MAX = 8 * 1024 * 1024  # where a host begins at the start in spite of being asked for a range
 
 
 class Run:
@@ -72,15 +73,17 @@ class Run:
         if self._body is None:
             self._body = await self._opened()
         body = self._body
+        at = body.position
         data = await self._meter.wait(body.take)
+        if not data:
+            self.close()
+            self._note_end_of(body)
+        data = data[max(0, self.position - at) :]  # of a body that began earlier
         if self.end is not None:
             data = data[: self.end - self.position]
         self.position += len(data)
         if self.position == self.end:
             self.close()
-        elif not data:
-            self.close()
-            self._note_end_of(body)
         return data
 
     def _note_end_of(self, body: Body) -> None:
@@ -110,11 +113,10 @@ class Run:
     def _check(self, body: Body) -> None:
         if self._stamp is not None and self._stamp.contradicts(body.stamp):
             raise SourceError(Reason.WRONG_CONTENT, "the file changed while it was read")
-        if body.position == self.position:
-            return
-        if body.is_partial:
+        if body.is_partial and body.position != self.position:
             raise SourceError(Reason.NETWORK, "the host sends another range than it was asked for")
-        raise SourceError(Reason.NETWORK, "the host does not send ranges any more")
+        if self.position - body.position > REREAD_BYTES_MAX:
+            raise SourceError(Reason.NETWORK, "the host does not send ranges any more")
 
     async def _wait_to_resume(self, error: SourceError) -> None:
         """Leave the host in peace before it is asked again, a bounded number of times without progress."""

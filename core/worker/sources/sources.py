@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from typing import Self
 
 from aiohttp.abc import AbstractResolver
+from yarl import URL
 
 from telecine.core.clock import Clock
 from telecine.core.config import WorkerSettings
@@ -16,9 +17,11 @@ from telecine.core.worker.sources.bandwidth import Bandwidth
 from telecine.core.worker.sources.client import WebClient
 from telecine.core.worker.sources.errors import SourceError
 from telecine.core.worker.sources.files import FileSource
+from telecine.core.worker.sources.hls import HlsOrigin
 from telecine.core.worker.sources.limits import Room, SourceLimits
 from telecine.core.worker.sources.link import Link, parsed
 from telecine.core.worker.sources.meter import Meter
+from telecine.core.worker.sources.playlist import PLAYLIST_BYTES_MAX, looks_like_playlist
 from telecine.core.worker.sources.source import Source
 from telecine.core.worker.sources.spool import Spool
 from telecine.core.worker.sources.streamed import StreamedSource
@@ -71,18 +74,33 @@ class Sources:
         Raises SourceError.
         """
         around = Surroundings(Meter(self._limits, self._clock), self._room, self._limits, self._clock)
-        source = await self._opened(url, around)
-        try:
+        with ExitStack() as stack:
+            source = await self._opened(url, quality, around, stack)
             _refuse_what_is_no_file(await source.read(0, SNIFFED_BYTES))
             yield source
-        finally:
-            source.close()
 
-    async def _opened(self, url: str, around: Surroundings) -> Source:
+    async def _opened(self, url: str, quality: Quality, around: Surroundings, stack: ExitStack) -> Source:
+        """What is behind a link; `stack` closes it."""
         if parsed(url).scheme == "file":
-            return await FileSource.open(url, self._file_roots, around.meter, self._bandwidth)
-        link = Link(self._client, url, self._limits, self._clock)
-        return StreamedSource(await WebOrigin.open(link, around), around.meter, self._bandwidth)
+            file = await FileSource.open(url, self._file_roots, around.meter, self._bandwidth)
+            return _no_playlist(stack.enter_context(closing(file)), await file.read(0, SNIFFED_BYTES))
+        link = self._link_to(url)
+        origin = stack.enter_context(closing(await WebOrigin.open(link, around)))
+        source = stack.enter_context(closing(StreamedSource(origin, around.meter, self._bandwidth)))
+        if not looks_like_playlist(await source.read(0, SNIFFED_BYTES)):
+            return source
+        film = await self._film(source, link.url, quality, around)
+        return stack.enter_context(closing(StreamedSource(film, around.meter, self._bandwidth)))
+
+    async def _film(self, playlist: Source, base: URL, quality: Quality, around: Surroundings) -> HlsOrigin:
+        text = await playlist.read(0, PLAYLIST_BYTES_MAX + 1)
+        playlist.close()
+        if len(text) > PLAYLIST_BYTES_MAX:
+            raise SourceError(Reason.NOT_MEDIA, f"a playlist of more than {PLAYLIST_BYTES_MAX} bytes")
+        return await HlsOrigin.open(text, base, quality, self._link_to, around)
+
+    def _link_to(self, url: str) -> Link:
+        return Link(self._client, url, self._limits, self._clock)
 
     @asynccontextmanager
     async def spooled(self, source: Source) -> AsyncIterator[Source]:
@@ -100,3 +118,9 @@ def _refuse_what_is_no_file(head: bytes) -> None:
         raise SourceError(Reason.NOT_MEDIA, "an empty file")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(HTML_BEGINNINGS):
         raise SourceError(Reason.NOT_MEDIA, "a web page in place of a file")
+
+
+def _no_playlist(file: Source, head: bytes) -> Source:
+    if looks_like_playlist(head):
+        raise SourceError(Reason.NOT_MEDIA, "a playlist in a file: only those of web servers are followed")
+    return file
