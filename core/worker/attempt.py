@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from telecine.core import plans
+from telecine.core.captions import Origin
 from telecine.core.config import WorkerSettings
 from telecine.core.plans import Expectation, Plan, PlanKind, Probe
 from telecine.core.protocol import Lease, SourceRef, SourceReport, Stage
@@ -25,9 +26,11 @@ from telecine.core.worker.telegram.account import VERSION
 class Attempt:
     """Tries one link of a lease."""
 
-    def __init__(self, bench: Bench, lease: Lease, ref: SourceRef, gauge: Gauge) -> None:
+    def __init__(self, bench: Bench, lease: Lease, origin: Origin | None, ref: SourceRef, gauge: Gauge) -> None:
+        """`origin`: what CM calls the title, for the captions."""
         self._bench = bench
         self._lease = lease
+        self._origin = origin
         self._ref = ref
         self._gauge = gauge
         self._started_s = bench.clock.monotonic_s()
@@ -80,7 +83,7 @@ class Attempt:
             plan = self._planned(_completed(probe, source))
             jpeg = None if plan.kind is PlanKind.DOCUMENT else await media.thumbnail()
             load = cargo(plan, source, media, probe, limits)
-            shipment = Shipment(self._bench, self._lease, load, self._gauge, key=self._key(source, plan))
+            shipment = Shipment(self._bench, self._lease, self._origin, load, self._gauge, key=self._key(source, plan))
             await shipment.stow(source.size_bytes)
             await shipment.send(plan, jpeg, lambda: (*before, self.report(None)))
 

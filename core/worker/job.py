@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from telecine.core.errors import FloodWaitError, TelegramError
+from telecine.core.captions import Origin
+from telecine.core.errors import FloodWaitError, InputError, NotFoundError, TelegramError
 from telecine.core.protocol import (
     DETAIL_CHARS_MAX,
     Lease,
@@ -48,9 +49,10 @@ class Job:
 
     async def _run(self) -> Outcome:
         await self._open_channel()
+        origin = await self._origin()
         for ref in self._lease.sources:
             self._gauge.turn_to(ref.link_id)
-            attempt = Attempt(self._bench, self._lease, ref, self._gauge)
+            attempt = Attempt(self._bench, self._lease, origin, ref, self._gauge)
             try:
                 await attempt.run(tuple(self.reports))
             except SourceError as error:
@@ -70,6 +72,13 @@ class Job:
         if channel.telegram_id is None:
             await self._bench.park.over()  # what parks messages keeps new channels from being made, too
         self._lease = msgspec.structs.replace(self._lease, channel=await self._bench.storage.ready(channel))
+
+    async def _origin(self) -> Origin | None:
+        """What CM calls the title. Asked before the upload, so that what is uploaded can be sent whoever is away."""
+        try:
+            return (await self._bench.coordinator.variant(self._lease.code)).origin
+        except (NotFoundError, InputError):
+            return None  # the upload is withdrawn meanwhile: the settlement will tell
 
     def _note(self, attempt: Attempt, reason: Reason, detail: str, *, retry_after_s: float | None = None) -> None:
         self._gauge.failed(reason, detail)

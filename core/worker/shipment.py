@@ -11,7 +11,7 @@ import msgspec
 from telecine.core import captions, codes
 from telecine.core.captions import Caption, Origin
 from telecine.core.codes import PART_COUNT_MAX, PartCode
-from telecine.core.errors import InputError, NotFoundError, UnavailableError
+from telecine.core.errors import InputError, UnavailableError
 from telecine.core.plans import PART_BYTES, Plan
 from telecine.core.protocol import Lease, ObjectReport, SourceReport, Stage
 from telecine.core.reasons import Reason
@@ -39,9 +39,12 @@ class Stowed(msgspec.Struct, frozen=True):
 class Shipment:
     """One upload's files. `key` names the upload for whoever takes it up after a crash; None: nobody can."""
 
-    def __init__(self, bench: Bench, lease: Lease, load: Cargo, gauge: Gauge, *, key: str | None) -> None:
+    def __init__(
+        self, bench: Bench, lease: Lease, origin: Origin | None, load: Cargo, gauge: Gauge, *, key: str | None
+    ) -> None:
         self._bench = bench
         self._lease = lease
+        self._origin = origin
         self._load = load
         self._gauge = gauge
         self._key = key
@@ -68,12 +71,11 @@ class Shipment:
         Raises as `stow` does.
         """
         self._gauge.enter(Stage.SENDING)
-        origin = await self._origin()
         await self._bench.park.over()
         try:
             for stowed in self._stowed:
                 part = PartCode(self._variant, stowed.file_no, len(self._stowed))
-                await self._send(stowed, part, origin, plan, jpeg, sources)
+                await self._send(stowed, part, plan, jpeg, sources)
         except FileLostError as error:
             self._forget()
             raise UnavailableError(f"{error}; it is to be uploaded anew") from error
@@ -102,14 +104,13 @@ class Shipment:
         self,
         stowed: Stowed,
         part: PartCode,
-        origin: Origin | None,
         plan: Plan,
         jpeg: bytes | None,
         sources: Callable[[], tuple[SourceReport, ...]],
     ) -> None:
         engine = self._bench.engine
         thumbnail = None if jpeg is None else await engine.upload(_one_block(jpeg), size_bytes=len(jpeg), name="t.jpg")
-        parcel = await self._parcel(stowed, part, origin, thumbnail)
+        parcel = await self._parcel(stowed, part, thumbnail)
         sending = Sending(
             lease=self._lease.lease,
             boot_id=self._bench.boot_id,
@@ -135,16 +136,14 @@ class Shipment:
 
         return resend
 
-    async def _parcel(
-        self, stowed: Stowed, part: PartCode, origin: Origin | None, thumbnail: UploadedFile | None
-    ) -> Parcel:
+    async def _parcel(self, stowed: Stowed, part: PartCode, thumbnail: UploadedFile | None) -> Parcel:
         channel_id = self._lease.channel.telegram_id
         if channel_id is None:
             raise InputError(f"lease {self._lease.lease} names a channel that is not open", field="channel")
         extension, mime_type = self._load.kind
         return Parcel(
             channel_id=channel_id,
-            caption=captions.write(Caption(part, origin, stowed.file.sha256)),
+            caption=captions.write(Caption(part, self._origin, stowed.file.sha256)),
             file=stowed.file,
             file_name=f"{part}{extension}",
             mime_type=mime_type,
@@ -160,13 +159,6 @@ class Shipment:
         known = await self._bench.coordinator.contents(file.blake3)
         same = (one for one in known.objects if one.size_bytes == file.size_bytes)
         return next((ExistingFile(one.channel_id, one.message_id) for one in same), None)
-
-    async def _origin(self) -> Origin | None:
-        """What CM calls the title, for the captions."""
-        try:
-            return (await self._bench.coordinator.variant(self._lease.code)).origin
-        except (NotFoundError, InputError):
-            return None  # the upload is withdrawn meanwhile: the settlement will tell
 
     def _forget(self) -> None:
         for stowed in self._stowed:

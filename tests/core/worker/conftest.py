@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from tests.core.worker.scripted import BOT_USERNAME, TOKEN, Coordinator
 
+from telecine.core import captions
 from telecine.core.config import TelegramSettings, WorkerSettings
 from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.faults import Line
@@ -140,6 +141,11 @@ class StoredFile(msgspec.Struct, frozen=True):
     video: VideoTrait | None
     has_thumbnail: bool
 
+    @property
+    def code(self) -> str | None:
+        """What it is, as its caption says."""
+        return captions.code_of(self.caption)
+
 
 def stored_files(emulator: Emulator) -> list[StoredFile]:
     """Every file in every channel."""
@@ -177,7 +183,8 @@ class Daemon:
 
     def __init__(self, settings: WorkerSettings, telegram: TelegramSettings) -> None:
         self.stop = asyncio.Event()
-        self.task = asyncio.create_task(Worker(settings, telegram).run(self.stop))
+        self.worker = Worker(settings, telegram)
+        self.task = asyncio.create_task(self.worker.run(self.stop))
 
     async def end(self) -> None:
         """The orderly way."""

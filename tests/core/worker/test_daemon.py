@@ -71,7 +71,7 @@ async def test_a_streamable_mp4_arrives_byte_for_byte(
     assert outcome.plan == "direct"
     (stored,) = stored_files(emulator)
     assert stored.content == clip.read_bytes()
-    assert (stored.caption, stored.file_name) == (CODE, f"{CODE}.mp4")
+    assert (stored.code, stored.file_name) == (CODE, f"{CODE}.mp4")
     (sent,) = outcome.objects
     assert (sent.channel_id, sent.message_id) == (stored.channel_id, stored.message_id)
     assert (sent.size_bytes, sent.width_px, sent.height_px) == (clip.stat().st_size, 426, 240)
@@ -151,7 +151,7 @@ async def test_one_lease_after_the_other_is_worked(
     leases = [coordinator.put(f"CM_M00000{n}_240P", f"{emulator.media_url}/{clip.name}") for n in (1, 2, 3)]
     for lease in leases:
         assert isinstance(await coordinator.settlement(lease), SettleDone)
-    assert sorted(stored.caption for stored in stored_files(emulator)) == [lease.code for lease in leases]
+    assert sorted(stored.code for stored in stored_files(emulator)) == [lease.code for lease in leases]
 
 
 # ---- Telegram's moods ----------------------------------------------------------------------------
@@ -177,7 +177,7 @@ async def test_a_part_that_telegram_lost_is_fetched_from_the_source_again(
         emulator.faults.plan(MissingPart(part=0))
         lease = coordinator.put(f"CM_M00000{number}_240P", f"{emulator.media_url}/{clip.name}")
         assert isinstance(await coordinator.settlement(lease), SettleDone)
-    contents = {stored.caption: stored.content for stored in stored_files(emulator)}
+    contents = {stored.code: stored.content for stored in stored_files(emulator)}
     assert contents["CM_M000001_240P"] == direct.read_bytes()
     assert len(contents) == 2
 

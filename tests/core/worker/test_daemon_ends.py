@@ -122,7 +122,7 @@ async def test_a_telegram_that_goes_away_gives_the_lease_back_and_is_waited_for(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("telecine.core.worker.telegram.account.CONNECT_RETRIES", 0)
-    monkeypatch.setattr("telecine.core.worker.telegram.senders.CONNECT_RETRIES", 0)
+    monkeypatch.setattr("telecine.core.worker.telegram.lean.CONNECT_RETRIES", 0)
     monkeypatch.setattr("telecine.core.worker.telegram.engine.PART_TRIES_MAX", 2)
     plant.start()
     await coordinator.until(lambda: coordinator.claims)
@@ -246,7 +246,7 @@ async def test_a_message_that_telegram_does_not_let_go_of_keeps_no_worker_from_i
     assert "MESSAGE_DELETE_FORBIDDEN" in caplog.text
     # the next time
     await eventually(
-        emulator, lambda: [stored.caption for stored in stored_files(emulator)] == [other.code]
+        emulator, lambda: [stored.code for stored in stored_files(emulator)] == [other.code]
     )  # the next time
 
 

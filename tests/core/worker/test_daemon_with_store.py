@@ -13,6 +13,7 @@ import pytest
 from tests.core.worker.conftest import ACCOUNT, BOT_TOKEN, CLIP, Daemon, eventually, stall, stored_files
 from tests.core.worker.scripted import BOT_USERNAME
 
+from telecine.core import captions
 from telecine.core.catalogue import (
     ImportedLink,
     ImportedTitle,
@@ -118,14 +119,14 @@ async def test_films_go_from_the_queue_into_the_channel_and_before_the_bot(
     await daemon.end()
     fates = sorted(source.fate for variant in variants for source in variant.sources)
     assert fates == [LinkFate.FAILED, LinkFate.USED, LinkFate.USED]
-    stored = {file.caption: file for file in stored_files(emulator)}
+    stored = {file.code: file for file in stored_files(emulator)}
     for variant in variants:
         (kept,) = variant.objects
         file = stored[variant.code]
         assert (kept.channel_id, kept.message_id) == (file.channel_id, file.message_id)
         assert kept.size_bytes == len(file.content)
     posts = await _bot_posts(emulator)
-    assert sorted(post["caption"] for post in posts) == sorted(stored)
+    assert sorted(captions.code_of(post["caption"]) or "" for post in posts) == sorted(stored)
 
 
 async def test_a_worker_that_dies_between_sending_and_settling_reports_at_its_next_start(
