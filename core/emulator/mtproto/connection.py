@@ -15,6 +15,7 @@ from telecine.core.emulator.mtproto.crypto import SealBrokenError, seal, unseal
 from telecine.core.emulator.mtproto.handshake import HandshakeError, KeyExchange
 from telecine.core.emulator.mtproto.service import SERVICE, ServiceContext
 from telecine.core.emulator.mtproto.session import Session, Sessions
+from telecine.core.emulator.mtproto.stream import Stream
 from telecine.core.emulator.mtproto.transport import PACKET_BYTES_MAX, Framing, FramingError, accept
 from telecine.core.emulator.mtproto.wire import (
     GZIP_PACKED,
@@ -53,14 +54,14 @@ class Connection:
         server_key: ServerKey,
         sessions: Sessions,
         requests: Requests,
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        stream: Stream,
     ) -> None:
         self._world = world
         self._clock: Clock = world.clock
         self._server_key = server_key
         self._sessions = sessions
         self._requests = requests
-        self._reader, self._writer = streams
+        self._stream = stream
         self._framing: Framing | None = None
         self._exchange: KeyExchange | None = None
         self._session: Session | None = None
@@ -69,10 +70,10 @@ class Connection:
     async def serve(self) -> None:
         """Read until the end of the stream. A peer that breaks the protocol is cut off."""
         try:
-            self._framing = await accept(self._reader)
+            self._framing = await accept(self._stream)
             while True:
-                self._packet(await self._framing.read(self._reader))
-                await self._writer.drain()
+                self._packet(*await self._framing.read(self._stream))
+                await self._stream.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             return  # the peer left
         except (*_BREACHES, struct.error) as error:
@@ -84,31 +85,31 @@ class Connection:
         """Cut the connection at once; what is being carried out goes on."""
         if self._session is not None:
             self._session.detach(self)
-        self._writer.transport.abort()
+        self._stream.abort()
 
     def send_message(self, key: AuthKey, session_id: int, message: bytes) -> bool:
-        if self._framing is None or self._writer.transport.is_closing():
+        if self._framing is None or self._stream.is_closing:
             return False
         plain = struct.pack("<qq", self._world.salt, session_id) + message
         sealed = struct.pack("<Q", key.id) + seal(key.key, plain)
-        self._writer.write(self._framing.frame(sealed))
+        self._stream.write(self._framing.frame(sealed))
         return True
 
     # -- packets
 
-    def _packet(self, packet: bytes) -> None:
-        if len(packet) < 20:
+    def _packet(self, head: bytes, body: bytes) -> None:
+        if len(head) + len(body) < 20:
             raise FramingError("a packet too short for a message")
-        key_id = int.from_bytes(packet[:8], "little")
+        key_id = int.from_bytes(head[:8], "little")
         if key_id == 0:
-            self._handshake(packet)
+            self._handshake(head + body)
             return
         if self.key is None or self.key.id != key_id:
             self.key = self._world.directory.auth_key(key_id)
         if self.key is None:
             self._write(_KEY_UNKNOWN)
             return
-        self._sealed(self.key, unseal(self.key.key, packet[8:24], packet[24:]))
+        self._sealed(self.key, unseal(self.key.key, head[8:], body))
 
     def _handshake(self, packet: bytes) -> None:
         if self._exchange is None or self._exchange.finished is not None:
@@ -189,7 +190,7 @@ class Connection:
 
     def _write(self, packet: bytes) -> None:
         if self._framing is not None:
-            self._writer.write(self._framing.frame(packet))
+            self._stream.write(self._framing.frame(packet))
 
 
 def _unpacked(body: bytes) -> bytes:

@@ -14,7 +14,7 @@ from telecine.core.emulator.mtproto.methods.table import all_methods
 from telecine.core.emulator.mtproto.render import Renderer
 from telecine.core.emulator.mtproto.rpc import Call, DroppedError, Executor, parse_query
 from telecine.core.emulator.mtproto.session import Session, Sessions
-from telecine.core.emulator.mtproto.transport import PACKET_BYTES_MAX
+from telecine.core.emulator.mtproto.stream import Stream
 from telecine.core.emulator.mtproto.wire import UnknownConstructorError
 from telecine.core.emulator.telegram.feeds import Notice
 from telecine.core.emulator.telegram.keys import ServerKey
@@ -54,7 +54,8 @@ class MtprotoServer:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; with port 0 the system chooses, and `port` tells."""
-        self._server = await asyncio.start_server(self._serve, host, port, limit=2 * PACKET_BYTES_MAX)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Stream(self._serve), host, port)
         self.host, self.port = self._server.sockets[0].getsockname()[:2]
 
     async def stop(self) -> None:
@@ -82,11 +83,11 @@ class MtprotoServer:
 
     # -- connections
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, stream: Stream) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
-        connection = Connection(self._world, self._key, self._sessions, self, (reader, writer))
+        connection = Connection(self._world, self._key, self._sessions, self, stream)
         self._connections[connection] = None
         self._world.stats.events["connections"] += 1
         try:

@@ -4,8 +4,8 @@ Throughput is bytes under way by round trip, until the line, the processor or Te
 
 - A round is as many parts as were allowed when it began, all sent while there was always another one waiting; one
   that found the source too slow, or nothing to send, tells nothing and is begun anew.
-- A round that carried at least GAIN times the bytes per second of the best one before it doubles what is allowed.
-  One that did not takes the last step back, for more parts under way would only wait; after PROBE_ROUNDS
+- What is allowed is doubled, and stays so if a round then carries at least GAIN times the bytes per second of the one
+  before. If two rounds do not, the step is taken back, for more parts under way would only wait; after PROBE_ROUNDS
   rounds it is tried again.
 - A lost connection, a timeout or a wait that Telegram asks for halves what is allowed, once for all parts that were
   under way then. Up to that half it doubles again; above it, each round adds one part.
@@ -20,8 +20,9 @@ from telecine.core.clock import Clock
 
 PARTS_AT_START = 8  # 4 MiB, what Telegram's own clients keep under way
 PARTS_MIN = 2
-GAIN = 1.15
-PROBE_ROUNDS = 12
+GAIN = 1.1
+MISSES_MAX = 2
+PROBE_ROUNDS = 8
 
 
 class Window:
@@ -33,9 +34,9 @@ class Window:
         self._clock = clock
         self._ceiling = parts_max
         self._step_from: int | None = None
-        self._best_bytes_per_s = 0.0
-        self._held_rounds = 0
-        self._holding = False
+        self._before_bytes_per_s = 0.0
+        self._misses = 0
+        self._rounds_to_hold = 0
         self._cut_at_s = -1.0
         self._begin()
 
@@ -57,7 +58,7 @@ class Window:
         self._cut_at_s = self._clock.monotonic_s()
         self.size = max(min(PARTS_MIN, self._parts_max), self.size // 2)
         self._ceiling = self.size
-        self._step_from, self._holding, self._best_bytes_per_s = None, False, 0.0
+        self._step_from, self._misses, self._rounds_to_hold = None, 0, 0
         self._begin()
 
     def _begin(self) -> None:
@@ -67,25 +68,24 @@ class Window:
     def _judge(self) -> None:
         seconds = self._clock.monotonic_s() - self._began_at_s
         bytes_per_s = self._bytes / max(seconds, 1e-6)
-        if self._holding:
-            self._held_rounds += 1
-            self._holding = self._held_rounds < PROBE_ROUNDS
-            return
-        paid = bytes_per_s >= GAIN * self._best_bytes_per_s
-        self._best_bytes_per_s = max(self._best_bytes_per_s, bytes_per_s)
-        if paid or self._step_from is None:
+        if self._rounds_to_hold:
+            self._rounds_to_hold -= 1
+        elif self._step_from is None or bytes_per_s >= GAIN * self._before_bytes_per_s:
+            self._before_bytes_per_s, self._misses = bytes_per_s, 0
             self._grow()
+        elif self._misses + 1 < MISSES_MAX:
+            self._misses += 1
         else:
-            self.size, self._step_from = self._step_from, None
-            self._holding, self._held_rounds = True, 0
-            self._best_bytes_per_s = bytes_per_s
+            self.size, self._step_from, self._misses = self._step_from, None, 0
+            self._rounds_to_hold = PROBE_ROUNDS
 
     def _grow(self) -> None:
+        self._step_from = None
         if self.size < self._ceiling:
             self._step_from, self.size = self.size, min(self.size * 2, self._ceiling)
         elif self.size < self._parts_max:
             self.size += 1
-            self._ceiling, self._step_from = self.size, None
+            self._ceiling = self.size
 
 
 class Slots:
