@@ -27,6 +27,7 @@ class Layout(msgspec.Struct, frozen=True):
     moov_at: int | None = None
     moov_bytes: int | None = None
     mdat_at: int | None = None
+    duration_s: float | None = None
     is_fragmented: bool = False
 
     @property
@@ -78,8 +79,14 @@ def _survey_mp4(read: ReadAt, size_bytes: int | None) -> Layout:
 
 def _with_box(layout: Layout, kind: bytes, at: int, length: int | None, read: ReadAt) -> Layout:
     if kind == b"moov":
-        fragmented = _has_child(read, at + 8, at + (length or 0), b"mvex")
-        return msgspec.structs.replace(layout, moov_at=at, moov_bytes=length, is_fragmented=fragmented)
+        end = at + (length or 0)
+        return msgspec.structs.replace(
+            layout,
+            moov_at=at,
+            moov_bytes=length,
+            duration_s=_duration_s(read, _child_at(read, at + 8, end, b"mvhd")),
+            is_fragmented=_child_at(read, at + 8, end, b"mvex") is not None,
+        )
     if kind == b"mdat" and layout.mdat_at is None:
         return msgspec.structs.replace(layout, mdat_at=at)
     if kind == b"moof":
@@ -87,16 +94,27 @@ def _with_box(layout: Layout, kind: bytes, at: int, length: int | None, read: Re
     return layout
 
 
-def _has_child(read: ReadAt, at: int, end: int, kind: bytes) -> bool:
+def _child_at(read: ReadAt, at: int, end: int, kind: bytes) -> int | None:
     for _ in range(BOXES_MAX):
         header = read(at, 8) if at + 8 <= end else b""
         length = int.from_bytes(header[:4], "big")
         if len(header) < 8 or length < 8:
-            return False
+            return None
         if header[4:8] == kind:
-            return True
+            return at
         at += length
-    return False
+    return None
+
+
+def _duration_s(read: ReadAt, mvhd_at: int | None) -> float | None:
+    """Length of an MP4 as its movie header says (ISO/IEC 14496-12, 8.2.2)."""
+    header = b"" if mvhd_at is None else read(mvhd_at, 40)
+    if len(header) < 40:
+        return None
+    at, width = (28, 8) if header[8] else (20, 4)
+    units_per_s, units = int.from_bytes(header[at : at + 4], "big"), header[at + 4 : at + 4 + width]
+    unknown = units == b"\xff" * width
+    return int.from_bytes(units, "big") / units_per_s if units_per_s and any(units) and not unknown else None
 
 
 def _box_bytes(header: bytes, at: int, size_bytes: int | None) -> int | None:
@@ -109,17 +127,17 @@ def _box_bytes(header: bytes, at: int, size_bytes: int | None) -> int | None:
 
 def _mkv_bytes(head: bytes) -> int | None:
     """Where the segment ends that follows the EBML header (RFC 8794, 6)."""
-    header_bytes, start = _ebml_size(head, 4)
+    header_bytes, start = ebml_size(head, 4)
     if header_bytes is None:
         return None
     segment_at = start + header_bytes
     if head[segment_at : segment_at + 4] != MKV_SEGMENT:
         return None
-    segment_bytes, start = _ebml_size(head, segment_at + 4)
+    segment_bytes, start = ebml_size(head, segment_at + 4)
     return None if segment_bytes is None else start + segment_bytes
 
 
-def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
+def ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
     """A variable-size integer at `at` and where it ends; None where it is missing or means `unknown`."""
     if at >= len(data) or not data[at]:
         return None, at

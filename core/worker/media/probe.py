@@ -5,16 +5,22 @@ from __future__ import annotations
 import io
 
 import av
+import msgspec
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from telecine.core.plans import AudioTrack, Probe, SubtitleTrack, VideoTrack
 from telecine.core.reasons import Reason
+from telecine.core.worker.media.abridged import patched, patches
 from telecine.core.worker.media.layout import Layout, survey
 from telecine.core.worker.media.reader import (
     PATIENT_OPTIONS,
+    PROBE_JUMP_BYTES,
     PROBE_OPTIONS,
     PROBE_READ_BYTES,
     MediaError,
@@ -23,6 +29,7 @@ from telecine.core.worker.media.reader import (
     duration_s,
     opened,
     picture_track,
+    rotation_deg,
     shown_size_px,
 )
 
@@ -31,6 +38,11 @@ THUMBNAIL_BYTES_MAX = 200_000
 THUMBNAIL_AT_SHARE = 0.1  # openings are black or show somebody's logo
 THUMBNAIL_AT_MAX_S = 60.0
 PACKETS_TO_PICTURE_MAX = 2000
+TRACKS_MAX = 64  # of a kind, to tell of
+WORDS_MAX = 100  # letters of a title that a source gives to a track
+AVI_MAGIC = b"RIFF"
+DOLBY_VISION_TAGS = frozenset({"dvh1", "dvhe", "dva1", "dvav", "dav1"})
+DYNAMIC_RANGES = {16: "HDR10", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 
 
 def probe(file: SourceFile) -> Probe:
@@ -40,30 +52,102 @@ def probe(file: SourceFile) -> Probe:
         raise MediaError(Reason.TRUNCATED, f"{file.size_bytes} bytes of {layout.declared_bytes}")
     if layout.is_mp4 and not layout.moov_first:
         file.make_seekable()
-    found = _probe(file, layout, PROBE_OPTIONS)
+    brief = _brief(file, layout)
+    abridged = brief.read_at is not file.read_at
+    found = _probe(brief, layout, PROBE_OPTIONS, abridged=abridged)
     if found.video is not None and not found.video.width_px:
-        return _probe(file, layout, PATIENT_OPTIONS)
+        return _probe(brief, layout, PATIENT_OPTIONS, abridged=abridged)
     return found
 
 
-def _probe(file: SourceFile, layout: Layout, options: dict[str, str]) -> Probe:
-    with opened(file, options, PROBE_READ_BYTES) as container:
+def _brief(file: SourceFile, layout: Layout) -> SourceFile:
+    """The source without what a probe need not read: most of its index, its attachments, the index at its end."""
+    seekable, read_at = file.seekable(), file.read_at
+    if seekable and (changes := patches(read_at, layout)):
+        read_at = patched(read_at, changes)
+    return SourceFile(read_at, file.size_bytes, seekable=seekable and read_at(0, 4) != AVI_MAGIC)
+
+
+def _probe(file: SourceFile, layout: Layout, options: dict[str, str], *, abridged: bool) -> Probe:
+    with opened(file, options, PROBE_JUMP_BYTES if abridged else PROBE_READ_BYTES) as container:
         video = picture_track(container)
-        return Probe(
+        length_s = layout.duration_s or duration_s(container)
+        found = Probe(
             container=container.format.name,
             size_bytes=file.size_bytes,
-            duration_s=duration_s(container),
-            video=_video_track(video) if video else None,
-            audio=tuple(AudioTrack(codec_name(stream)) for stream in container.streams.audio),
-            subtitles=tuple(SubtitleTrack(codec_name(stream)) for stream in container.streams.subtitles),
+            duration_s=length_s,
+            video=_video_track(container, video) if video else None,
+            audio=tuple(_audio_track(stream) for stream in container.streams.audio[:TRACKS_MAX]),
+            subtitles=tuple(_subtitle_track(stream) for stream in container.streams.subtitles[:TRACKS_MAX]),
             moov_first=layout.moov_first,
             moov_bytes=layout.moov_bytes,
+            moov_at=layout.moov_at,
+            bit_rate=int(file.size_bytes * 8 / length_s) if file.size_bytes and length_s else None,
         )
+    return _without_track_rates(found) if abridged and found.is_mp4 else found
 
 
-def _video_track(stream: VideoStream) -> VideoTrack:
-    width_px, height_px = shown_size_px(stream)
-    return VideoTrack(codec_name(stream), width_px, height_px, pixel_format=stream.pix_fmt)
+def _without_track_rates(probe: Probe) -> Probe:
+    """FFmpeg makes the bit rate of a track of its index, and has seen the beginning of that only."""
+    video = msgspec.structs.replace(probe.video, bit_rate=None) if probe.video else None
+    audio = tuple(msgspec.structs.replace(track, bit_rate=None) for track in probe.audio)
+    return msgspec.structs.replace(probe, video=video, audio=audio)
+
+
+def _video_track(container: InputContainer, stream: VideoStream) -> VideoTrack:
+    turned_deg = rotation_deg(container, stream)
+    width_px, height_px = shown_size_px(stream, turned_deg)
+    rate = stream.average_rate or stream.guessed_rate
+    return VideoTrack(
+        codec_name(stream),
+        width_px,
+        height_px,
+        pixel_format=stream.pix_fmt,
+        codec_tag=_tag(stream),
+        rotation_deg=turned_deg,
+        frames_per_s=round(float(rate), 3) if rate else None,
+        bit_rate=stream.codec_context.bit_rate or None,
+        dynamic_range=_dynamic_range(stream),
+    )
+
+
+def _audio_track(stream: AudioStream) -> AudioTrack:
+    context = stream.codec_context
+    return AudioTrack(
+        codec_name(stream),
+        channels=(context.channels or None) if context else None,
+        sample_rate_hz=(context.sample_rate or None) if context else None,
+        language=_language(stream),
+        title=_words(stream, "title"),
+        bit_rate=(context.bit_rate or None) if context else None,
+    )
+
+
+def _subtitle_track(stream: SubtitleStream) -> SubtitleTrack:
+    return SubtitleTrack(codec_name(stream), _language(stream), _words(stream, "title"))
+
+
+def _tag(stream: VideoStream) -> str | None:
+    """What the container calls the codec, where it does so in letters."""
+    tag = stream.codec_context.codec_tag
+    return tag if tag.isascii() and tag.isalnum() else None
+
+
+def _dynamic_range(stream: VideoStream) -> str | None:
+    if _tag(stream) in DOLBY_VISION_TAGS:
+        return "Dolby Vision"
+    return DYNAMIC_RANGES.get(int(stream.codec_context.color_trc))
+
+
+def _language(stream: Stream) -> str | None:
+    language = _words(stream, "language")
+    return None if language == "und" else language
+
+
+def _words(stream: Stream, key: str) -> str | None:
+    """A text of the source's own, fit to be shown: short, without anything that a terminal would obey."""
+    text = "".join(letter for letter in stream.metadata.get(key, "") if letter.isprintable()).strip()
+    return text[:WORDS_MAX] or None
 
 
 def thumbnail(file: SourceFile) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,7 @@ FORMATS = (
 PROBE_OPTIONS = {"probesize": str(512 * 1024), "analyzeduration": "1000000", "format_whitelist": FORMATS}
 PATIENT_OPTIONS = {"probesize": str(5 * 1024 * 1024), "analyzeduration": "5000000", "format_whitelist": FORMATS}
 PROBE_READ_BYTES = 64 * 1024
+PROBE_JUMP_BYTES = 16 * 1024  # where much is jumped over
 COPY_READ_BYTES = 256 * 1024
 
 
@@ -112,12 +114,37 @@ def codec_name(stream: Stream) -> str:
     return context.codec.canonical_name if context is not None else "unknown"
 
 
-def shown_size_px(stream: VideoStream) -> tuple[int, int]:
-    """Width and height as displayed: anamorphic pictures are stretched to their width."""
+def rotation_deg(container: InputContainer, stream: VideoStream) -> int:
+    """How far players turn a picture clockwise: 0, 90, 180 or 270 degrees.
+
+    PyAV tells it only with a decoded frame. The header of an MP4 with such a track says it too, and costs no reading.
+    """
+    if not {"mov", "matroska"} & set(container.format.name.split(",")):
+        return 0
+    header = io.BytesIO()
+    try:
+        with av.open(header, "w", format="mp4", options={"movflags": "empty_moov"}) as out:
+            out.add_stream_from_template(stream)
+            out.start_encoding()
+    except (FFmpegError, ValueError):
+        return 0  # no codec for an MP4
+    return _turned_deg(header.getvalue())
+
+
+def _turned_deg(header: bytes) -> int:
+    """The angle in the matrix of a track header (ISO/IEC 14496-12, 8.3.2)."""
+    at = header.find(b"tkhd") + 4
+    matrix_at = at + (52 if header[at] else 40)
+    cosine, sine = (int.from_bytes(header[matrix_at + n : matrix_at + n + 4], "big", signed=True) for n in (0, 4))
+    return round(math.degrees(math.atan2(sine, cosine)) / 90) * 90 % 360
+
+
+def shown_size_px(stream: VideoStream, turned_deg: int = 0) -> tuple[int, int]:
+    """Width and height as displayed: anamorphic pictures are stretched to their width, turned ones turned."""
     width, height, aspect = stream.width, stream.height, stream.sample_aspect_ratio
     if aspect and 0 < aspect != 1:
         width = round(width * aspect)
-    return width, height
+    return (height, width) if turned_deg % 180 else (width, height)
 
 
 def duration_s(container: InputContainer) -> float | None:

@@ -86,7 +86,7 @@ class Transcoder:
 
     def _take(self, frame: AudioFrame) -> None:
         if self._next_pts is None:
-            self._next_pts = round((frame.pts or 0) * frame.time_base / self.time_base)
+            self._next_pts = round((_at_s(frame) or 0) / self.time_base)
         if self._shape is None or not self._shape.fits(frame):
             self._drain()
             self._shape = _Shape(frame, self._encoder)
@@ -141,11 +141,9 @@ class _Line:
 
     def placed(self, frame: AudioFrame) -> Iterator[AudioFrame]:
         """The frame, after silence where something is missing before it; nothing where it came already."""
-        at_s = self._due_s if frame.pts is None else frame.pts * frame.time_base
-        due_s = at_s = at_s or Fraction(0)
-        if self._due_s is not None:
-            due_s = self._due_s
-        ahead_s = at_s - due_s
+        said_s = _at_s(frame)
+        due_s = said_s or Fraction(0) if self._due_s is None else self._due_s
+        ahead_s = 0 if said_s is None else said_s - due_s
         if ahead_s < -SYNC_TOLERANCE_S:
             return
         if SYNC_TOLERANCE_S < ahead_s < SILENCE_MAX_S:
@@ -159,6 +157,11 @@ class _Line:
         frame.time_base = Fraction(1, frame.sample_rate)
         frame.pts = round(at_s * frame.sample_rate)
         return frame
+
+
+def _at_s(frame: AudioFrame) -> Fraction | None:
+    """When a frame is heard, where it says so."""
+    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
 
 
 def _silence(like: AudioFrame, samples: int) -> Iterator[AudioFrame]:

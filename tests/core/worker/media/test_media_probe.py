@@ -12,9 +12,11 @@ from telecine.core.emulator.media.pictures import pictures
 from telecine.core.emulator.media.specs import Container
 from telecine.core.plans import Probe
 from telecine.core.reasons import Reason
+from telecine.core.worker.media.process import MediaChild
 from telecine.core.worker.sources.source import SourceError
 
 from .conftest import KINDS, Clip, Sources, child, probe_failure, remuxed
+from .held import HeldSource
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -100,15 +102,16 @@ async def test_page_named_like_a_film_is_no_media(sources: Sources, tmp_path: Pa
 @pytest.mark.parametrize(
     "playlist",
     [
-        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
-        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1/secret.ts\n#EXT-X-ENDLIST\n",
-        "ffconcat version 1.0\nfile /etc/passwd\n",
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1/secret.ts\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
     ],
 )
-async def test_playlist_opens_nothing(playlist: str, sources: Sources, tmp_path: Path) -> None:
-    file = tmp_path / "list.mkv"
-    file.write_text(playlist)
-    assert (await probe_failure(sources, file)).reason is Reason.NOT_MEDIA
+async def test_child_follows_no_playlist(playlist: bytes) -> None:
+    async with MediaChild.start(HeldSource(playlist)) as media:
+        with pytest.raises(SourceError) as raised:
+            await media.probe()
+    assert raised.value.reason is Reason.NOT_MEDIA
 
 
 async def test_sound_alone_is_a_probe_without_video(clip: Clip, sources: Sources, tmp_path: Path) -> None:
