@@ -51,7 +51,7 @@ def record_attempts(tx: Transaction, attempts: Iterable[Attempt]) -> None:
     for attempt in attempts:
         # As plain strings: for anything else, enums too, the library looks for an adapter first.
         plain = {"outcome": attempt.outcome.value, "reason": None if attempt.reason is None else attempt.reason.value}
-        tx.execute("insert_attempt", {**msgspec.structs.asdict(attempt), **plain})
+        tx.change("insert_attempt", {**msgspec.structs.asdict(attempt), **plain})
 
 
 def outcomes_of(tx: Transaction, token: LeaseToken, worker: str) -> frozenset[AttemptOutcome]:

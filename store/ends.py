@@ -25,7 +25,7 @@ def end_lease(
     """Take a variant out of its lease. A delayed one is due in `retry_in_s`; flood wait and release give the attempt
     back; whoever says how a lease ended has survived it. Raises LeaseLostError where the lease is gone."""
     state = transition(VariantState.LEASED, event)
-    ended = tx.execute(
+    tx.change(
         "end_lease",
         {
             "variant_id": lease.variant_id,
@@ -39,9 +39,8 @@ def end_lease(
             "channel_id": channel_id,
             "disk_bytes": disk_bytes,
         },
+        lambda: LeaseLostError("the lease is no longer held"),
     )
-    if not ended:
-        raise LeaseLostError("the lease is no longer held")
     return state
 
 

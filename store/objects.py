@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,14 +16,12 @@ from telecine.store.held import HeldLease
 from telecine.store.transaction import Row, Transaction
 
 
-def store_objects(
-    tx: Transaction, policy: QueuePolicy, lease: HeldLease, row: Row, reports: tuple[ObjectReport, ...]
-) -> int:
-    """Keep the messages; our id of the channel they are in, which is retired once it is full. `row` says where the
-    lease expects them. Raises InputError for parts that are not whole or not in a channel of the account, ConflictError
-    for a message that holds another upload."""
+def store_objects(tx: Transaction, lease: HeldLease, row: Row, reports: tuple[ObjectReport, ...]) -> int:
+    """Keep the messages; our id of the channel they are in, which is to hear of it (`count_messages`). `row` says where
+    the lease expects them. Raises InputError for parts that are not whole or not in a channel of the account,
+    ConflictError for a message that holds another upload."""
     _check_parts(reports)
-    channel_id, messages = _channel(tx, lease, row, reports[0].channel_id)
+    channel_id = _channel(tx, lease, row, reports[0].channel_id)
     for report in reports:
         _store(
             tx,
@@ -35,10 +34,15 @@ def store_objects(
                 "now_ms": tx.now_ms,
             },
         )
-    tx.execute("count_channel_messages", {"channel_id": channel_id, "messages": len(reports)})
-    if messages + len(reports) >= policy.channel_messages_max:
-        _retire(tx, channel_id)
     return channel_id
+
+
+def count_messages(tx: Transaction, policy: QueuePolicy, posted: Mapping[int, int]) -> None:
+    """Add to the counts of channels what was posted to them; one that is full now is retired."""
+    for channel_id, messages in posted.items():
+        row = tx.get("count_channel_messages", {"channel_id": channel_id, "messages": messages})
+        if row["messages"] >= policy.channel_messages_max:
+            _retire(tx, channel_id)
 
 
 def _retire(tx: Transaction, channel_id: int) -> None:
@@ -48,7 +52,7 @@ def _retire(tx: Transaction, channel_id: int) -> None:
 
 def _store(tx: Transaction, message: dict[str, Any]) -> None:
     try:
-        tx.execute("insert_object", message)
+        tx.change("insert_object", message)
     except IntegrityError as error:
         holder = tx.one("message_holder", message)
         if holder is None:
@@ -66,11 +70,11 @@ def _check_parts(reports: tuple[ObjectReport, ...]) -> None:
         raise InputError("all parts of an upload belong into one channel", field="objects")
 
 
-def _channel(tx: Transaction, lease: HeldLease, row: Row, telegram_id: int) -> tuple[int, int]:
-    """The channel of the worker's account that holds the parts, the lease's or another one, and its messages so far."""
+def _channel(tx: Transaction, lease: HeldLease, row: Row, telegram_id: int) -> int:
+    """The channel of the worker's account that holds the parts: the lease's or another one."""
     if telegram_id == row["channel_telegram_id"] and row["channel_account_id"] == lease.account_id:
-        return row["channel_id"], row["channel_messages"]
+        return int(row["channel_id"])
     other = tx.one("channel_by_telegram_id", {"telegram_id": telegram_id})
     if other is None or other["account_id"] != lease.account_id:
         raise InputError("the parts are in a channel that is not the account's", field="objects")
-    return other["id"], other["messages"]
+    return int(other["id"])

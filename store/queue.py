@@ -17,8 +17,9 @@ from telecine.core.protocol import (
     Outcome,
     Settled,
 )
-from telecine.store import channels, claims, settlements, workers
-from telecine.store.claims import LeaseTerms
+from telecine.store import beats, channels, claims, settlements, workers
+from telecine.store.claims import Claim, LeaseTerms
+from telecine.store.settlements import Report
 from telecine.store.signal import WorkSignal
 from telecine.store.writer import Writer
 
@@ -32,6 +33,8 @@ class SqliteQueue:
         self._writer = writer
         self._signal = signal
         self._terms = terms
+        self._claim = lambda tx, asked: claims.claim(tx, terms, asked)
+        self._settle = lambda tx, reports: settlements.settle(tx, terms.policy, reports)
 
     async def hello(self, worker: str, account: str, hello: Hello, *, channels_wanted: int) -> tuple[ChannelRef, ...]:
         channels_max = self._terms.policy.channels_per_account_max
@@ -52,20 +55,19 @@ class SqliteQueue:
         logger.warning("%s cannot post to %s any more: %s", worker, codes.channel_code(channel_id), detail)
 
     async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
-        return await self._writer.run(lambda tx: claims.claim(tx, self._terms, worker, request))
+        return await self._writer.run_together(self._claim, Claim(worker, request))
 
     async def wait_for_work(self, timeout_s: float) -> None:
         await self._signal.wait(timeout_s)
 
     async def beat(self, worker: str, request: BeatRequest) -> BeatAnswer:
-        return await self._writer.run(lambda tx: claims.beat(tx, self._terms, worker, request))
+        return await self._writer.run(lambda tx: beats.beat(tx, self._terms, worker, request))
 
     async def settle(self, worker: str, lease: str, outcome: Outcome) -> Settled:
         token = LeaseToken.parse(lease)
         if token.epoch != self._terms.epoch:
             raise LeaseLostError("the database was restored since this lease was handed out")
-        policy = self._terms.policy
-        settlement = await self._writer.run(lambda tx: settlements.settle(tx, policy, worker, token, outcome))
+        settlement = await self._writer.run_together(self._settle, Report(worker, token, outcome))
         for at_ms in settlement.wakes_at_ms:
             self._signal.unpark_at(at_ms)
         if settlement.wakes:

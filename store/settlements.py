@@ -1,6 +1,9 @@
-"""Ending a lease by its worker's report."""
+"""Ending leases by their workers' reports."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -25,7 +28,7 @@ from telecine.store.corrections import correct_links
 from telecine.store.ends import end_lease
 from telecine.store.held import HeldLease
 from telecine.store.lanes import relane
-from telecine.store.objects import store_objects
+from telecine.store.objects import count_messages, store_objects
 from telecine.store.transaction import Row, Transaction
 
 _REPORTED = frozenset({AttemptOutcome.DONE, AttemptOutcome.FAILED, AttemptOutcome.FLOOD_WAIT, AttemptOutcome.RELEASED})
@@ -39,20 +42,62 @@ class Settlement(msgspec.Struct, frozen=True):
     wakes_at_ms: tuple[int, ...] = ()
 
 
-def settle(tx: Transaction, policy: QueuePolicy, worker: str, token: LeaseToken, outcome: Outcome) -> Settlement:
-    """Raises LeaseLostError, InputError for a report that does not fit the lease, ConflictError for a message that
-    holds another upload."""
-    params = {
-        "variant_id": token.variant_id,
-        "fence": token.fence,
-        "worker": worker,
-        "host_leases_max": policy.host_leases_max,
-    }
-    row = tx.one("lease_to_settle", params)
+class Report(msgspec.Struct, frozen=True):
+    """How a lease ended, as a worker says that holds it."""
+
+    worker: str
+    token: LeaseToken
+    outcome: Outcome
+
+
+def settle(tx: Transaction, policy: QueuePolicy, reports: Sequence[Report]) -> list[Settlement | Exception]:
+    """For each report what follows from it, as if one came after the other: LeaseLostError, InputError for one that
+    does not fit the lease, ConflictError for a message that holds another upload."""
+    settlements: list[Settlement | Exception] = []
+    for alike in _runs(reports):
+        rows = _leases(tx, policy, alike)
+        posted: Counter[int] = Counter()
+        for number, report in enumerate(alike):
+            settlements.append(tx.attempt(_settle, tx, policy, report, rows.get(number), posted))
+        count_messages(tx, policy, posted)
+    return settlements
+
+
+def _runs(reports: Sequence[Report]) -> Iterator[Sequence[Report]]:
+    """Reports that nothing follows from but that their uploads are done can be looked up together; any other one may
+    decide what the next finds."""
+    run: list[Report] = []
+    tokens: set[LeaseToken] = set()
+    for report in reports:
+        if report.token in tokens or not _is_plain(report.outcome):
+            if run:
+                yield run
+            run, tokens = [], set()
+        if _is_plain(report.outcome):
+            run.append(report)
+            tokens.add(report.token)
+        else:
+            yield [report]
+    if run:
+        yield run
+
+
+def _is_plain(outcome: Outcome) -> bool:
+    return isinstance(outcome, SettleDone) and all(report.reason is None for report in outcome.sources)
+
+
+def _leases(tx: Transaction, policy: QueuePolicy, reports: Sequence[Report]) -> dict[int, Row]:
+    """The leases that are held still, by the numbers of their reports."""
+    asked = msgspec.json.encode([(one.token.variant_id, one.token.fence, one.worker) for one in reports]).decode()
+    rows = tx.all("leases_to_settle", {"asked": asked, "host_leases_max": policy.host_leases_max})
+    return {row["number"]: row for row in rows}
+
+
+def _settle(tx: Transaction, policy: QueuePolicy, report: Report, row: Row | None, posted: Counter[int]) -> Settlement:
     if row is None:
-        return _settle_again(tx, policy, worker, token, outcome)
-    settlement = _Settling(tx, policy, row).settle(outcome)
-    tx.tell(VariantChanged(settlement.settled.code, settlement.settled.state, worker))
+        return _settle_again(tx, policy, report.worker, report.token, report.outcome)
+    settlement = _Settling(tx, policy, row, posted).settle(report.outcome)
+    tx.tell(VariantChanged(settlement.settled.code, settlement.settled.state, report.worker))
     return settlement
 
 
@@ -79,10 +124,11 @@ def _settle_again(tx: Transaction, policy: QueuePolicy, worker: str, token: Leas
 class _Settling:
     """One report, and what follows from it for the links, their hosts, the variant and the account."""
 
-    def __init__(self, tx: Transaction, policy: QueuePolicy, row: Row) -> None:
+    def __init__(self, tx: Transaction, policy: QueuePolicy, row: Row, posted: Counter[int]) -> None:
         self._tx = tx
         self._policy = policy
         self._row = row
+        self._posted = posted
         self._lease = HeldLease.of(row)
         self._wakes_at_ms: list[int] = []
 
@@ -111,15 +157,16 @@ class _Settling:
     # ---- links and their hosts -------------------------------------------------------------------
 
     def _report_source(self, report: SourceReport) -> None:
-        known = self._use_source(report) if report.reason is None else self._fail_source(report, report.reason)
-        if not known:
-            raise InputError(f"link {report.link_id} does not belong to this lease", field="sources")
+        if report.reason is None:
+            self._use_source(report)
+        elif not self._fail_source(report, report.reason):
+            raise _foreign_link(report)
 
-    def _use_source(self, report: SourceReport) -> int:
+    def _use_source(self, report: SourceReport) -> None:
         if self._row["hosts_climbed"] or self._wakes_at_ms:  # before this report, or by an earlier link of it
             ladders.host_worked(self._tx, report.link_id)
         link = {"variant_id": self._lease.variant_id, "link_id": report.link_id}
-        return self._tx.execute("use_source", {**link, "now_ms": self._tx.now_ms})
+        self._tx.change("use_source", {**link, "now_ms": self._tx.now_ms}, lambda: _foreign_link(report))
 
     def _fail_source(self, report: SourceReport, reason: Reason) -> int:
         known = self._tx.execute(
@@ -144,7 +191,8 @@ class _Settling:
     # ---- the variant and the account -------------------------------------------------------------
 
     def _end_done(self, outcome: SettleDone) -> VariantState:
-        channel_id = store_objects(self._tx, self._policy, self._lease, self._row, outcome.objects)
+        channel_id = store_objects(self._tx, self._lease, self._row, outcome.objects)
+        self._posted[channel_id] += len(outcome.objects)
         if self._row["account_rung"]:
             ladders.account_worked(self._tx, self._lease.account_id)
         return end_lease(self._tx, self._lease, Event.DONE, channel_id=channel_id)
@@ -194,6 +242,10 @@ def _check_reports(outcome: Outcome) -> None:
         raise InputError("a link was used, but the upload is not done", field="sources")
     if used not in ([], [len(outcome.sources) - 1]):
         raise InputError("one link at most was used, and it comes last", field="sources")
+
+
+def _foreign_link(report: SourceReport) -> InputError:
+    return InputError(f"link {report.link_id} does not belong to this lease", field="sources")
 
 
 def _needed_bytes(report: SourceReport) -> int | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 from telecine.core.errors import StoreError
 from telecine.core.events import Happening
 from telecine.store.sql import QUERIES
 
+P = ParamSpec("P")
 T = TypeVar("T")
+A_contra = TypeVar("A_contra", contravariant=True)
 
 Params = Mapping[str, Any]
 
@@ -19,16 +21,27 @@ Row = Mapping[str, Any]  # columns by their name
 _COLUMNS: dict[str, tuple[str, ...]] = {}  # of each query that gave rows
 
 
+class SpoiltError(Exception):
+    """A change that others rest on has failed, or has to be undone alone: the transaction must be undone as a whole.
+    Its cause is what went wrong."""
+
+
 class Transaction:
     """One operation's view of the transaction it runs in. `now_ms` is the same for the whole transaction.
 
-    `told` is what will be recorded, and known once it is committed.
+    `told` is what will be recorded, and known once it is committed. `defers`: changes that are alike may wait for each
+    other, so that they cost less; whoever reads finds them made.
     """
 
-    __slots__ = ("_cursor", "now_ms", "told")
+    __slots__ = ("_connection", "_cursor", "_deferred", "_deferred_ever", "_defers", "_flushed", "now_ms", "told")
 
-    def __init__(self, connection: Any, now_ms: int) -> None:
+    def __init__(self, connection: Any, now_ms: int, *, defers: bool = False) -> None:
+        self._connection = connection
         self._cursor = connection.cursor()  # one for all statements: making it takes half as long as a small one
+        self._defers = defers
+        self._deferred: dict[str, list[Params]] = {}
+        self._deferred_ever = 0
+        self._flushed = 0  # rows that were changed when it was the turn of what had waited
         self.now_ms = now_ms
         self.told: list[Happening] = []
 
@@ -36,19 +49,66 @@ class Transaction:
         """Record an event: it becomes known if, and when, what this operation changes is committed."""
         self.told.append(happening)
 
+    def attempt(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Exception:
+        """What the function returns, or what it raised before it had changed anything. Raises SpoiltError for what it
+        raised later."""
+        mark, told_before = self._mark(), len(self.told)
+        try:
+            return function(*args, **kwargs)
+        except SpoiltError:
+            raise
+        except Exception as error:
+            if not self._connection.in_transaction:  # a full disk or an I/O error has undone the whole transaction
+                raise
+            if self._mark() != mark:
+                raise SpoiltError from error
+            del self.told[told_before:]
+            return error
+
+    def change(self, query: str, params: Params, or_raise: Callable[[], Exception] | None = None) -> None:
+        """Run the named query, which changes one row: now, or together with others of its name before anything reads
+        or this transaction ends. What waits is run in the order in which each name came first.
+
+        Raises what `or_raise` makes where no row was changed. Where it waits, the transaction is spoilt instead, and
+        all of it runs again without waiting.
+        """
+        if self._defers:
+            self._deferred_ever += 1
+            self._deferred.setdefault(query, []).append(params)
+        elif self._cursor.execute(QUERIES[query], params).rowcount != 1:
+            raise or_raise() if or_raise else StoreError(f"the query {query} changed nothing")
+
+    def flush(self) -> None:
+        """Make the changes that wait. Raises SpoiltError."""
+        if not self._deferred:
+            return
+        deferred, self._deferred = self._deferred, {}
+        changed_before = self._connection.total_changes
+        for query, params in deferred.items():
+            try:
+                changed = self._make(query, params)
+            except Exception as error:
+                if not self._connection.in_transaction:
+                    raise
+                raise SpoiltError from error
+            if changed != len(params):
+                raise SpoiltError from StoreError(f"the query {query} changed {changed} rows of {len(params)}")
+        self._flushed += self._connection.total_changes - changed_before
+
     def execute(self, query: str, params: Params | None = None) -> int:
         """Run the named query; how many rows it changed."""
-        count: int = self._cursor.execute(QUERIES[query], params or ()).rowcount
+        count: int = self._run(query, params).rowcount
         return count
 
     def execute_each(self, query: str, params: Iterable[Params]) -> None:
         """Run the named query once for each set of parameters."""
-        self._cursor.executemany(QUERIES[query], params)
+        self.flush()
+        self._make(query, params)
 
     def one(self, query: str, params: Params | None = None) -> Row | None:
         """The first row of the named query; None where there is none. Use for queries that give at most one."""
         # Read to the end: a RETURNING statement has only then run to completion.
-        rows = self._cursor.execute(QUERIES[query], params or ()).fetchall()
+        rows = self._run(query, params).fetchall()
         return dict(zip(_columns(query, self._cursor), rows[0], strict=True)) if rows else None
 
     def get(self, query: str, params: Params | None = None) -> Row:
@@ -60,9 +120,22 @@ class Transaction:
 
     def all(self, query: str, params: Params | None = None) -> list[Row]:
         """Every row of the named query."""
-        rows = self._cursor.execute(QUERIES[query], params or ()).fetchall()
+        rows = self._run(query, params).fetchall()
         columns = _columns(query, self._cursor) if rows else ()
         return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def _run(self, query: str, params: Params | None) -> Any:
+        if self._deferred:
+            self.flush()
+        return self._cursor.execute(QUERIES[query], params or ())
+
+    def _make(self, query: str, params: Iterable[Params]) -> int:
+        changed: int = self._cursor.executemany(QUERIES[query], params).rowcount
+        return changed
+
+    def _mark(self) -> tuple[int, int]:
+        """Other than before exactly if something was changed since, or is to be, by whoever came since."""
+        return self._connection.total_changes - self._flushed, self._deferred_ever
 
 
 def _columns(query: str, cursor: Any) -> tuple[str, ...]:
@@ -74,3 +147,17 @@ def _columns(query: str, cursor: Any) -> tuple[str, ...]:
 
 
 Operation = Callable[[Transaction], T]
+
+Together = Callable[[Transaction, Sequence[A_contra]], Sequence[T | Exception]]
+"""One operation for many who ask for the same kind of thing, at less than the cost of one for each: what is answered to
+each, or the error of one who changed nothing. Raises SpoiltError where something has to be undone: then each is asked
+for alone."""
+
+
+def each(tx: Transaction, operations: Sequence[Operation[T]]) -> list[T | Exception]:
+    """Operations that have nothing in common, one after the other."""
+    answers: list[T | Exception] = []
+    for operation in operations:
+        answers.append(tx.attempt(operation, tx))
+        tx.flush()
+    return answers

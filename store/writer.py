@@ -1,9 +1,9 @@
 """The writer: many callers, one connection, one commit for all who are waiting.
 
 A commit costs a flush to the disk and a hop to the connection's thread, whatever it holds. So whoever comes while a
-commit is under way waits for the next one, and all of them share it. An operation that fails is undone alone. It may
-run twice, the first time without effect, so it must depend on nothing but the transaction that it is given. Nobody is
-answered before the commit.
+commit is under way waits for the next one, and all of them share it; those who ask for the same kind of thing share its
+statements too. An operation that fails is undone alone. It may run twice, the first time without effect, so it must
+depend on nothing but the transaction that it is given. Nobody is answered before the commit.
 """
 
 from __future__ import annotations
@@ -11,49 +11,46 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from telecine.core.clock import Clock
 from telecine.core.errors import StoreError
 from telecine.core.events import Recorded
 from telecine.store.connection import Connection, DatabaseError
 from telecine.store.events import record
-from telecine.store.transaction import Operation, Transaction
+from telecine.store.transaction import Operation, SpoiltError, Together, Transaction, each
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 BATCH_MAX = 256  # operations in one transaction: bounds how long the first of them waits
 
 OnTold = Callable[[Sequence[Recorded]], None]
-_Run = Callable[[Any, Transaction, "_Waiting[Any]"], None]
 
 
-class _Waiting(Generic[T]):
-    """An operation and whoever waits for its result."""
+class _Waiting:
+    """What is asked for, and whoever waits for the answer."""
 
-    __slots__ = ("error", "operation", "reply", "result")
+    __slots__ = ("answer", "asked", "reply", "together")
 
-    def __init__(self, operation: Operation[T], reply: asyncio.Future[T]) -> None:
-        self.operation = operation
+    def __init__(self, together: Together[Any, Any], asked: Any, reply: asyncio.Future[Any]) -> None:
+        self.together = together
+        self.asked = asked
         self.reply = reply
-        self.result: T | None = None
-        self.error: BaseException | None = None
+        self.answer: Any = None  # an error is raised where it was asked for
 
-    def answer(self) -> None:
+    def tell(self) -> None:
         if self.reply.done():  # the caller was cancelled; what it asked for stands
             return
-        if self.error is not None:
-            self.reply.set_exception(self.error)
+        if isinstance(self.answer, Exception):
+            self.reply.set_exception(_translated(self.answer))
         else:
-            self.reply.set_result(self.result)  # type: ignore[arg-type]  # T itself may be None
-
-    def refuse(self, error: BaseException) -> None:
-        self.error = error
-        self.answer()
+            self.reply.set_result(self.answer)
 
 
 class Writer:
-    """Runs operations in the order they came, grouped into transactions. Nobody else may use its connection.
+    """Runs operations in the order they came, grouped into transactions, and in these by what they have in common.
+    Nobody else may use its connection.
 
     `on_told` hears of the events of each commit, in their order, before the next one begins.
     """
@@ -62,7 +59,7 @@ class Writer:
         self._connection = connection
         self._clock = clock
         self._on_told = on_told
-        self._waiting: deque[_Waiting[Any]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._work(), name="store-writer")
@@ -73,10 +70,14 @@ class Writer:
         A caller that is cancelled before its operation began leaves no trace; later, it takes effect all the same.
         Raises StoreError where the database fails, or the writer is closed.
         """
+        return await self.run_together(each, operation)
+
+    async def run_together(self, together: Together[A, T], asked: A) -> T:
+        """The answer to what is asked for together with others of the kind, as of an operation by itself."""
         if self._closing:
             raise StoreError("the database is closed")
         reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(operation, reply))
+        self._waiting.append(_Waiting(together, asked, reply))
         self._arrived.set()
         return await reply
 
@@ -95,7 +96,7 @@ class Writer:
             await self._commit_next()
 
     async def _commit_next(self) -> None:
-        batch: list[_Waiting[Any]] = []
+        batch: list[_Waiting] = []
         while self._waiting and len(batch) < BATCH_MAX:
             waiting = self._waiting.popleft()
             if not waiting.reply.done():
@@ -107,38 +108,34 @@ class Writer:
             failure = StoreError(f"the database cannot be written: {error}")
             failure.__cause__ = error
             for waiting in batch:
-                waiting.refuse(failure)
+                waiting.answer = failure
+                waiting.tell()
             return
         for waiting in batch:
-            waiting.answer()
+            waiting.tell()
         if told:
             self._on_told(told)
 
 
-class _SpoiltError(Exception):
-    """An operation failed after it had changed something, and cannot be undone alone."""
-
-
-def _commit(raw: Any, now_ms: int, batch: list[_Waiting[Any]]) -> list[Recorded]:
+def _commit(raw: Any, now_ms: int, batch: list[_Waiting]) -> list[Recorded]:
     """Run a batch in one transaction, and say what it recorded. Runs in the connection's thread; raises where nothing
     of it was kept.
 
     Savepoints cost a third of a claim, and what fails has nearly always changed nothing: so a batch goes without them,
-    and is undone and run again with them in the rare case that it should have had them.
+    and is undone and run again, each by itself, in the rare case that it should have had them.
     """
     try:
-        return _transact(raw, now_ms, batch, _run)
-    except _SpoiltError:
-        return _transact(raw, now_ms, batch, _run_in_savepoint)
+        return _transact(raw, now_ms, batch, _run_together)
+    except SpoiltError:
+        return _transact(raw, now_ms, batch, _run_alone)
 
 
-def _transact(raw: Any, now_ms: int, batch: list[_Waiting[Any]], run: _Run) -> list[Recorded]:
+def _transact(
+    raw: Any, now_ms: int, batch: list[_Waiting], run: Callable[[Any, int, list[_Waiting]], Transaction]
+) -> list[Recorded]:
     raw.execute("BEGIN IMMEDIATE")
     try:
-        transaction = Transaction(raw, now_ms)
-        for waiting in batch:
-            run(raw, transaction, waiting)
-        recorded = record(transaction)
+        recorded = record(run(raw, now_ms, batch))
         raw.execute("COMMIT")
     except BaseException:
         if raw.in_transaction:
@@ -147,32 +144,39 @@ def _transact(raw: Any, now_ms: int, batch: list[_Waiting[Any]], run: _Run) -> l
     return recorded
 
 
-def _run(raw: Any, transaction: Transaction, waiting: _Waiting[Any]) -> None:
-    changed_before, told_before = raw.total_changes, len(transaction.told)
-    try:
-        waiting.result = waiting.operation(transaction)
-    except Exception as error:
-        if not raw.in_transaction:  # a full disk or an I/O error has undone the whole transaction
-            raise
-        if raw.total_changes != changed_before:
-            raise _SpoiltError from error
-        del transaction.told[told_before:]
-        waiting.error = _translated(error)
+def _run_together(raw: Any, now_ms: int, batch: list[_Waiting]) -> Transaction:
+    transaction = Transaction(raw, now_ms, defers=True)
+    groups: dict[Together[Any, Any], list[_Waiting]] = {}
+    for waiting in batch:
+        groups.setdefault(waiting.together, []).append(waiting)
+    for together, group in groups.items():
+        try:
+            answers = together(transaction, [waiting.asked for waiting in group])
+        except Exception as error:
+            if not raw.in_transaction or isinstance(error, SpoiltError):
+                raise
+            raise SpoiltError from error
+        for waiting, answer in zip(group, answers, strict=True):
+            waiting.answer = answer
+    transaction.flush()
+    return transaction
 
 
-def _run_in_savepoint(raw: Any, transaction: Transaction, waiting: _Waiting[Any]) -> None:
-    raw.execute("SAVEPOINT operation")
-    told_before = len(transaction.told)
-    waiting.error = None
-    try:
-        waiting.result = waiting.operation(transaction)
-    except Exception as error:
-        if not raw.in_transaction:  # a full disk or an I/O error has undone the whole transaction
-            raise
-        raw.execute("ROLLBACK TO operation")
-        del transaction.told[told_before:]
-        waiting.error = _translated(error)
-    raw.execute("RELEASE operation")
+def _run_alone(raw: Any, now_ms: int, batch: list[_Waiting]) -> Transaction:
+    transaction = Transaction(raw, now_ms)
+    for waiting in batch:
+        raw.execute("SAVEPOINT operation")
+        told_before = len(transaction.told)
+        try:
+            (waiting.answer,) = waiting.together(transaction, [waiting.asked])
+        except Exception as error:
+            if not raw.in_transaction:  # a full disk or an I/O error has undone the whole transaction
+                raise
+            raw.execute("ROLLBACK TO operation")
+            del transaction.told[told_before:]
+            waiting.answer = error.__cause__ if isinstance(error, SpoiltError) else error
+        raw.execute("RELEASE operation")
+    return transaction
 
 
 def _translated(error: Exception) -> Exception:

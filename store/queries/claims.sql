@@ -1,35 +1,29 @@
 -- Taking and keeping leases.
 
--- name: claimer
--- Everything that decides whether a worker may claim, in one look. held_id: the lease of this very request, whose
--- reply was lost. channel_id: the account's open channel with the fewest messages. shared and own: the heads of the two
--- lanes that the account may take from, and how their hosts are. demanding: whether anything waits that not every worker
--- can take.
-SELECT w.id AS worker_id, w.account_id, w.boot_id, w.mode, w.seen_at_ms,
+-- name: claimers
+-- `workers` is a JSON list of names. channel_id: the account's open channel with the fewest messages. demanding: whether
+-- anything waits that not every worker can take.
+SELECT w.name, w.id AS worker_id, w.account_id, w.boot_id, w.mode, w.seen_at_ms,
        a.uploads_parked_until_ms, a.sends_parked_until_ms,
-       (SELECT v.id FROM upload_variants v
-        WHERE v.state = 'leased' AND v.worker_id = w.id AND v.request_id = :request_id) AS held_id,
        (SELECT c.id FROM channels c
         WHERE c.account_id = w.account_id AND c.telegram_id IS NOT NULL AND c.retired_at_ms IS NULL
         ORDER BY c.messages, c.id LIMIT 1) AS channel_id,
-       s.id AS shared_id, s.priority AS shared_priority, sh.parked_until_ms AS shared_host_parked_until_ms,
-       coalesce(sh.leases_max, :host_leases_max) AS shared_host_leases_max,
-       o.id AS own_id, o.priority AS own_priority, oh.parked_until_ms AS own_host_parked_until_ms,
-       coalesce(oh.leases_max, :host_leases_max) AS own_host_leases_max,
        EXISTS (SELECT 1 FROM upload_variants INDEXED BY upload_variants_demanding
                WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0)) AS demanding
-FROM workers w JOIN accounts a ON a.id = w.account_id
-LEFT JOIN upload_variants s ON s.id = (
-  SELECT v.id FROM upload_variants v INDEXED BY upload_variants_lane
-  WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.lane = 0
-  ORDER BY v.priority, v.id LIMIT 1)
-LEFT JOIN hosts sh ON sh.id = s.host_id
-LEFT JOIN upload_variants o ON o.id = (
-  SELECT v.id FROM upload_variants v INDEXED BY upload_variants_lane
-  WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.lane = w.account_id
-  ORDER BY v.priority, v.id LIMIT 1)
-LEFT JOIN hosts oh ON oh.id = o.host_id
-WHERE w.name = :worker;
+FROM json_each(:workers) j CROSS JOIN workers w ON w.name = j.value JOIN accounts a ON a.id = w.account_id;
+
+-- name: leases_of_workers
+-- `workers` is a JSON list of ids.
+SELECT v.worker_id, v.request_id, v.id
+FROM json_each(:workers) j
+CROSS JOIN upload_variants v INDEXED BY upload_variants_held ON v.worker_id = j.value AND v.state = 'leased';
+
+-- name: lane_heads
+-- The first in a lane, and how their hosts are.
+SELECT v.id, v.priority, h.parked_until_ms, coalesce(h.leases_max, :host_leases_max) AS leases_max
+FROM upload_variants v INDEXED BY upload_variants_lane LEFT JOIN hosts h ON h.id = v.host_id
+WHERE v.state = 'ready' AND v.file_bytes = 0 AND v.disk_bytes = 0 AND v.lane = :lane
+ORDER BY v.priority, v.id LIMIT :limit + 0;
 
 -- name: planned_channel
 SELECT id FROM channels WHERE account_id = :account_id AND telegram_id IS NULL AND retired_at_ms IS NULL
@@ -87,26 +81,33 @@ UPDATE upload_variants SET
     (SELECT c.id FROM channels c WHERE c.id = upload_variants.channel_id AND c.account_id = :account_id
        AND c.telegram_id IS NOT NULL AND c.retired_at_ms IS NULL),
     :channel_id)
-WHERE state = 'ready' AND id = :variant_id
-RETURNING id, code, quality, generation, fence, rounds, host_id, channel_id,
-  (SELECT c.telegram_id FROM channels c WHERE c.id = upload_variants.channel_id) AS telegram_id,
-  coalesce((SELECT e.runtime_s FROM episodes e WHERE e.id = upload_variants.episode_id),
-           (SELECT t.runtime_s FROM titles t WHERE t.id = upload_variants.title_id)) AS runtime_s;
+WHERE state = 'ready' AND id = :variant_id;
 
 -- name: prolong_lease
-UPDATE upload_variants SET due_at_ms = :due_at_ms WHERE id = :variant_id AND state = 'leased'
-RETURNING id, code, quality, generation, fence, rounds, host_id, channel_id,
-  (SELECT c.telegram_id FROM channels c WHERE c.id = upload_variants.channel_id) AS telegram_id,
-  coalesce((SELECT e.runtime_s FROM episodes e WHERE e.id = upload_variants.episode_id),
-           (SELECT t.runtime_s FROM titles t WHERE t.id = upload_variants.title_id)) AS runtime_s;
+UPDATE upload_variants SET due_at_ms = :due_at_ms WHERE id = :variant_id AND state = 'leased';
+
+-- name: leased_variants
+-- `ids` is a JSON list.
+SELECT v.id, v.code, v.quality, v.generation, v.fence, v.host_id, v.channel_id, c.telegram_id,
+       coalesce(e.runtime_s, t.runtime_s) AS runtime_s
+FROM json_each(:ids) j
+CROSS JOIN upload_variants v ON v.id = j.value
+JOIN channels c ON c.id = v.channel_id
+JOIN titles t ON t.id = v.title_id
+LEFT JOIN episodes e ON e.id = v.episode_id;
 
 -- name: sources_to_try
--- Untried links, those of earlier rounds whose failure may have passed, and those that were too large for another
--- account; none of a host that is parked at `open_at_ms`. Sorted by the caller: there are few.
-SELECT s.link_id, l.url, s.position, s.fate, l.host_id
-FROM variant_sources s JOIN source_links l ON l.id = s.link_id JOIN hosts h ON h.id = l.host_id
-WHERE s.variant_id = :variant_id AND h.parked_until_ms <= :open_at_ms
-  AND (s.fate = 'untried' OR (s.passing AND s.failed_round < :rounds) OR s.file_bytes <= :file_bytes_max);
+-- `asked` is a JSON list of [variant, what its worker may send, when hosts are to be open]. Untried links, those of earlier
+-- rounds whose failure may have passed, and those that were too large for another account; none of a host that is parked.
+-- Sorted by the caller: there are few.
+SELECT j.key AS number, s.link_id, l.url, s.position, s.fate, l.host_id
+FROM json_each(:asked) j
+CROSS JOIN upload_variants v ON v.id = j.value ->> 0
+JOIN variant_sources s ON s.variant_id = v.id
+JOIN source_links l ON l.id = s.link_id
+JOIN hosts h ON h.id = l.host_id
+WHERE h.parked_until_ms <= j.value ->> 2
+  AND (s.fate = 'untried' OR (s.passing AND s.failed_round < v.rounds) OR s.file_bytes <= j.value ->> 1);
 
 -- name: beat_lease
 -- A link that is not the variant's is not kept as progress.

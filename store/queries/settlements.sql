@@ -1,19 +1,21 @@
 -- Ending leases: by the worker's report, or by time.
 
--- name: lease_to_settle
--- No row: the lease is not, or no longer, this worker's. channel_telegram_id: where its parts are expected. hosts_climbed:
--- whether there is any host that a success can bring down a rung.
-SELECT v.id, v.code, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.progress_link_id, v.worker_id, w.account_id,
-       v.channel_id, c.telegram_id AS channel_telegram_id, c.account_id AS channel_account_id,
-       c.messages AS channel_messages, a.rung AS account_rung,
+-- name: leases_to_settle
+-- `asked` is a JSON list of [variant, fence, worker]. No row: the lease is not, or no longer, this worker's.
+-- channel_telegram_id: where its parts are expected. hosts_climbed: whether there is any host that a success can bring
+-- down a rung.
+SELECT j.key AS number, v.id, v.code, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.progress_link_id,
+       v.worker_id, w.account_id, v.channel_id, c.telegram_id AS channel_telegram_id, c.account_id AS channel_account_id,
+       a.rung AS account_rung,
        EXISTS (SELECT 1 FROM hosts INDEXED BY hosts_on_a_rung WHERE rung > 0) AS hosts_climbed,
        EXISTS (SELECT 1 FROM hosts h WHERE h.id = v.host_id AND coalesce(h.leases_max, :host_leases_max) IS NOT NULL)
          AS host_limited
-FROM upload_variants v
+FROM json_each(:asked) j
+CROSS JOIN upload_variants v ON v.id = j.value ->> 0
 JOIN workers w ON w.id = v.worker_id
 JOIN accounts a ON a.id = w.account_id
 JOIN channels c ON c.id = v.channel_id
-WHERE v.id = :variant_id AND v.fence = :fence AND v.state = 'leased' AND w.name = :worker;
+WHERE v.fence = j.value ->> 1 AND v.state = 'leased' AND w.name = j.value ->> 2;
 
 -- name: state_of_variant
 SELECT code, state FROM upload_variants WHERE id = :variant_id;
@@ -46,7 +48,7 @@ VALUES (:variant_id, :part_no, :part_count, :channel_id, :message_id, :account_i
   :sha256, :blake3, :duration_s, :width_px, :height_px, :now_ms);
 
 -- name: count_channel_messages
-UPDATE channels SET messages = messages + :messages WHERE id = :channel_id;
+UPDATE channels SET messages = messages + :messages WHERE id = :channel_id RETURNING messages;
 
 -- name: retire_full_channel
 UPDATE channels SET retired_because = 'full', retired_at_ms = :now_ms WHERE id = :channel_id AND retired_at_ms IS NULL;

@@ -161,7 +161,7 @@ async def test_channels_are_told_when_they_are_planned_opened_and_full(path: Pat
         used = SourceReport(lease.sources[0].link_id, None)
         ear.news()
         await store.queue.settle("w", lease.lease, SettleDone(parts, (used,), "split"))
-        (kind, channel), settled = ear.news()
+        settled, (kind, channel) = ear.news()
         assert (kind, channel["state"], settled) == ("channel", "full", variant("done"))
 
 

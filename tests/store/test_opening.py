@@ -271,12 +271,15 @@ def test_every_query_is_used_and_every_name_exists() -> None:
 
 
 HOT = (
-    "claimer",
+    "claimers",
+    "leases_of_workers",
+    "lane_heads",
+    "leased_variants",
     "claim_variant",
     "prolong_lease",
     "sources_to_try",
     "beat_lease",
-    "lease_to_settle",
+    "leases_to_settle",
     "use_source",
     "fail_source",
     "links_left",
