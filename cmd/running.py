@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from telecine.cmd.logs import LogFormat, formatter
+
 T = TypeVar("T")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -20,9 +22,13 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(main)
 
 
-def log_as_daemon() -> None:
+def log_as_daemon(log_format: LogFormat = LogFormat.AUTO) -> None:
     """Daemons say what they do without being asked; libraries speak up only when something is wrong."""
-    if logging.getLogger().level > logging.INFO:
+    root = logging.getLogger()
+    for handler in root.handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setFormatter(formatter(log_format))
+    if root.level > logging.INFO:
         logging.getLogger("telecine").setLevel(logging.INFO)
         logging.getLogger("telethon").setLevel(logging.ERROR)  # each failed try to connect; we tell of them in one line
 

@@ -13,6 +13,7 @@ import click
 
 from telecine.cmd import settings
 from telecine.cmd.alone import alone_with
+from telecine.cmd.logs import LogFormat, log_format_option
 from telecine.cmd.running import log_as_daemon, run, stop_requested
 from telecine.core.backoff import Ladder
 from telecine.core.clock import Clock, SystemClock
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@log_format_option(LogFormat.TEXT, LogFormat.LOGFMT, LogFormat.JSON)
 @click.pass_context
-def serve(ctx: click.Context) -> None:
+def serve(ctx: click.Context, log_format: str) -> None:
     """Run the coordinator's API and, unless [bot] says otherwise, the bot.
 
     Workers lease uploads here and operators' commands ask here. One process, one SQLite database; run it under
@@ -51,7 +53,7 @@ def serve(ctx: click.Context) -> None:
                 f"{settings.path(ctx)}: telegram.bot_token is missing",
                 hint="@BotFather gives one; or set `enabled = false` in [bot]",
             )
-    log_as_daemon()
+    log_as_daemon(LogFormat(log_format))
     run(_serve(config, coordinator))
 
 
