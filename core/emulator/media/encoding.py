@@ -22,16 +22,17 @@ from av.video.stream import VideoStream
 from telecine.core.emulator.media.specs import AudioCodec, MediaSpec, VideoCodec
 
 AUDIO_RATE_HZ = 48_000
+LEFT_OUT = (3, 4)  # frames of every seven, where the rate varies
 
 
 def encode(spec: MediaSpec, out: OutputContainer) -> None:
     """Write the tracks of `spec` into an open container."""
     video = _video_stream(spec, out)
-    audio = _audio_stream(spec.audio_codec, out) if spec.audio_codec else None
+    audio = [_audio_stream(spec, spec.audio_codec, out) for _ in range(spec.audio_tracks) if spec.audio_codec]
     with av.open(io.BytesIO(_subtitle_lines(spec)), format="srt") as subtitles:
         lines = _lines(cast("InputContainer", subtitles), out) if spec.subtitles else iter(())
-        sound = _encoded_sound(spec, audio) if audio else iter(())
-        for packet in _in_time_order(_encoded_picture(spec, video), sound, lines):
+        sound = [_encoded_sound(spec, track, number) for number, track in enumerate(audio)]
+        for packet in _in_time_order(_encoded_picture(spec, video), *sound, lines):
             out.mux(packet)
 
 
@@ -50,8 +51,8 @@ def _encoded_picture(spec: MediaSpec, stream: VideoStream) -> Iterator[Packet[An
     yield from stream.encode(None)
 
 
-def _encoded_sound(spec: MediaSpec, stream: AudioStream) -> Iterator[Packet[Any]]:
-    for frame in _sound(spec, stream.codec_context):
+def _encoded_sound(spec: MediaSpec, stream: AudioStream, number: int) -> Iterator[Packet[Any]]:
+    for frame in _sound(spec, stream.codec_context, number):
         yield from stream.encode(frame)
     yield from stream.encode(None)
 
@@ -73,7 +74,7 @@ def _video_stream(spec: MediaSpec, out: OutputContainer) -> VideoStream:
     assert isinstance(stream, VideoStream)  # noqa: S101 - all our VideoCodecs are
     stream.width, stream.height, stream.pix_fmt = spec.width_px, spec.height_px, "yuv420p"
     context = stream.codec_context
-    context.gop_size = spec.frames_per_s
+    context.gop_size = spec.gop_frames or spec.frames_per_s
     context.thread_count = 1  # the bytes must not depend on the number of cores
     if spec.video_codec not in (VideoCodec.VP8, VideoCodec.VP9):
         context.max_b_frames = spec.b_frames
@@ -88,9 +89,12 @@ def _encoder_options(spec: MediaSpec) -> dict[str, str]:
     match spec.video_codec:
         case VideoCodec.H264:
             options = {"preset": "ultrafast", "bf": str(spec.b_frames)}
+            if spec.open_gop:
+                options |= {"flags": "-cgop", "x264-params": "open-gop=1:b-pyramid=normal:ref=2:b-adapt=0:scenecut=0"}
             return {**options, **_constant_rate(spec)} if spec.video_bytes else {**options, "crf": "28"}
         case VideoCodec.HEVC:
-            x265 = f"log-level=none:pools=none:frame-threads=1:bframes={spec.b_frames}:keyint={spec.frames_per_s}"
+            keys = f"keyint={spec.gop_frames or spec.frames_per_s}:open-gop={int(spec.open_gop)}"
+            x265 = f"log-level=none:pools=none:frame-threads=1:bframes={spec.b_frames}:{keys}"
             return {"preset": "ultrafast", "x265-params": x265}
         case VideoCodec.VP8 | VideoCodec.VP9:
             return {"deadline": "realtime", "cpu-used": "8"}
@@ -108,11 +112,11 @@ def _bits_per_s(spec: MediaSpec) -> int:
     return int((spec.video_bytes or 0) * 8 / spec.seconds)
 
 
-def _audio_stream(codec: AudioCodec, out: OutputContainer) -> AudioStream:
+def _audio_stream(spec: MediaSpec, codec: AudioCodec, out: OutputContainer) -> AudioStream:
     stream = out.add_stream(codec.value, rate=AUDIO_RATE_HZ)
     assert isinstance(stream, AudioStream)  # noqa: S101 - all our AudioCodecs are
-    stream.codec_context.layout = "stereo"
-    stream.codec_context.bit_rate = 96_000
+    stream.codec_context.layout = spec.audio_layout
+    stream.codec_context.bit_rate = 96_000 if spec.audio_layout == "stereo" else 384_000
     stream.codec_context.open()
     return stream
 
@@ -134,14 +138,16 @@ def _picture(spec: MediaSpec) -> Iterator[VideoFrame]:
         filters.append(("noise", f"alls={spec.noise}:allf=t:all_seed={spec.seed + 1}"))
     filters.append(("format", "yuv420p"))
     for frame in _pull(filters, "buffersink"):
-        if isinstance(frame, VideoFrame):
+        if isinstance(frame, VideoFrame) and not (spec.variable_rate and (frame.pts or 0) % 7 in LEFT_OUT):
             frame.pict_type = PictureType.NONE  # test sources call every frame a key frame, and encoders obey
             yield frame
 
 
-def _sound(spec: MediaSpec, context: AudioCodecContext) -> Iterator[AudioFrame]:
-    tone = f"frequency={220 + spec.seed * 31 % 660}:sample_rate={AUDIO_RATE_HZ}:duration={spec.seconds}"
-    shape = f"sample_fmts={context.format.name}:channel_layouts=stereo"
+def _sound(spec: MediaSpec, context: AudioCodecContext, number: int) -> Iterator[AudioFrame]:
+    tone = (
+        f"frequency={220 + (spec.seed * 31 + number * 110) % 660}:sample_rate={AUDIO_RATE_HZ}:duration={spec.seconds}"
+    )
+    shape = f"sample_fmts={context.format.name}:channel_layouts={spec.audio_layout}"
     samples = f"n={context.frame_size or 1024}:p=0"
     for frame in _pull([("sine", tone), ("aformat", shape), ("asetnsamples", samples)], "abuffersink"):
         if isinstance(frame, AudioFrame):

@@ -7,6 +7,7 @@ machine; a clip that is already there is not made twice. All of it blocks: call 
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,14 @@ from av.container import InputContainer
 from telecine.core.emulator.media.encoding import encode
 from telecine.core.emulator.media.specs import Container, MediaSpec
 from telecine.core.emulator.sources.host import HTML_PAGE
+
+TKHD_MATRIX_AT = 40
+_ONE, _UNIT = 1 << 16, 1 << 30
+_MATRICES = {
+    90: (0, _ONE, 0, -_ONE, 0, 0, 0, 0, _UNIT),
+    180: (-_ONE, 0, 0, 0, -_ONE, 0, 0, 0, _UNIT),
+    270: (0, -_ONE, 0, _ONE, 0, 0, 0, 0, _UNIT),
+}
 
 
 def generate(spec: MediaSpec, folder: Path) -> Path:
@@ -29,6 +38,8 @@ def generate(spec: MediaSpec, folder: Path) -> Path:
     options = _muxer_options(spec.container, moov_first=spec.moov_first)
     with drafted(target) as draft, av.open(str(draft), "w", format=spec.container.value, options=options) as out:
         encode(spec, out)
+        out.close()
+        _rotate(draft, spec.rotation_deg)
     made.write_text(spec.digest)
     return target
 
@@ -62,6 +73,15 @@ def html_page(target: Path) -> Path:
     """The page that expired links turn into, under any name."""
     target.write_bytes(HTML_PAGE)
     return target
+
+
+def _rotate(file: Path, rotation_deg: int) -> None:
+    """Write into an MP4 how its first track is to be turned (ISO/IEC 14496-12, 8.3.2)."""
+    if rotation_deg:
+        content = bytearray(file.read_bytes())
+        matrix_at = content.index(b"tkhd") + 4 + TKHD_MATRIX_AT
+        content[matrix_at : matrix_at + 36] = struct.pack(">9i", *_MATRICES[rotation_deg])
+        file.write_bytes(content)
 
 
 @contextmanager

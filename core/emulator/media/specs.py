@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import av
 import msgspec
 
 from telecine.core.emulator.sources.faults import Natural
 
-SPEC_VERSION = 1  # raised when the same spec would give other bytes
+SPEC_VERSION = 2  # raised when the same spec would give other bytes
 
 
 class Container(StrEnum):
@@ -48,7 +48,9 @@ class MediaSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A clip to make. Clips whose `seed`s differ (by less than 360) differ in every frame.
 
     `noise` (0-100) makes the picture hard to compress; with `video_bytes` the encoder aims at that many bytes.
-    `moov_first` matters to MP4 and MOV; `subtitles` (one line a second) to MKV.
+    `moov_first` and `rotation_deg` (clockwise, when shown) matter to MP4 and MOV, `subtitles` (one line a second) to
+    MKV. Key frames stand `gop_frames` apart, by default a second; with `open_gop`, pictures before a key frame look at
+    it and back beyond it. `variable_rate` leaves out two of every seven frames; the one before stands so much longer.
     """
 
     name: str
@@ -65,6 +67,12 @@ class MediaSpec(msgspec.Struct, frozen=True, kw_only=True):
     moov_first: bool = True
     b_frames: Natural = 0
     subtitles: bool = False
+    gop_frames: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    open_gop: bool = False
+    variable_rate: bool = False
+    audio_tracks: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    audio_layout: str = "stereo"
+    rotation_deg: Literal[0, 90, 180, 270] = 0
 
     @property
     def digest(self) -> str:
@@ -90,6 +98,10 @@ SAMPLES: dict[str, MediaSpec] = {
         name="vp9.webm", container=Container.WEBM, video_codec=VideoCodec.VP9, audio_codec=AudioCodec.OPUS, seed=9
     ),
     "silent": MediaSpec(name="silent.mkv", container=Container.MKV, audio_codec=None, b_frames=1, seed=10),
+    "rotated": MediaSpec(name="rotated.mp4", rotation_deg=90, seed=12),
+    "surround": MediaSpec(
+        name="surround.mkv", container=Container.MKV, audio_codec=AudioCodec.AC3, audio_layout="5.1", seed=13
+    ),
     "big": MediaSpec(
         name="big.mkv",
         container=Container.MKV,

@@ -14,8 +14,9 @@ import av.logging
 
 from telecine.core.reasons import Reason
 from telecine.core.worker.media import probe as media_probe
+from telecine.core.worker.media.mux import mux
 from telecine.core.worker.media.reader import MediaError, SourceFile
-from telecine.core.worker.media.remux import remux
+from telecine.core.worker.media.sink import PartBytes
 from telecine.core.worker.media.wire import (
     ChildPipe,
     Confine,
@@ -86,9 +87,12 @@ class _Session:
                 return Probed(media_probe.probe(self._file))
             case TakeThumbnail():
                 return Thumbnail(media_probe.thumbnail(self._file))
-            case Mux():
-                self._pipe.send(remux(self._file, lambda index, data: self._pipe.send(Part(1, index, data))))
+            case Mux(recipe):
+                mux(self._file, recipe, self._emit, self._pipe.send)
                 return Muxed()
+
+    def _emit(self, file_no: int, index: int, data: PartBytes) -> None:
+        self._pipe.send(Part(file_no, index, bytes(data)))
 
     def _read_at(self, offset: int, length: int) -> bytes:
         self._pipe.send(Read(offset, length))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -16,25 +16,31 @@ SNAP_TOLERANCE_S = 0.003  # MKV keeps whole milliseconds
 MediaPacket: TypeAlias = "Packet[Any]"  # generic for type checkers only
 
 
-def timed(packets: Iterable[MediaPacket]) -> Iterator[MediaPacket]:
-    """The packets of a demuxer, in its order, with all times filled in.
+def timed(packets: Iterable[MediaPacket], untimed: Collection[int] = ()) -> Iterator[MediaPacket]:
+    """The packets of a demuxer, in its order, with all times filled in, but for those of the streams `untimed`.
 
     MKV does not store decoding times, and FFmpeg cannot tell those of the first frames of a track with B-frames: they
     are counted back from the first that it can tell. Dropping such packets would lose the first pictures.
     """
     clocks: dict[int, _TrackClock] = {}
-    for packet in _back_filled(packets):
+    for packet in _back_filled(packets, untimed):
+        if packet.stream_index in untimed:
+            yield packet
+            continue
         clock = clocks.setdefault(packet.stream_index, _TrackClock(packet))
         clock.set_times(packet)
         yield packet
 
 
-def _back_filled(packets: Iterable[MediaPacket]) -> Iterator[MediaPacket]:
+def _back_filled(packets: Iterable[MediaPacket], untimed: Collection[int]) -> Iterator[MediaPacket]:
     held: list[MediaPacket] = []
     told: set[int] = set()
     for packet in packets:
         if not packet.size:
             continue  # the demuxer's way to say that a track ends
+        if packet.stream_index in untimed:
+            yield packet
+            continue
         held.append(packet)
         if packet.dts is not None and packet.stream_index not in told:
             told.add(packet.stream_index)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import TypeAlias
 
 from telecine.core.plans import PART_BYTES
 
@@ -16,10 +17,14 @@ HEAD_AFTER_HOLE_BYTES = 32  # the header of `mdat`, whose length is filled in at
 BOX_HEADER_BYTES = 8
 
 
+PartBytes: TypeAlias = "bytes | memoryview"  # lent for the call
+Emit: TypeAlias = Callable[[int, PartBytes], None]
+
+
 class PartSink:
     """A file to write an MP4 to; `emit(index, data)` gets each part as soon as no byte of it can change."""
 
-    def __init__(self, emit: Callable[[int, bytes], None]) -> None:
+    def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._position = 0
         self._size = 0
@@ -64,9 +69,16 @@ class PartSink:
         self._size = max(self._size, self._position)
         return len(data)
 
-    def finish(self) -> bool:
-        """Emit what is held back. Returns whether the index found its place in front."""
-        index = self._take_index()
+    def mute(self) -> None:
+        """Emit nothing any more."""
+        self._emit = lambda index, data: None
+
+    def finish(self, mend: Callable[[bytes], bytes] = bytes) -> bool:
+        """Emit what is held back. Returns whether the index found its place in front.
+
+        `mend` may change what the index says, but not how long it is.
+        """
+        index = mend(self._take_index())
         start, end = self._hole or (0, 0)
         room = end - start - len(index)
         fits = room == 0 or room >= BOX_HEADER_BYTES
@@ -100,12 +112,19 @@ class PartSink:
         """Add to the body, behind the parts that the head fills."""
         if at != max(self._size, len(self._head)):
             raise OSError(f"a write at {at} into what has been emitted")
-        self._tail += data
-        first = (at + len(data) - len(self._tail)) // PART_BYTES
-        while len(self._tail) >= PART_BYTES:
-            self._emit(first, bytes(memoryview(self._tail)[:PART_BYTES]))
-            del self._tail[:PART_BYTES]
-            first += 1
+        view = memoryview(data)
+        if self._tail:
+            taken = PART_BYTES - len(self._tail)
+            self._tail += view[:taken]
+            if len(self._tail) < PART_BYTES:
+                return
+            self._emit(at // PART_BYTES, memoryview(self._tail))
+            self._tail = bytearray()
+            view, at = view[taken:], at + taken
+        while len(view) >= PART_BYTES:
+            self._emit(at // PART_BYTES, view[:PART_BYTES])
+            view, at = view[PART_BYTES:], at + PART_BYTES
+        self._tail += view
 
     def _take_index(self) -> bytes:
         """The index box alone, without the filling that the muxer puts behind it."""

@@ -11,8 +11,8 @@ from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.plans import Recipe
 from telecine.core.reasons import Reason
 from telecine.core.worker.media.layout import survey
+from telecine.core.worker.media.mux import mux
 from telecine.core.worker.media.reader import SourceFile
-from telecine.core.worker.media.remux import remux
 from telecine.core.worker.media.wire import Part, PartMade
 from telecine.core.worker.sources.source import SourceError
 
@@ -95,11 +95,12 @@ async def test_parts_of_the_head_come_last_and_the_body_as_it_goes(
 def remuxed_here(content: bytes, index_bytes: int, target: Path) -> PartMade:
     """A remux in this process, with another room for the index than the child would leave."""
     parts: dict[int, bytes] = {}
+    made: list[PartMade] = []
     file = SourceFile(lambda at, length: content[at : at + length], len(content), seekable=True)
-    made = remux(file, parts.__setitem__, index_bytes)
+    mux(file, Recipe(), lambda _, index, data: parts.update({index: bytes(data)}), made.append, index_bytes=index_bytes)
     target.write_bytes(b"".join(parts[index] for index in sorted(parts)))
-    assert made.size_bytes == target.stat().st_size
-    return made
+    assert [one.size_bytes for one in made] == [target.stat().st_size]
+    return made[0]
 
 
 @pytest.mark.parametrize("kind", ["mkv", "big"])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telecine.core.plans import PART_BYTES
-from telecine.core.worker.media.sink import PartSink
+from telecine.core.worker.media.sink import PartBytes, PartSink
 from telecine.core.worker.parts import Block, blocks_of
 
 
@@ -34,9 +34,9 @@ def muxed(body_bytes: int, index_bytes: int, room_bytes: int, write_bytes: int) 
     """What FFmpeg does with a sink: `ftyp`, a jump over the room, the body, its length, the index."""
     parts: dict[int, bytes] = {}
 
-    def emit(index: int, data: bytes) -> None:
+    def emit(index: int, data: PartBytes) -> None:
         assert index not in parts
-        parts[index] = data
+        parts[index] = bytes(data)
 
     sink = PartSink(emit)
     sink.write(FTYP)

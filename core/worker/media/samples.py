@@ -1,0 +1,133 @@
+"""Packets as the muxer takes them: what they weigh in a file, when they are shown, and where a file may begin.
+
+Runs in the media child.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from telecine.core.plans import Recipe
+from telecine.core.worker.media.entries import entry_check
+from telecine.core.worker.media.packets import MediaPacket, timed
+from telecine.core.worker.media.reader import codec_name
+from telecine.core.worker.media.sound import Transcoder
+
+NS_PER_S = 1_000_000_000
+
+
+class Track:
+    """One track of the source that goes into the files, as it is or as AAC. `number` counts from 0, the film."""
+
+    def __init__(self, number: int, stream: Stream, *, transcode: bool = False) -> None:
+        self.number = number
+        self.stream = stream
+        self.is_film = isinstance(stream, VideoStream)
+        self.may_begin = entry_check(stream) if isinstance(stream, VideoStream) else None
+        self._maker = Transcoder(stream) if transcode and isinstance(stream, AudioStream) else None
+
+    @property
+    def is_copied(self) -> bool:
+        return self._maker is None
+
+    def add_to(self, out: OutputContainer) -> Any:
+        """The same track in a file that is being made. Raises ValueError where the file cannot hold it."""
+        if self._maker is not None:
+            return self._maker.track(out)
+        made = out.add_stream_from_template(self.stream)
+        if codec_name(self.stream) == "hevc":
+            made.codec_context.codec_tag = "hvc1"  # Apple's players know no other
+        return made
+
+    def samples(self, packet: MediaPacket | None) -> Iterator[Sample]:
+        """What becomes of a packet; None: the track has ended."""
+        if self._maker is not None:
+            for made in self._maker.packets(packet):
+                yield Sample(self, made)
+        elif packet is not None:
+            yield Sample(self, packet)
+
+
+class Sample:
+    """A packet with its times, which the muxer would overwrite. `at_ns`: when it is shown, in the source's time.
+
+    `begins`: a file may begin with it.
+    """
+
+    __slots__ = (
+        "at_ns",
+        "begins",
+        "dts",
+        "dts_ns",
+        "duration",
+        "is_muxed",
+        "packet",
+        "pos",
+        "pts",
+        "size_bytes",
+        "time_base",
+        "track",
+    )
+
+    def __init__(self, track: Track, packet: MediaPacket) -> None:
+        self.track = track
+        self.packet = packet
+        self.time_base = packet.time_base
+        self.pts = packet.pts or 0
+        self.dts = self.pts if packet.dts is None else packet.dts
+        self.duration = packet.duration or 0
+        self.size_bytes = packet.size
+        self.pos = packet.pos
+        self.at_ns = self._ns(self.pts)
+        self.dts_ns = self._ns(self.dts)
+        self.begins = track.may_begin is not None and packet.is_keyframe and track.may_begin(packet)
+        self.is_muxed = False
+
+    @property
+    def end_ns(self) -> int:
+        """When it is shown no more."""
+        return self._ns(self.pts + self.duration)
+
+    def _ns(self, ticks: int) -> int:
+        return ticks * NS_PER_S * self.time_base.numerator // self.time_base.denominator
+
+
+def tracks_of(film: VideoStream, sound: Iterable[AudioStream], recipe: Recipe) -> list[Track]:
+    """The tracks that go into the files: the film first."""
+    kept = [(index, stream) for index, stream in enumerate(sound) if index not in recipe.leave]
+    return [
+        Track(0, film),
+        *(Track(number, stream, transcode=index in recipe.transcode) for number, (index, stream) in enumerate(kept, 1)),
+    ]
+
+
+def samples_of(container: InputContainer, tracks: list[Track]) -> Iterator[Sample]:
+    """All that a source holds for `tracks`, in the order in which it stands there."""
+    by_stream = {track.stream.index: track for track in tracks}
+    made = frozenset(index for index, track in by_stream.items() if not track.is_copied)
+    for packet in timed(_packets(container, tracks), untimed=made):
+        yield from by_stream[packet.stream_index].samples(packet)
+    for track in tracks:
+        yield from track.samples(None)
+
+
+def _packets(container: InputContainer, tracks: list[Track]) -> Iterator[MediaPacket]:
+    packets = container.demux([track.stream for track in tracks])
+    film = tracks[0].stream
+    if codec_name(film) != "mpeg4":
+        yield from packets
+        return
+    # AVI files often carry two frames in one packet, for want of decoding times.
+    unpack = BitStreamFilterContext("mpeg4_unpack_bframes", film)
+    for packet in packets:
+        if packet.stream_index == film.index and packet.size:
+            yield from unpack.filter(packet)
+        else:
+            yield packet
