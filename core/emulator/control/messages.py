@@ -143,6 +143,7 @@ class SourceStats(Message, frozen=True, kw_only=True):
     head_requests: int
     range_requests: int
     open_requests: int
+    most_open_requests: int
     bytes_sent: int
 
 

@@ -38,6 +38,16 @@ class SourceFaultKind(StrEnum):
     """405 to HEAD."""
     CHANGING = "changing"
     """Other bytes and another ETag with each request after the first `after_requests`."""
+    RESIZED = "resized"
+    """A byte less and another ETag with each request after the first `after_requests`."""
+    NO_VALIDATORS = "no_validators"
+    """Neither ETag nor Last-Modified."""
+    WRONG_RANGE = "wrong_range"
+    """A range behind the start is answered with the one a byte further on."""
+    COMPRESSED = "compressed"
+    """Answers with the file packed by gzip, whatever the client accepts."""
+    CROWDED = "crowded"
+    """Answers `crowd_status` while another request for the path is open; 0 drops the connection."""
     REDIRECT = "redirect"
     """302 to `location`, a private address unless told otherwise."""
     REDIRECT_LOOP = "redirect_loop"
@@ -55,6 +65,7 @@ class SourceFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bytes_per_s: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024
     after_bytes: Natural = 0
     after_requests: Natural = 1
+    crowd_status: Annotated[int, msgspec.Meta(ge=0, le=599)] = 429
     content_type: str = "text/plain"
     content_length: Natural = 0
     location: str = PRIVATE_ADDRESS

@@ -7,32 +7,26 @@ the faults it is told to: dead, slow, stalled, truncated, lying, looping. What w
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from email.utils import formatdate
 from pathlib import Path
 
 import msgspec
 from aiohttp import hdrs, web
 
 from telecine.core.clock import Clock
+from telecine.core.emulator.sources.answers import (
+    Plan,
+    ServedFile,
+    asked_span,
+    chunks_of,
+    packed,
+    response_to,
+    validators,
+)
 from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
 
-CHUNK_BYTES = 256 * 1024
-
-CONTENT_TYPES = {
-    ".avi": "video/x-msvideo",
-    ".html": "text/html",
-    ".m4v": "video/x-m4v",
-    ".mkv": "video/x-matroska",
-    ".mov": "video/quicktime",
-    ".mp4": "video/mp4",
-    ".ts": "video/mp2t",
-    ".webm": "video/webm",
-}
-"""Spelled out because the system's own table differs from machine to machine."""
-
+CHANGES = frozenset({SourceFaultKind.CHANGING, SourceFaultKind.RESIZED})
 HTML_PAGE = (
     b"<!DOCTYPE html><html><head><title>Link expired</title></head><body><h1>This link has expired</h1></body></html>\n"
 )
@@ -45,50 +39,15 @@ class SourceCount(msgspec.Struct):
     head_requests: int = 0
     range_requests: int = 0
     open_requests: int = 0
+    most_open_requests: int = 0
     bytes_sent: int = 0
-
-
-class _Span(msgspec.Struct, frozen=True):
-    """The bytes of a file to send, and whether they answer a range."""
-
-    start: int
-    length: int
-    size: int
-    partial: bool
-
-
-class _Plan(msgspec.Struct, frozen=True):
-    """The faults that one request meets."""
-
-    faults: Mapping[SourceFaultKind, SourceFault]
-    version: int
-
-    def get(self, kind: SourceFaultKind) -> SourceFault | None:
-        return self.faults.get(kind)
-
-    def __contains__(self, kind: SourceFaultKind) -> bool:
-        return kind in self.faults
-
-    def ends_abruptly(self) -> bool:
-        """Whether the connection has to go after the body, because less or more was declared than is sent."""
-        return not self.faults.keys().isdisjoint(
-            (SourceFaultKind.STALL, SourceFaultKind.TRUNCATED, SourceFaultKind.LYING_LENGTH)
-        )
-
-
-class _File(msgspec.Struct, frozen=True):
-    """A file to serve."""
-
-    path: Path
-    size: int
-    mtime_ns: int
 
 
 class _Exchange(msgspec.Struct, frozen=True):
     """One request with what goes wrong with it."""
 
     request: web.Request
-    plan: _Plan
+    plan: Plan
     count: SourceCount
 
 
@@ -139,32 +98,35 @@ class SourceHost:
         with _Open(self.count(path), request) as count:
             self._on_request()
             exchange = _Exchange(request, self._plan(path, count), count)
-            refusal = _redirect(exchange) or _refusal(exchange)
-            return refusal or await self._serve_file(exchange, self._file(path))
+            refusal = _redirect(exchange) or _crowd_refusal(exchange) or _refusal(exchange)
+            return refusal or await self._serve_file(exchange, self._file(path, exchange.plan))
 
-    def _plan(self, path: str, count: SourceCount) -> _Plan:
+    def _plan(self, path: str, count: SourceCount) -> Plan:
         standing = self._faults.get(path, [])
-        changing = next((fault for fault in standing if fault.kind is SourceFaultKind.CHANGING), None)
+        changing = next((fault for fault in standing if fault.kind in CHANGES), None)
         version = max(0, count.requests - changing.after_requests) if changing else 0
         self.set_faults(path, [left for fault in standing if (left := _after_one_more(fault))])
-        return _Plan(faults={fault.kind: fault for fault in standing}, version=version)
+        return Plan(faults={fault.kind: fault for fault in standing}, version=version)
 
-    def _file(self, path: str) -> _File:
+    def _file(self, path: str, plan: Plan) -> ServedFile:
         file = (self._media_dir / path).resolve() if self._media_dir else None
         if file is None or not file.is_relative_to(self._media_dir or "") or not file.is_file():
             raise web.HTTPNotFound
         stat = file.stat()
-        return _File(file, stat.st_size, stat.st_mtime_ns)
+        shrunk = plan.version if SourceFaultKind.RESIZED in plan else 0
+        return ServedFile(file, max(0, stat.st_size - shrunk), stat.st_mtime_ns)
 
-    async def _serve_file(self, exchange: _Exchange, file: _File) -> web.StreamResponse:
-        headers = _validators(file, exchange.plan.version)
-        span = _span(exchange, headers, file.size)
+    async def _serve_file(self, exchange: _Exchange, file: ServedFile) -> web.StreamResponse:
+        if SourceFaultKind.COMPRESSED in exchange.plan:
+            return packed(file)
+        headers = validators(file, exchange.plan)
+        span = asked_span(exchange.request, exchange.plan, headers, file.size)
         if span is None:
             return web.Response(status=416, headers={hdrs.CONTENT_RANGE: f"bytes */{file.size}"})
-        response = _response(file, headers, span, exchange.plan)
+        response = response_to(file, headers, span, exchange.plan)
         await response.prepare(exchange.request)
         if exchange.request.method != hdrs.METH_HEAD:
-            await self._send(exchange, response, _chunks(file.path, span, exchange.plan))
+            await self._send(exchange, response, chunks_of(file.path, span, exchange.plan))
         return response
 
     async def _send(self, exchange: _Exchange, response: web.StreamResponse, chunks: Iterator[bytes]) -> None:
@@ -196,6 +158,7 @@ class _Open:
 
     def __enter__(self) -> SourceCount:
         self._count.open_requests += 1
+        self._count.most_open_requests = max(self._count.most_open_requests, self._count.open_requests)
         return self._count
 
     def __exit__(self, *_: object) -> None:
@@ -220,6 +183,16 @@ def _redirect(exchange: _Exchange) -> web.Response | None:
     return web.Response(status=302, headers={hdrs.LOCATION: location})
 
 
+def _crowd_refusal(exchange: _Exchange) -> web.Response | None:
+    """What a host answers that wants to be asked for one thing at a time."""
+    fault = exchange.plan.get(SourceFaultKind.CROWDED)
+    if fault is None or exchange.count.open_requests == 1:
+        return None
+    if not fault.crowd_status and exchange.request.transport:
+        exchange.request.transport.abort()
+    return web.Response(status=fault.crowd_status or 503)
+
+
 def _refusal(exchange: _Exchange) -> web.Response | None:
     """The whole answer, where the fault leaves no file to send."""
     plan = exchange.plan
@@ -232,74 +205,6 @@ def _refusal(exchange: _Exchange) -> web.Response | None:
     if SourceFaultKind.HTML_PAGE in plan:
         return web.Response(body=HTML_PAGE, content_type="text/html")
     return None
-
-
-def _validators(file: _File, version: int) -> dict[str, str]:
-    identity = f"{file.path.name}:{file.size}:{file.mtime_ns}:{version}"
-    return {
-        hdrs.ETAG: f'"{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"',
-        hdrs.LAST_MODIFIED: formatdate(file.mtime_ns // 1_000_000_000 + version, usegmt=True),
-    }
-
-
-def _span(exchange: _Exchange, validators: Mapping[str, str], size: int) -> _Span | None:
-    """What to send; None where the range lies outside the file."""
-    whole = _Span(0, size, size, partial=False)
-    if SourceFaultKind.NO_RANGES in exchange.plan or SourceFaultKind.NO_LENGTH in exchange.plan:
-        return whole
-    condition = exchange.request.headers.get(hdrs.IF_RANGE)
-    if condition is not None and condition not in validators.values():
-        return whole
-    try:
-        asked = exchange.request.http_range
-    except ValueError:
-        return whole  # RFC 9110, 14.2: a Range that is not understood is ignored
-    if asked.start is None and asked.stop is None:
-        return whole
-    start, stop, _ = asked.indices(size)
-    return _Span(start, stop - start, size, partial=True) if start < stop else None
-
-
-def _response(file: _File, headers: Mapping[str, str], span: _Span, plan: _Plan) -> web.StreamResponse:
-    response = web.StreamResponse(status=206 if span.partial else 200, headers=headers)
-    lie = plan.get(SourceFaultKind.LYING_TYPE)
-    response.content_type = lie.content_type if lie else _content_type(file.path)
-    if SourceFaultKind.NO_LENGTH in plan:
-        response.enable_chunked_encoding()
-        return response
-    if SourceFaultKind.NO_RANGES not in plan:
-        response.headers[hdrs.ACCEPT_RANGES] = "bytes"
-    length = plan.get(SourceFaultKind.LYING_LENGTH)
-    response.content_length = length.content_length if length and not span.partial else span.length
-    if span.partial:
-        last = span.start + span.length - 1
-        response.headers[hdrs.CONTENT_RANGE] = f"bytes {span.start}-{last}/{span.size}"
-    return response
-
-
-def _content_type(file: Path) -> str:
-    return CONTENT_TYPES.get(file.suffix.lower(), "application/octet-stream")
-
-
-def _chunks(file: Path, span: _Span, plan: _Plan) -> Iterator[bytes]:
-    """The bytes of a span as far as the faults let it come."""
-    cut = plan.get(SourceFaultKind.STALL) or plan.get(SourceFaultKind.TRUNCATED)
-    slow = plan.get(SourceFaultKind.SLOW)
-    left = min(span.length, cut.after_bytes) if cut else span.length
-    chunk_bytes = min(CHUNK_BYTES, max(1, slow.bytes_per_s // 10)) if slow else CHUNK_BYTES
-    with file.open("rb") as stream:
-        stream.seek(span.start)
-        while left > 0 and (chunk := stream.read(min(chunk_bytes, left))):
-            left -= len(chunk)
-            yield _altered(chunk, plan.version)
-
-
-def _altered(chunk: bytes, version: int) -> bytes:
-    """Other bytes of the same length for another version of a file."""
-    if not version:
-        return chunk
-    shift = version % 255 + 1
-    return chunk.translate(bytes((value + shift) % 256 for value in range(256)))
 
 
 @asynccontextmanager
