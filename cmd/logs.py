@@ -10,7 +10,8 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
 import msgspec
@@ -19,6 +20,8 @@ from telecine.cmd.wording import printable
 from telecine.core.log_fields import Field, fields_of
 
 PACKAGE = "telecine."
+Command = TypeVar("Command", bound=Callable[..., object])
+
 _BARE = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f]+")
 
 
@@ -55,7 +58,7 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(_everything(self, record)).decode()
 
 
-def log_format_option(*formats: LogFormat) -> Any:
+def log_format_option(*formats: LogFormat) -> Callable[[Command], Command]:
     """`--log-format`, with what a command can do."""
     return click.option(
         "--log-format",

@@ -74,7 +74,12 @@ class Gauge:
         self._hosts = {ref.link_id: urlsplit(ref.url).hostname for ref in lease.sources}
         self._uploaded_bytes = 0  # of all links
         self._told_s = 0.0
-        self._begin(None)
+        self._stage = Stage.OPENING
+        self._link_id: int | None = None
+        self._plan: str | None = None
+        self._bytes_done = 0
+        self._bytes_total: int | None = None
+        self._rate = Rate()
 
     @property
     def stage(self) -> Stage:
@@ -92,7 +97,8 @@ class Gauge:
 
     def turn_to(self, link_id: int) -> None:
         """The work starts on another link."""
-        self._begin(link_id)
+        self._stage, self._link_id, self._plan = Stage.OPENING, link_id, None
+        self._bytes_done, self._bytes_total, self._rate = 0, None, Rate()
         self._tell("opening")
 
     def enter(self, stage: Stage, *, bytes_total: int | None = None) -> None:
@@ -159,14 +165,6 @@ class Gauge:
     @property
     def _host(self) -> str | None:
         return None if self._link_id is None else self._hosts.get(self._link_id)
-
-    def _begin(self, link_id: int | None) -> None:
-        self._stage = Stage.OPENING
-        self._link_id = link_id
-        self._plan: str | None = None
-        self._bytes_done = 0
-        self._bytes_total: int | None = None
-        self._rate = Rate()
 
     def _tell(self, event: str, **more: str | float | None) -> None:
         self._told_s = self._clock.monotonic_s()
