@@ -9,8 +9,8 @@ import enum
 import logging
 import re
 import sys
-from datetime import UTC, datetime
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import click
