@@ -16,6 +16,9 @@ BENCHMARKS = (
     Benchmark(
         "queue", "claim+settle pairs/s at 10k, 100k and 1M rows beside other queues; parked accounts", "queue_pairs"
     ),
+    Benchmark("relay", "one file through one worker: wall time beside the slower line, disk, memory", "relay"),
+    Benchmark("remux", "a remux into upload parts beside ffmpeg's into a file", "remux"),
+    Benchmark("upload", "MB/s into Telegram at 0, 50 and 150 ms beside Telethon, FastTelethon and Kurigram", "upload"),
     Benchmark("api", "requests/s over HTTP at 1, 16, 64 connections beside an aiohttp hello-world", "api_requests"),
 )
 RESULTS = Path("build/bench")

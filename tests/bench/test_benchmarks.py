@@ -30,6 +30,18 @@ BOUNDS = {
         ("parked_p99_over_unparked", "<=", 2),
     ],
     "api": [("ratio_at_64", ">=", 0.6)],
+    "upload": [
+        ("times_telethon_at_50_ms", ">=", 6),
+        ("times_best_other_at_50_ms", ">=", 1.5),
+        ("share_of_limit_at_0_ms", ">=", 0.8),
+    ],
+    "relay": [
+        ("wall_over_slower_line", "<=", 1.1),
+        ("disk_bytes_direct", "<=", 0),
+        ("disk_bytes_remux", "<=", 0),
+        ("memory_largest_over_smallest", "<=", 1.25),
+    ],
+    "remux": [("wall_over_ffmpeg", "<=", 1.3)],
 }
 
 
@@ -62,7 +74,7 @@ def test_without_a_name_the_benchmarks_are_listed() -> None:
 def test_an_unknown_name_is_refused_with_what_there_is() -> None:
     done = bench("quue")
     assert done.returncode == 2
-    assert "there is no benchmark 'quue'; there are: queue, api, all" in done.stderr
+    assert "there is no benchmark 'quue'; there are: queue, relay, remux, upload, api, all" in done.stderr
 
 
 def test_only_a_quick_run_may_leave_peers_out() -> None:
