@@ -105,6 +105,7 @@ class WorkerSettings(Table, frozen=True):
     connections: Annotated[int, Meta(ge=1, le=16)] = 8
     parts_in_flight: Annotated[int, Meta(ge=1, le=128)] = 64  # 512 KiB each, of all jobs together
     sends_per_minute: PositiveInt = 20
+    file_bytes_max: Annotated[int, Meta(ge=1024**2)] | None = None  # longer films are split; None: Telegram's limit
     bandwidth_bytes_per_s: PositiveInt | None = None  # read from sources, all jobs together; None: no limit
     flood_wait_in_place_s: Annotated[float, Meta(ge=0)] = 10.0  # longer waits park the account
     allow_private_sources: bool = False  # links to loopback, private and link-local addresses

@@ -166,7 +166,10 @@ class Worker:
         settings = self._settings
         for pause_s in pauses():
             opening = open_account(
-                self._telegram, settings.session, flood_wait_in_place_s=settings.flood_wait_in_place_s
+                self._telegram,
+                settings.session,
+                flood_wait_in_place_s=settings.flood_wait_in_place_s,
+                file_bytes_max=settings.file_bytes_max,
             )
             try:
                 return await stack.enter_async_context(opening)

@@ -32,12 +32,15 @@ logger = logging.getLogger(__name__)
 
 
 class Account:
-    """A signed-in account. Made by `open_account`."""
+    """A signed-in account. Made by `open_account`. `file_bytes_max` None: whatever Telegram takes."""
 
-    def __init__(self, client: Any, telegram: TelegramSettings, user: Any) -> None:
+    def __init__(
+        self, client: Any, telegram: TelegramSettings, user: Any, *, file_bytes_max: int | None = None
+    ) -> None:
         self.client = client
         self._telegram = telegram
         self._user = user
+        self._file_bytes_max = file_bytes_max
 
     @property
     def user_id(self) -> int:
@@ -50,8 +53,9 @@ class Account:
 
     @property
     def file_bytes_max(self) -> int:
-        """The largest file that Telegram takes from this account now."""
-        return plans.file_bytes_max(premium=self.premium)
+        """The largest file to send: what Telegram takes from this account now, or less where less is wanted."""
+        taken = plans.file_bytes_max(premium=self.premium)
+        return taken if self._file_bytes_max is None else min(taken, self._file_bytes_max)
 
     async def refresh(self) -> None:
         """Ask again who this is: Premium lapses. Raises as `calls.ask` does."""
@@ -106,7 +110,7 @@ class Account:
 
 @asynccontextmanager
 async def open_account(
-    telegram: TelegramSettings, session: Path, *, flood_wait_in_place_s: float
+    telegram: TelegramSettings, session: Path, *, flood_wait_in_place_s: float, file_bytes_max: int | None = None
 ) -> AsyncIterator[Account]:
     """Lock the session, connect, and make sure that it is signed in.
 
@@ -117,7 +121,7 @@ async def open_account(
         user = await who(client)
         if user is None:
             raise ConfigError(f"{session}: no account is signed in", hint="run `telecine login` on this machine")
-        yield Account(client, telegram, user)
+        yield Account(client, telegram, user, file_bytes_max=file_bytes_max)
 
 
 @asynccontextmanager

@@ -55,6 +55,14 @@ async def test_an_account_with_a_second_password_is_asked_for_it(
         assert account.file_bytes_max == file_bytes_max(premium=True)
 
 
+@pytest.mark.parametrize(("wanted", "taken"), [(30 * 1024**2, 30 * 1024**2), (9 * 10**9, file_bytes_max(premium=False))])
+async def test_an_owner_may_want_smaller_files_than_telegram_takes(
+    telegram: TelegramSettings, session: Path, wanted: int, taken: int
+) -> None:
+    async with open_account(telegram, session, flood_wait_in_place_s=2, file_bytes_max=wanted) as account:
+        assert account.file_bytes_max == taken
+
+
 async def test_a_session_that_is_signed_in_already_asks_nothing(telegram: TelegramSettings, session: Path) -> None:
     async def never() -> str:
         raise AssertionError
