@@ -22,6 +22,11 @@ class HeldSource:
         self.size_bytes = self._length if knows_size else None
         self.supports_ranges = supports_ranges
 
+    def replace(self, content: bytes) -> None:
+        """Hold other bytes, of the same number."""
+        assert len(content) == self._length
+        self._content = content
+
     @property
     def bytes_read(self) -> int:
         return len(self._blocks) * BLOCK_BYTES
