@@ -55,7 +55,7 @@ async def test_an_account_with_a_second_password_is_asked_for_it(
         assert account.file_bytes_max == file_bytes_max(premium=True)
 
 
-@pytest.mark.parametrize(("wanted", "taken"), [(30 * 1024**2, 30 * 1024**2), (9 * 10**9, file_bytes_max(premium=False))])
+@pytest.mark.parametrize(("wanted", "taken"), [(30_000_000, 30_000_000), (9 * 10**9, file_bytes_max(premium=False))])
 async def test_an_owner_may_want_smaller_files_than_telegram_takes(
     telegram: TelegramSettings, session: Path, wanted: int, taken: int
 ) -> None:
