@@ -19,7 +19,14 @@ from telecine.store.writer import Writer
 UNKNOWN = "unknown:"  # begins what stands for an id of CM that no caption says
 PAGE_ROWS = 1000
 TEXT_CHARS_MAX = 60  # of a message that is only listed
-_IN_ORDER = ("rebuild_titles", "rebuild_episodes", "rebuild_variants", "rebuild_lost_originals", "rebuild_objects")
+_IN_ORDER = (
+    "rebuild_titles",
+    "rebuild_episodes",
+    "rebuild_variants",
+    "rebuild_lost_originals",
+    "rebuild_objects",
+    "rebuild_done_variants",
+)
 
 
 class SqliteRebuild:
@@ -57,6 +64,7 @@ def load(tx: Transaction, inventories: Sequence[Inventory], generation: int) -> 
     for inventory in inventories:
         finds.keep(inventory)
     renumbered = finds.place_channels()
+    _choose(tx)
     _write_index(tx, generation)
     tx.execute("drop_found_parts")
     return _report(tx, finds, renumbered)
@@ -73,25 +81,18 @@ def _write_index(tx: Transaction, generation: int) -> None:
     params = {"unknown": UNKNOWN, "generation": generation, "now_ms": tx.now_ms}
     for query in _IN_ORDER:
         tx.execute(query, params)
+
+
+def _choose(tx: Transaction) -> None:
+    """Mark the messages that make up the newest whole upload of each target."""
     after = ""
-    while page := tx.all("rebuilt_variants", {"after": after, "limit": PAGE_ROWS}):
+    while page := tx.all("found_targets", {"after": after, "limit": PAGE_ROWS}):
         for row in page:
-            _finish(tx, row["id"])
+            parts = tx.all("found_parts_of", row)
+            for part in newest_upload(msgspec.convert(part, FoundPart) for part in parts):
+                place = {"channel_id": part.channel_id, "message_id": part.message_id}
+                tx.execute("count_found_part", {"code": row["code"], **place})
         after = page[-1]["code"]
-
-
-def _finish(tx: Transaction, variant_id: int) -> None:
-    """Make a variant done if there is a whole upload of it."""
-    rows = tx.all("rebuilt_objects", {"variant_id": variant_id})
-    upload = newest_upload(msgspec.convert(row, FoundPart) for row in rows)
-    if not upload:
-        return
-    for part in upload:
-        place = {"channel_id": part.channel_id, "message_id": part.message_id}
-        tx.execute("rebuild_live_object", {"variant_id": variant_id, **place})
-    newest = max(part.sent_at_ms for part in upload)
-    done = {"variant_id": variant_id, "channel_id": upload[0].channel_id, "finished_at_ms": newest}
-    tx.execute("rebuild_done_variant", done)
 
 
 class _Finds:

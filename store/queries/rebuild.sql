@@ -27,6 +27,7 @@ CREATE TEMP TABLE found_parts (
   sha256        TEXT NOT NULL,
   title_cm_id   TEXT,
   episode_cm_id TEXT,
+  counts        INTEGER NOT NULL DEFAULT 0,  -- belongs to the newest whole upload of its target
   PRIMARY KEY (code, telegram_id, message_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -100,32 +101,34 @@ FROM (SELECT DISTINCT code, original_code FROM found_parts WHERE copy > 1) f
 JOIN upload_variants v ON v.code = f.code
 WHERE NOT EXISTS (SELECT 1 FROM upload_variants o WHERE o.code = f.original_code);
 
+-- name: found_targets
+-- A page of them, behind a code.
+SELECT DISTINCT code FROM found_parts WHERE code > :after ORDER BY code LIMIT :limit;
+
+-- name: found_parts_of
+SELECT part_no, part_count, telegram_id AS channel_id, message_id, sent_at_ms FROM found_parts WHERE code = :code;
+
+-- name: count_found_part
+UPDATE found_parts SET counts = 1
+WHERE code = :code AND telegram_id = :channel_id AND message_id = :message_id;
+
 -- name: rebuild_objects
--- All as retired at first: those that make an upload whole come back.
+-- Those that make no upload whole are kept as retired.
 INSERT INTO telegram_objects (variant_id, part_no, part_count, channel_id, message_id, account_id, fence, size_bytes, sha256,
   duration_s, width_px, height_px, stored_at_ms, retired_at_ms)
 SELECT v.id, f.part_no, f.part_count, c.id, f.message_id, c.account_id, 0, f.size_bytes, f.sha256,
-       f.duration_s, f.width_px, f.height_px, f.sent_at_ms, :now_ms
+       f.duration_s, f.width_px, f.height_px, f.sent_at_ms, CASE WHEN NOT f.counts THEN :now_ms END
 FROM found_parts f
 JOIN upload_variants v ON v.code = f.code
 JOIN channels c ON c.telegram_id = f.telegram_id;
 
--- name: rebuilt_variants
--- A page of what is to be looked at, behind a code.
-SELECT id, code FROM upload_variants WHERE code > :after ORDER BY code LIMIT :limit;
-
--- name: rebuilt_objects
-SELECT part_no, part_count, channel_id, message_id, stored_at_ms AS sent_at_ms
-FROM telegram_objects WHERE variant_id = :variant_id ORDER BY channel_id, message_id;
-
--- name: rebuild_live_object
-UPDATE telegram_objects SET retired_at_ms = NULL
-WHERE variant_id = :variant_id AND channel_id = :channel_id AND message_id = :message_id;
-
--- name: rebuild_done_variant
-UPDATE upload_variants SET state = 'done', channel_id = :channel_id, finished_at_ms = :finished_at_ms,
-  account_id = CASE WHEN copy > 1 THEN (SELECT account_id FROM channels WHERE id = :channel_id) END
-WHERE id = :variant_id;
+-- name: rebuild_done_variants
+UPDATE upload_variants SET state = 'done', channel_id = whole.channel_id, finished_at_ms = whole.sent_at_ms,
+  account_id = CASE WHEN copy > 1 THEN whole.account_id END
+FROM (SELECT f.code, c.id AS channel_id, c.account_id, max(f.sent_at_ms) AS sent_at_ms
+      FROM found_parts f JOIN channels c ON c.telegram_id = f.telegram_id
+      WHERE f.counts GROUP BY f.code) AS whole
+WHERE upload_variants.code = whole.code;
 
 -- name: rebuilt_counts
 SELECT (SELECT count(*) FROM accounts) AS accounts,
