@@ -22,6 +22,15 @@ class AddressForbiddenError(OSError):
         super().__init__("leads to an address that is not public")
 
 
+def is_address(host: str) -> bool:
+    """Whether a URL's host is an IP address, rather than a name that resolves to some."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address, of either version, belongs to the public internet. False for what is no address.
 

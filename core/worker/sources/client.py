@@ -14,7 +14,7 @@ from yarl import URL
 from telecine.core.clock import Clock
 from telecine.core.config import WorkerSettings
 from telecine.core.reasons import Reason
-from telecine.core.worker.sources.addresses import AddressForbiddenError, is_public, source_session
+from telecine.core.worker.sources.addresses import AddressForbiddenError, is_address, is_public, source_session
 from telecine.core.worker.sources.errors import SourceError, failure
 from telecine.core.worker.sources.hosts import Host, Hosts
 from telecine.core.worker.sources.limits import SourceLimits
@@ -92,8 +92,9 @@ class WebClient:
         """A proxy resolves names itself, but must not be talked into a private network either."""
         if self._allow_private or url.host is None:
             return
-        if is_public(url.host):
-            return
-        found = await self._resolver.resolve(url.host, url.port or 0, family=socket.AF_UNSPEC)
-        if not found or not all(is_public(one["host"]) for one in found):
+        addresses = [url.host]
+        if not is_address(url.host):
+            found = await self._resolver.resolve(url.host, url.port or 0, family=socket.AF_UNSPEC)
+            addresses = [one["host"] for one in found]
+        if not all(map(is_public, addresses)):
             raise AddressForbiddenError

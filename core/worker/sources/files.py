@@ -97,7 +97,7 @@ def _path(url: str) -> Path:
 def _open_within(path: Path, roots: Sequence[Path]) -> int:
     """A descriptor of the regular file that `path` leads to, which is within a root once all links are followed."""
     try:
-        real = path.resolve(strict=True)
+        real = path.resolve()
         for root in roots:
             real_root = root.resolve()
             if real.is_relative_to(real_root) and real != real_root:
