@@ -23,6 +23,7 @@ from telecine.core.emulator.media.specs import MediaSpec
 from telecine.core.emulator.server import Emulator, EmulatorSettings
 from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
 from telecine.core.emulator.telegram.entities import VideoTrait
+from telecine.core.worker.board import WorkerState
 from telecine.core.worker.daemon import Worker
 from telecine.core.worker.telegram.login import SignedIn, sign_in
 
@@ -275,3 +276,49 @@ async def url(emulator: Emulator) -> str:
 
 def stall(emulator: Emulator) -> None:
     emulator.sources.set_faults(CLIP.name, [SourceFault(kind=SourceFaultKind.STALL, after_bytes=20_000)])
+
+
+# ---- a source that waits for the test ------------------------------------------------------------
+
+
+class HeldSource:
+    """A host whose jobs wait until the test lets them have the clip."""
+
+    def __init__(self, clip: Path) -> None:
+        self._clip = clip
+        self._asked = 0
+        self._changed = asyncio.Condition()
+        self.url = ""
+        self.go = asyncio.Event()
+
+    async def answer(self, _: web.Request) -> web.StreamResponse:
+        async with self._changed:
+            self._asked += 1
+            self._changed.notify_all()
+        await self.go.wait()
+        return web.FileResponse(self._clip)
+
+    async def asked(self, count: int = 1) -> None:
+        """Wait until so many jobs wait here."""
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(lambda: self._asked >= count)
+
+
+@pytest.fixture
+async def held(emulator: Emulator, url: str) -> AsyncIterator[HeldSource]:
+    assert emulator.settings.media_dir is not None
+    source = HeldSource(emulator.settings.media_dir / CLIP.name)
+    app = web.Application()
+    app.router.add_get("/held.mp4", source.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    source.url = "http://{}:{}/held.mp4".format(*runner.addresses[0][:2])
+    yield source
+    await runner.cleanup()
+
+
+async def until_state(daemon: Daemon, state: WorkerState) -> None:
+    async with asyncio.timeout(20):
+        while daemon.worker.board.view().state is not state:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.02)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
-from aiohttp import web
-from tests.core.worker.conftest import ACCOUNT, CLIP, CODE, Daemon, Plant, eventually, stored_files
+from tests.core.worker.conftest import (
+    ACCOUNT,
+    CODE,
+    HeldSource,
+    Plant,
+    eventually,
+    stored_files,
+    until_state,
+)
 from tests.core.worker.scripted import Coordinator
 
 from telecine.core.emulator.faults import Flood, Line, RpcFailure
@@ -38,53 +42,10 @@ def plant(plant: Plant) -> Plant:
     return plant
 
 
-class HeldSource:
-    """A host whose jobs wait until the test lets them have the clip."""
-
-    def __init__(self, clip: Path) -> None:
-        self._clip = clip
-        self._asked = 0
-        self._changed = asyncio.Condition()
-        self.url = ""
-        self.go = asyncio.Event()
-
-    async def answer(self, _: web.Request) -> web.StreamResponse:
-        async with self._changed:
-            self._asked += 1
-            self._changed.notify_all()
-        await self.go.wait()
-        return web.FileResponse(self._clip)
-
-    async def asked(self, count: int = 1) -> None:
-        """Wait until so many jobs wait here."""
-        async with asyncio.timeout(20), self._changed:
-            await self._changed.wait_for(lambda: self._asked >= count)
-
-
-@pytest.fixture
-async def held(emulator: Emulator, url: str) -> AsyncIterator[HeldSource]:
-    assert emulator.settings.media_dir is not None
-    source = HeldSource(emulator.settings.media_dir / CLIP.name)
-    app = web.Application()
-    app.router.add_get("/held.mp4", source.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    source.url = "http://{}:{}/held.mp4".format(*runner.addresses[0][:2])
-    yield source
-    await runner.cleanup()
-
-
 def at(coordinator: Coordinator, lease: Lease, *stages: Stage) -> bool:
     """Whether a beat has told that a lease is in one of `stages`."""
     told = [progress for beat in coordinator.beats for progress in beat.leases]
     return any(progress.lease == lease.lease and progress.stage in stages for progress in told)
-
-
-async def until_state(daemon: Daemon, state: WorkerState) -> None:
-    async with asyncio.timeout(20):
-        while daemon.worker.board.view().state is not state:  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.02)
 
 
 # ---- side by side --------------------------------------------------------------------------------

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
-from tests.core.worker.conftest import ACCOUNT, BOT_TOKEN, CLIP, Daemon, eventually, stall, stored_files
+from tests.core.worker.conftest import (
+    ACCOUNT,
+    BOT_TOKEN,
+    CLIP,
+    Daemon,
+    HeldSource,
+    eventually,
+    stall,
+    stored_files,
+    until_state,
+)
 from tests.core.worker.scripted import BOT_USERNAME
 
 from telecine.core import captions
@@ -34,7 +44,9 @@ from telecine.core.emulator.server import Emulator
 from telecine.core.leases import AttemptOutcome, LinkFate, VariantState
 from telecine.core.operator_protocol import BackupStatus, ChannelState, Park, WorkerMode
 from telecine.core.policy import QueuePolicy
+from telecine.core.protocol import Stage
 from telecine.core.quality import Quality
+from telecine.core.worker.board import WorkerState
 from telecine.store.database import Store
 
 SECRET = "a secret of the tests, " + 32 * "x"
@@ -100,6 +112,12 @@ def _film(name: str, *urls: str) -> ImportedTitle:
     links = tuple(ImportedLink(f"{name}-{n}", url, Quality.TINY, "field") for n, url in enumerate(urls))
     planned = PlannedVariant(Quality.TINY, tuple(link.cm_id for link in links))
     return ImportedTitle(f"cm-{name}", TitleKind.MOVIE, name, links=links, variants=(planned,))
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.02)
 
 
 async def _done(store: Store, count: int) -> list[VariantDetail]:
@@ -232,6 +250,60 @@ async def test_a_draining_worker_gets_nothing_and_goes_on_at_once_when_told(
     await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.ACTIVE)
     await _done(store, 1)
     await daemon.end()
+
+
+async def test_a_paused_worker_keeps_its_upload_and_ends_it_when_it_may(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, held: HeldSource
+) -> None:
+    daemon = Daemon(settings, telegram)
+    await _plan(store, _film("Night Train", held.url))
+    await held.asked()
+    await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.PAUSED)
+    await until_state(daemon, WorkerState.PAUSED)
+    held.go.set()
+    await _until(lambda: [job.stage for job in daemon.worker.board.view().jobs] == [Stage.UPLOADING])
+    assert not emulator.world.stats.requests["upload.saveFilePart"]
+    assert await store.catalogue.variants(state=VariantState.LEASED)
+    await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.ACTIVE)
+    (variant,) = await _done(store, 1)
+    await daemon.end()
+    outcomes = [attempt.outcome for attempt in await store.operations.attempts(code=variant.code)]
+    assert outcomes == [AttemptOutcome.DONE]
+
+
+async def test_a_worker_that_was_killed_gets_its_upload_again_at_once(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator, held: HeldSource
+) -> None:
+    first = Daemon(settings, telegram)
+    await _plan(store, _film("Night Train", held.url))
+    await held.asked()
+    await first.kill()
+    held.go.set()
+    second = Daemon(settings, telegram)
+    (variant,) = await _done(store, 1)
+    await second.end()
+    assert not variant.expiries  # its hello gave the lease back, nobody waited for its end
+    assert len(stored_files(emulator)) == 1
+
+
+async def test_two_films_are_moved_side_by_side(
+    store: Store,
+    settings: WorkerSettings,
+    telegram: TelegramSettings,
+    emulator: Emulator,
+    url: str,
+    held: HeldSource,
+) -> None:
+    daemon = Daemon(msgspec.structs.replace(settings, jobs=2), telegram)
+    await _plan(store, _film("Night Train", held.url))
+    await held.asked()
+    await _plan(store, _film("Night Train", held.url), _film("Harbour", url))
+    await _done(store, 1)
+    assert len(await store.catalogue.variants(state=VariantState.LEASED)) == 1
+    held.go.set()
+    await _done(store, 2)
+    await daemon.end()
+    assert len(stored_files(emulator)) == 2
 
 
 async def test_while_an_operator_parks_messages_parts_go_up_and_no_message_is_sent(
