@@ -154,6 +154,8 @@ class MtprotoServer:
             elif isinstance(query, functions.InvokeAfterMsgsRequest):
                 await self._finished(session, query.msg_ids)
             query = query.query
+        if isinstance(query, functions.upload.SaveBigFilePartRequest):
+            query = memoryview(bytes(query))  # the executor takes it as it comes without a wrapper
         return query, quiet
 
     async def _finished(self, session: Session, message_ids: list[int]) -> None:

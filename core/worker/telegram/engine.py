@@ -194,7 +194,7 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as group:
                 async for block in blocks:
-                    ready = file.take(block, part_of(block.data, content_hash=self._content_hash))
+                    ready = file.take(block, await self._part(block) if file.knows(block.index) else None)
                     if ready is not None:
                         await self._slots.acquire()
                         group.create_task(self._put_big(file, ready))
@@ -206,12 +206,19 @@ class Engine:
             await self._put_big(file, last)
 
     async def _put_big(self, file: BigFile, block: Block) -> None:
+        digesting = asyncio.ensure_future(self._part(block))
         try:
             await self.put(functions.upload.SaveBigFilePartRequest(file.file_id, block.index, file.total, block.data))
             self._window.arrived(len(block.data), waiting=self._slots.waiting)
-            file.stored(block.index)
+            file.stored(block.index, await digesting)
         finally:
+            digesting.cancel()
             self._slots.release()
+
+    async def _part(self, block: Block) -> StoredPart:
+        """Digests beside the encryption: hashing lets the other threads run, cryptg does not."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, part_of, block.data, self._content_hash)
 
     # ---- smaller ones ------------------------------------------------------------------------------
 
@@ -231,7 +238,7 @@ class Engine:
             on_bytes(len(block.data))
 
         await _side_by_side(put(block) for block in blocks)
-        parts: list[StoredPart] = [part_of(block.data, content_hash=self._content_hash) for block in blocks]
+        parts: list[StoredPart] = [part_of(block.data, self._content_hash) for block in blocks]
         return UploadedFile(
             file_id=file_id,
             name=name,

@@ -28,7 +28,7 @@ class BigFile:
         self._declared_bytes = declared_bytes
         self._record = record
         self._on_bytes = on_bytes
-        self._came: set[int] = set()
+        self._sizes: dict[int, int] = {}  # of the blocks that came
         self._last: Block | None = None
         self._parts = {index: record.part(index) for index in record.known} if record else {}
         self._stored = set(self._parts)
@@ -36,18 +36,21 @@ class BigFile:
         for index in self._parts:
             self._count(index)
 
-    def take(self, block: Block, part: StoredPart) -> Block | None:
-        """Note a block that came; the block that is to be sent now, if any.
+    def knows(self, index: int) -> bool:
+        """Whether part `index` is with Telegram from an earlier try, if it still is what it was."""
+        return index in self._stored
+
+    def take(self, block: Block, part: StoredPart | None) -> Block | None:
+        """Note a block that came; the block that is to be sent now, if any. `part`: needed of those that are known.
 
         Raises InputError for a part that comes twice, or is more than was declared.
         """
-        if block.index in self._came:
+        if block.index in self._sizes:
             raise InputError(f"part {block.index} came twice")
         if 0 <= self.total <= block.index:
             raise InputError(f"there is more than the {self._declared_bytes} bytes that were declared")
-        self._came.add(block.index)
-        if self._parts.get(block.index) != part:
-            self._parts[block.index] = part
+        self._sizes[block.index] = len(block.data)
+        if block.index in self._stored and self._parts[block.index] != part:
             self._stored.discard(block.index)
         if self.total != UNKNOWN_TOTAL:
             return None if block.index in self._stored else block
@@ -59,17 +62,18 @@ class BigFile:
             if self._last is None:
                 raise InputError("there is nothing to upload")
             self.total = self._last.index + 1
-        if self._parts and max(self._parts) >= self.total:
+        if any(index >= self.total for index in self._parts):
             raise FileLostError("more of the file is with Telegram already than it has")
         self._check()
         return self._last
 
-    def stored(self, index: int) -> None:
+    def stored(self, index: int, part: StoredPart) -> None:
         """Telegram has taken a part."""
-        self._count(index)
+        self._parts[index] = part
         self._stored.add(index)
+        self._count(index)
         if self._record is not None:
-            self._record.add(index, self._parts[index])
+            self._record.add(index, part)
 
     def finished(self) -> tuple[StoredPart, ...]:
         """All parts in order."""
@@ -88,7 +92,8 @@ class BigFile:
 
     def _check(self) -> None:
         """Raises InputError where the parts do not make the file."""
-        sizes = [part.size_bytes for _, part in sorted(self._parts.items())]
+        known = {index: part.size_bytes for index, part in self._parts.items()}
+        sizes = [size for _, size in sorted((known | self._sizes).items())]
         if len(sizes) != self.total or any(size != PART_BYTES for size in sizes[:-1]):
             raise InputError("there are holes between the parts")
         if self._declared_bytes is not None and sum(sizes) != self._declared_bytes:

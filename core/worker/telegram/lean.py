@@ -22,9 +22,11 @@ from telethon.network.mtprotostate import MTProtoState
 from telethon.tl import TLRequest, functions
 from telethon.tl.core.messagecontainer import MessageContainer
 from telethon.tl.core.tlmessage import TLMessage
+from telethon.tl.types import MsgsAck
 
 CONNECT_TIMEOUT_S = 15.0
 CONNECT_RETRIES = 3
+ACKS_MAX = 16  # acknowledgements that wait for a part to go with
 _PART_HEAD = struct.Struct("<IqiiI")  # constructor, file id, index, total, 254 and the length
 _MESSAGE_HEAD = struct.Struct("<qii")  # message id, sequence number, length
 _LONG_BYTES = 254  # how TL begins a byte string of 254 bytes or more; shorter ones are left to Telethon
@@ -84,7 +86,9 @@ class PartSender(MTProtoSender):  # type: ignore[misc]  # Telethon is untyped
     async def _disconnect(self, error: Exception | None = None) -> None:
         await super()._disconnect(error)
         for state in self._send_queue.drain():
-            if not state.future.done():
+            if not isinstance(state.request, TLRequest):
+                state.future.cancel()  # an acknowledgement: nobody waits for it
+            elif not state.future.done():
                 state.future.set_exception(error or ConnectionError("the connection was closed"))
 
 
@@ -123,7 +127,8 @@ class _Packer:
 
     def append(self, state: Any) -> None:
         self._queue.append(state)
-        self._ready.set()
+        if not isinstance(state.request, MsgsAck) or len(self._queue) >= ACKS_MAX:  # else it goes with the next part
+            self._ready.set()
 
     def extend(self, states: Any) -> None:
         self._queue.extend(states)
@@ -133,13 +138,12 @@ class _Packer:
         """Take out what has not been sent."""
         waiting = list(self._queue)
         self._queue.clear()
+        self._ready.clear()
         return waiting
 
     async def get(self) -> tuple[list[Any] | None, list[bytes] | None]:
         """The requests of the next packet, and its message in pieces."""
-        if not self._queue:
-            self._ready.clear()
-            await self._ready.wait()
+        await self._ready.wait()
         batch: list[Any] = []
         pieces: list[bytes] = []
         size = 0
@@ -150,6 +154,8 @@ class _Packer:
             state = self._queue.popleft()
             batch.append(state)
             pieces += self._message(state)
+        if not self._queue:
+            self._ready.clear()
         if len(batch) > 1:
             pieces[:0] = self._container(batch, pieces)
         return (batch, pieces) if batch else (None, None)
