@@ -89,9 +89,7 @@ def collect_(ctx: click.Context, out: Path, account: str | None) -> None:
 
 
 @rebuild.command("load")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE..."
-)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE...")
 @json_option
 @click.pass_context
 def load(ctx: click.Context, files: Sequence[Path], as_json: bool) -> None:

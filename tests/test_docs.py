@@ -15,7 +15,7 @@ from telecine.cmd.main import COMMANDS, cli
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "systemd").iterdir())]
 PROGRAM = r"telecine (?:--config \S+ |-c \S+ )?"
-ASK_NOTHING = {"init", "serve", "work", "login", "emulator", "demo"}  # commands that print no data
+ASK_NOTHING = {"init", "serve", "work", "login", "rebuild collect", "emulator", "demo"}  # commands that print no data
 
 
 def commands(group: click.Group = cli, *above: str) -> Iterator[tuple[str, click.Command]]:
@@ -42,6 +42,8 @@ def type_in(line: str) -> None:
     while True:
         if isinstance(group, ListingGroup) and (not words or words[0].startswith("-")):
             words = ["list", *words]
+        if not words and group.invoke_without_command:
+            return
         command = group.get_command(ctx, words.pop(0))
         assert command is not None, f"telecine {line}: no such command"
         if not isinstance(command, click.Group):
