@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from telecine.core import codes
-from telecine.core.catalogue import VariantDetail
+from telecine.core import captions, codes
+from telecine.core.captions import Caption
+from telecine.core.catalogue import StoredObject, VariantDetail
+from telecine.core.codes import PartCode
 from telecine.core.demo.titles import Link
 from telecine.core.emulator.media.pictures import pictures
 from telecine.core.leases import LinkFate, VariantState
@@ -24,23 +26,36 @@ class Post(msgspec.Struct, frozen=True):
 
 
 class ChannelAudit(msgspec.Struct, frozen=True):
-    """`duplicates`: messages beyond the first of one code. `orphans`: messages that no variant points at."""
+    """`duplicates`: messages beyond the first of one code. `orphans`: messages that no variant points at. `mute`: those
+    whose captions do not tell what their variant does, so that no index could be rebuilt from them."""
 
     posts: int
     duplicates: int
     orphans: int
+    mute: int = 0
 
 
 def audit_channels(posts: Iterable[Post], variants: Iterable[VariantDetail]) -> ChannelAudit:
     """Hold the channels' files against the objects that the variants know of."""
-    posts = [post for post in posts if codes.find(post.text)]
-    known = {(o.channel_id, o.message_id) for variant in variants for o in variant.objects}
-    by_code = Counter(str(codes.find(post.text)) for post in posts)
+    posts = [post for post in posts if captions.code_of(post.text)]
+    known = {(o.channel_id, o.message_id): _told(variant, o) for variant in variants for o in variant.objects}
+    by_code = Counter(captions.code_of(post.text) for post in posts)
     return ChannelAudit(
         posts=len(posts),
         duplicates=sum(count - 1 for count in by_code.values()),
-        orphans=sum((post.channel_id, post.message_id) not in known for post in posts),
+        orphans=sum(_address(post) not in known for post in posts),
+        mute=sum(captions.parse(post.text) != known[_address(post)] for post in posts if _address(post) in known),
     )
+
+
+def _address(post: Post) -> tuple[int, int]:
+    return post.channel_id, post.message_id
+
+
+def _told(variant: VariantDetail, stored: StoredObject) -> Caption:
+    """What the caption of a message should say."""
+    code = PartCode(codes.parse_variant(variant.code), stored.part_no, stored.part_count)
+    return Caption(code, variant.origin, stored.sha256 or None)
 
 
 def links_lost(listed: Collection[int], variants: Iterable[VariantDetail]) -> int:

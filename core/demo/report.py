@@ -64,6 +64,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     not_met: tuple[str, ...]
     duplicate_messages: int
     orphan_messages: int
+    mute_messages: int
     mismatches: int
     frames_compared: int
     failures: tuple[Mismatch, ...]
@@ -88,7 +89,7 @@ def compose(
     counts, failures = status.counts, viewing.failures
     delivered = sum(delivery.arrived for delivery in viewing.deliveries)
     not_met = _not_met(status, telegram, workers_killed=workers_killed, workers_to_kill=workers_to_kill)
-    wrong = len(failures) + len(not_met) + channels.duplicates + channels.orphans + links_lost
+    wrong = len(failures) + len(not_met) + channels.duplicates + channels.orphans + channels.mute + links_lost
     return Report(
         ok=wrong == 0 and delivered == viewing.deliverable > 0,
         titles=counts.titles,
@@ -111,6 +112,7 @@ def compose(
         not_met=not_met,
         duplicate_messages=channels.duplicates,
         orphan_messages=channels.orphans,
+        mute_messages=channels.mute,
         mismatches=len(failures),
         frames_compared=sum(delivery.frames for delivery in viewing.deliveries),
         failures=failures,

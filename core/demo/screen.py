@@ -138,5 +138,6 @@ def _summary(report: Report) -> Table:
     table.add_row("pictures compared", str(report.frames_compared))
     table.add_row("files that differ", str(report.mismatches))
     table.add_row("duplicate or orphan messages", str(report.duplicate_messages + report.orphan_messages))
+    table.add_row("captions that do not say what is sent", str(report.mute_messages))
     table.add_row("seconds", f"{report.seconds:.0f}")
     return table

@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from telecine.core import codes
+from telecine.core.captions import Caption, Origin, write
 from telecine.core.catalogue import CatalogueCounts, StoredObject, VariantDetail, VariantSource
 from telecine.core.demo import audit
 from telecine.core.demo.audit import ChannelAudit, Post
@@ -44,6 +46,18 @@ def test_a_second_post_of_a_code_is_a_duplicate_and_an_orphan() -> None:
 
 def test_a_post_that_no_variant_knows_is_an_orphan() -> None:
     assert audit.audit_channels([Post(500, 2, CODE)], [variant()]).orphans == 1
+
+
+def test_a_caption_tells_what_its_variant_does_or_is_mute() -> None:
+    known = msgspec.structs.replace(
+        variant(),
+        origin=Origin("cm-1"),
+        objects=(StoredObject(1, 1, 500, 1, "cm-ember", 10, None, "ab" * 32),),
+    )
+    told = write(Caption(codes.parse(CODE), Origin("cm-1"), "ab" * 32))
+    assert audit.audit_channels([Post(500, 1, told)], [known]).mute == 0
+    for caption in (CODE, told.replace(" d=", " x="), write(Caption(codes.parse(CODE), Origin("cm-2"), "ab" * 32))):
+        assert audit.audit_channels([Post(500, 1, caption)], [known]).mute == 1
 
 
 def test_what_is_not_coded_is_not_counted() -> None:
