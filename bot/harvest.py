@@ -8,7 +8,7 @@ from aiogram import Router
 from aiogram.types import Message
 
 from telecine.bot.courier import channel_id_of
-from telecine.core import codes
+from telecine.core import captions
 from telecine.core.delivery import BotFile, MediaKind, Shelf
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ async def keep_file(post: Message, shelf: Shelf, bot_id: int) -> None:
     if file is None:
         return
     await shelf.save_bot_file(file)
-    logger.info("kept the file_id of %s, message %d of channel %d", post.caption, file.message_id, file.channel_id)
+    code = captions.code_of(post.caption or "")
+    logger.info("kept the file_id of %s, message %d of channel %d", code, file.message_id, file.channel_id)
 
 
 def bot_file_of(post: Message, bot_id: int) -> BotFile | None:
@@ -36,7 +37,7 @@ def bot_file_of(post: Message, bot_id: int) -> BotFile | None:
     An animation (a video without sound may be made one) is none: its `file_id` can be sent as neither kind, so that
     it is delivered by copy.
     """
-    if codes.find(post.caption or "") is None or post.animation is not None:
+    if captions.code_of(post.caption or "") is None or post.animation is not None:
         return None
     stored = post.video or post.document
     if stored is None:

@@ -9,6 +9,8 @@ import pytest
 from aiogram.methods import GetUpdates, SendVideo
 from tests.bot.conftest import BOT_ID, CHANNEL_ID, FILM, PATIENCE_S, MemoryShelf, Talk, target
 
+from telecine.core import codes
+from telecine.core.captions import Caption, Origin, write
 from telecine.core.delivery import BotFile, MediaKind
 from telecine.core.errors import StoreError
 
@@ -31,6 +33,18 @@ async def test_a_coded_video_is_kept(talk: Talk, shelf: MemoryShelf, kind: str) 
 async def test_a_coded_document_is_kept_as_a_document(talk: Talk, shelf: MemoryShelf) -> None:
     await talk.post(31, document=DOCUMENT, caption=f"{FILM}_P02OF03")
     assert await kept(shelf) == [BotFile(BOT_ID, CHANNEL_ID, 31, MediaKind.DOCUMENT, "D1", "DU1")]
+
+
+async def test_what_a_caption_says_for_machines_is_in_no_log(
+    talk: Talk, shelf: MemoryShelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "telecine.bot")
+    caption = write(Caption(codes.parse(FILM), Origin("the-matrix"), "ab" * 32))
+    await talk.post(31, video=VIDEO, caption=caption)
+    await kept(shelf)
+    await talk.next(GetUpdates)
+    assert f"kept the file_id of {FILM}, message 31" in caplog.text
+    assert caption.split("\n")[1] not in caplog.text
 
 
 @pytest.mark.parametrize(
