@@ -31,8 +31,8 @@ async def url(emulator: Emulator) -> str:
     return f"{emulator.media_url}/{LONG.name}"
 
 
-def codes_of(emulator: Emulator) -> list[str | None]:
-    return sorted(stored.code for stored in stored_files(emulator))
+def codes_of(emulator: Emulator) -> list[str]:
+    return sorted(stored.code or "" for stored in stored_files(emulator))
 
 
 def whole(outcome: Outcome, emulator: Emulator) -> None:

@@ -137,7 +137,7 @@ async def test_films_go_from_the_queue_into_the_channel_and_before_the_bot(
     await daemon.end()
     fates = sorted(source.fate for variant in variants for source in variant.sources)
     assert fates == [LinkFate.FAILED, LinkFate.USED, LinkFate.USED]
-    stored = {file.code: file for file in stored_files(emulator)}
+    stored = {file.code or "": file for file in stored_files(emulator)}
     for variant in variants:
         (kept,) = variant.objects
         file = stored[variant.code]
