@@ -180,7 +180,7 @@ async def kurigram_save_file(errand: Errand) -> Cost:
 
     async with open_account(errand.telegram, errand.session, flood_wait_in_place_s=10) as account:
         host, port, dc = account.address
-        client = Client(
+        client: Any = Client(
             "bench",
             api_id=errand.telegram.api_id,
             api_hash=errand.telegram.api_hash,
@@ -227,7 +227,7 @@ async def limit_alone(errand: Errand) -> Cost:
 
 async def limit(errand: Errand) -> Cost:
     """The same, while another core does as much for the other end: two busy cores are slower than one."""
-    other = multiprocessing.get_context("spawn").Process(target=_other_end, daemon=True)
+    other = multiprocessing.get_context("fork").Process(target=_other_end, daemon=True)
     other.start()
     try:
         return await limit_alone(errand)

@@ -58,7 +58,7 @@ _BROKEN = (
     errors.SecurityError,
     errors.TypeNotFoundError,
 )
-REFUSALS: tuple[type[Exception], ...] = (errors.RPCError, OSError, TimeoutError, ValueError, *_BROKEN)
+REFUSALS: tuple[type[Exception], ...] = (errors.RPCError, OSError, EOFError, TimeoutError, ValueError, *_BROKEN)
 
 
 class PremiumWaitError(FloodWaitError):

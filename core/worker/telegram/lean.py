@@ -83,6 +83,11 @@ class PartSender(MTProtoSender):  # type: ignore[misc]  # Telethon is untyped
         self._send_queue.append(state)
         return state.future
 
+    async def _reconnect(self, last_error: Exception | None) -> None:
+        """What Telethon does when a connection breaks."""
+        await self._disconnect(last_error or ConnectionError("the connection broke"))
+        self._reconnecting = False
+
     async def _disconnect(self, error: Exception | None = None) -> None:
         await super()._disconnect(error)
         for state in self._send_queue.drain():
