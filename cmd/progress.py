@@ -94,7 +94,8 @@ def _share(job: JobView) -> str:
 
 
 def _summary(view: WorkerView) -> Text:
-    counts = f"{view.done} done, {view.failed} failed, {view.given_back} given back"
+    given_back = f", {view.given_back} given back" if view.given_back else ""
+    counts = f"{view.done} done, {view.failed} failed{given_back}"
     rate = sum(job.bytes_per_s for job in view.jobs)
     speed = f" · {size(round(rate))}/s" if rate > 0 else ""
     return Text.assemble(

@@ -75,7 +75,7 @@ class Board:
             self._given_back += 1
 
     def parked(self, wait_s: float, request: str) -> None:
-        """Telegram makes the account wait."""
+        """Telegram makes the account wait; 0: not any more."""
         self._parked_until_s = self._clock.monotonic_s() + wait_s
         self._parked_for = request
 

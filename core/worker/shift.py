@@ -21,6 +21,7 @@ from telecine.core.worker.waiting import ended
 from telecine.core.worker.watch import Watch
 
 UPLOADS = "upload."  # what requests that put up parts begin with
+MESSAGES = "messages"
 
 logger = logging.getLogger(__name__)
 
@@ -148,8 +149,7 @@ class Shift:
         self._bench.park.told(lease.sends_parked_s, since_s=claimed.since_s)
         tenure = Tenure(self._bench, claimed, self._heartbeat, hurry=self._watch.hurry)
         self._board.began(tenure.gauge)
-        if lease.sends_parked_s > 0:
-            self._board.parked(lease.sends_parked_s, "messages")
+        self._board.parked(lease.sends_parked_s, MESSAGES)  # 0: who gets a lease may send again
         self._tenures[asyncio.create_task(tenure.run(), name=f"lease {lease.lease}")] = tenure
         logger.info("claimed", extra=fields(code=lease.code, lease=lease.lease, links=len(lease.sources)))
 
@@ -171,8 +171,8 @@ class Shift:
         A claim under way speaks of an account that was not parked yet, and may have been Premium still.
         """
         self._flooded = True
-        self._board.parked(wait.wait_s, wait.request)
         await self._leave_off()
+        self._board.parked(wait.wait_s, wait.request)
         if not wait.request.startswith(UPLOADS):
             self._bench.park.note(wait.wait_s)
             return

@@ -57,9 +57,8 @@ def test_a_line_tells_of_each_job_and_one_of_the_worker() -> None:
         "CM_M000321_1080P uploading media.example remux 500.0 MB of 2.0 GB 25% 20.0 MB/s 1 min 15 s"
     )
     assert second.split() == ["CM_S000045_S01E03_720P", "opening"]
-    assert summary == (
-        "cm-ember working · 2 of 2 jobs · 12 done, 1 failed, 0 given back · 4.1 GB in 2 h 5 min · 20.0 MB/s"
-    )
+    assert summary == ("cm-ember working · 2 of 2 jobs · 12 done, 1 failed · 4.1 GB in 2 h 5 min · 20.0 MB/s")
+    assert "1 failed, 3 given back ·" in lines(msgspec.structs.replace(VIEW, given_back=3))[-1]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])

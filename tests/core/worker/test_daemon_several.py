@@ -202,10 +202,14 @@ async def test_a_telegram_that_goes_away_is_waited_for_once(
     await coordinator.until(lambda: coordinator.claims)
     host, port = emulator.mtproto_address
     await emulator.mtproto.stop()
-    leases = [coordinator.put(code, url) for code in (CODE, OTHER)]
-    for lease in leases:
-        assert await coordinator.settlement(lease) == SettleReleased()
-    await emulator.mtproto.start(host, port)
+    with caplog.at_level(logging.WARNING, "telecine.core.worker.patience"):
+        leases = [coordinator.put(code, url) for code in (CODE, OTHER)]
+        for lease in leases:
+            assert await coordinator.settlement(lease) == SettleReleased()
+        await emulator.mtproto.start(host, port)
+        await coordinator.until(lambda: len(coordinator.claims) >= 3)
+    pauses = [record.args[1] for record in caplog.records if isinstance(record.args, tuple) and "%g s" in record.msg]
+    assert pauses == sorted(set(pauses))  # one row of growing pauses, not one for each job
     for code in (CODE, OTHER):
         assert isinstance(await coordinator.settlement(coordinator.put(code, url)), SettleDone)
     assert len(stored_files(emulator)) == 2
