@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from telecine.core.clock import Clock, SystemClock
 from telecine.core.config import WorkerSettings
@@ -62,6 +67,17 @@ class Hosted:
         assert name not in str(raised.value)
         return raised.value
 
+    @property
+    def port(self) -> int:
+        """Where the host listens."""
+        return URL(self.url).port or 0
+
+    async def read(self, url: str, resolver: AbstractResolver | None = None, **settings: object) -> bytes:
+        """All of a source, read by a worker that looks names up with `resolver`."""
+        ours = msgspec.structs.replace(self.settings, **settings)
+        async with Sources(ours, SystemClock(), limits=QUICK, resolver=resolver) as boot, boot.open(url) as source:
+            return await whole(source)
+
     def break_link(self, name: str, kind: SourceFaultKind, **numbers: object) -> None:
         """Add a fault to those of a path."""
         fault = msgspec.convert({"kind": kind, **numbers}, SourceFault)
@@ -77,6 +93,55 @@ class Hosted:
 async def whole(source: Source, start: int = 0) -> bytes:
     """All of a source from `start` on."""
     return b"".join([chunk async for chunk in source.chunks(start)])
+
+
+class Proxy:
+    """An HTTP proxy that knows requests for plain http alone."""
+
+    def __init__(self, refusal: bytes = b"") -> None:
+        self.asked: list[str] = []
+        self._refusal = refusal
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, target, rest = head.split(b" ", 2)
+            self.asked.append(target.decode())
+            if self._refusal:
+                writer.write(self._refusal)
+                return
+            host, _, path = target.removeprefix(b"http://").partition(b"/")
+            port = host.decode().rpartition(":")[2]
+            upstream, out = await asyncio.open_connection("127.0.0.1", int(port))
+            with contextlib.closing(out):
+                out.write(b"%s /%s %s" % (method, path, rest.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)))
+                while data := await upstream.read(65536):
+                    writer.write(data)
+                    await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def running(proxy: Proxy) -> AsyncIterator[str]:
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+class Names(AbstractResolver):
+    """Knows one name."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if host != "films.example":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [ResolveResult(hostname=host, host=self._address, port=port, family=family, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        pass
 
 
 @pytest.fixture

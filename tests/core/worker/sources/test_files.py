@@ -165,7 +165,7 @@ async def test_files_leave_no_descriptor_open(disk: Disk) -> None:
 def open_below(folder: Path) -> list[str]:
     """Files of a folder that this process has open."""
     targets = []
-    for descriptor in os.listdir("/proc/self/fd"):
+    for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            targets.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+            targets.append(str(descriptor.readlink()))
     return [target for target in targets if target.startswith(f"{folder}")]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from telecine.core.clock import SystemClock
 from telecine.core.config import SourceHostSettings, WorkerSettings
@@ -19,9 +15,8 @@ from telecine.core.errors import ConfigError
 from telecine.core.reasons import Reason
 from telecine.core.worker.sources.hosts import Hosts
 from telecine.core.worker.sources.source import SourceError
-from telecine.core.worker.sources.sources import Sources
 
-from .conftest import QUICK, Hosted, whole
+from .conftest import Hosted, Names, Proxy, running, whole
 
 CONTENT = b"\x1aE\xdf\xa3" + bytes(300_000)
 SECRET = SourceHostSettings(headers={"Referer": "https://films.example/"}, cookies={"session": "abc", "tier": "2"})
@@ -85,70 +80,11 @@ async def test_line_break_in_a_header_is_refused_before_anything_is_asked(settin
 # ---- proxies ----
 
 
-class Proxy:
-    """An HTTP proxy that knows requests for plain http alone."""
-
-    def __init__(self, refusal: bytes = b"") -> None:
-        self.asked: list[str] = []
-        self._refusal = refusal
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            method, target, rest = head.split(b" ", 2)
-            self.asked.append(target.decode())
-            if self._refusal:
-                writer.write(self._refusal)
-                return
-            host, _, path = target.removeprefix(b"http://").partition(b"/")
-            port = host.decode().rpartition(":")[2]
-            upstream, out = await asyncio.open_connection("127.0.0.1", int(port))
-            with contextlib.closing(out):
-                out.write(b"%s /%s %s" % (method, path, rest.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)))
-                while data := await upstream.read(65536):
-                    writer.write(data)
-                    await writer.drain()
-
-
-@contextlib.asynccontextmanager
-async def running(proxy: Proxy) -> AsyncIterator[str]:
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-class Names(AbstractResolver):
-    """Knows one name."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        if host != "films.example":
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [ResolveResult(hostname=host, host=self._address, port=port, family=family, proto=0, flags=0)]
-
-    async def close(self) -> None:
-        pass
-
-
-def _port(sources: Hosted) -> str:
-    return sources.url.split(":")[2].split("/", maxsplit=1)[0]
-
-
-async def _read(sources: Hosted, url: str, resolver: AbstractResolver | None = None, **settings: object) -> bytes:
-    ours = msgspec.structs.replace(sources.settings, **settings)
-    async with Sources(ours, SystemClock(), limits=QUICK, resolver=resolver) as boot, boot.open(url) as source:
-        return await whole(source)
-
-
 async def test_source_is_read_through_the_proxy_though_that_is_in_a_private_network(sources: Hosted) -> None:
     sources.add("a.mkv", CONTENT)
-    url = f"http://films.example:{_port(sources)}/media/a.mkv"
+    url = f"http://films.example:{sources.port}/media/a.mkv"
     async with running(proxy := Proxy()) as address:
-        read = await _read(sources, url, Names("8.8.8.8"), proxy=address, allow_private_sources=False)
+        read = await sources.read(url, Names("8.8.8.8"), proxy=address, allow_private_sources=False)
     assert read == CONTENT
     assert set(proxy.asked) == {url}
 
@@ -157,9 +93,9 @@ async def test_proxy_of_a_host_is_for_that_host(sources: Hosted) -> None:
     sources.add("a.mkv", CONTENT)
     async with running(proxy := Proxy()) as address:
         hosts = {"localhost": SourceHostSettings(proxy=address)}
-        assert await _read(sources, sources.of("a.mkv"), hosts=hosts) == CONTENT
+        assert await sources.read(sources.of("a.mkv"), hosts=hosts) == CONTENT
         assert not proxy.asked
-        assert await _read(sources, f"http://localhost:{_port(sources)}/media/a.mkv", hosts=hosts) == CONTENT
+        assert await sources.read(f"http://localhost:{sources.port}/media/a.mkv", hosts=hosts) == CONTENT
         assert proxy.asked
 
 
@@ -167,17 +103,17 @@ async def test_proxy_of_a_host_is_for_that_host(sources: Hosted) -> None:
 async def test_proxy_is_not_talked_into_a_private_network(host: str, sources: Hosted) -> None:
     async with running(proxy := Proxy()) as address:
         with pytest.raises(SourceError) as refusal:
-            await _read(sources, f"http://{host}/a", Names("10.0.0.7"), proxy=address, allow_private_sources=False)
+            await sources.read(f"http://{host}/a", Names("10.0.0.7"), proxy=address, allow_private_sources=False)
     assert refusal.value.reason in (Reason.FORBIDDEN, Reason.GONE)
     assert not proxy.asked
 
 
 async def test_redirect_behind_a_proxy_is_checked_as_well(sources: Hosted) -> None:
     sources.break_link("a.mkv", Fault.REDIRECT)
-    url = f"http://films.example:{_port(sources)}/media/a.mkv"
+    url = f"http://films.example:{sources.port}/media/a.mkv"
     async with running(proxy := Proxy()) as address:
         with pytest.raises(SourceError) as refusal:
-            await _read(sources, url, Names("8.8.8.8"), proxy=address, allow_private_sources=False)
+            await sources.read(url, Names("8.8.8.8"), proxy=address, allow_private_sources=False)
     assert refusal.value.reason is Reason.FORBIDDEN
     assert proxy.asked == [url]
 
@@ -185,9 +121,9 @@ async def test_redirect_behind_a_proxy_is_checked_as_well(sources: Hosted) -> No
 async def test_proxy_that_is_down_or_wants_a_login_is_our_own_trouble(sources: Hosted, unused_tcp_port: int) -> None:
     sources.add("a.mkv", CONTENT)
     with pytest.raises(SourceError) as down:
-        await _read(sources, sources.of("a.mkv"), proxy=f"http://127.0.0.1:{unused_tcp_port}")
+        await sources.read(sources.of("a.mkv"), proxy=f"http://127.0.0.1:{unused_tcp_port}")
     refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     async with running(Proxy(refusal)) as address:
         with pytest.raises(SourceError) as login:
-            await _read(sources, sources.of("a.mkv"), proxy=address)
+            await sources.read(sources.of("a.mkv"), proxy=address)
     assert down.value.reason is login.value.reason is Reason.INTERNAL
