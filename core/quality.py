@@ -69,7 +69,7 @@ _SOLD_AS: tuple[tuple[Quality, int, int, int, int], ...] = (
     (Quality.HD, 820, 1200, 620, 650),  # 848x640, 4:3 with borders cut off
     (Quality.HD, 1200, 1280, 1000, 1024),  # 1280x1024, 5:4
     (Quality.PAL, 1200, 1400, 565, 580),  # 1382x576, scope at full height
-    (Quality.PAL, 960, 1000, 380, 560),  # 992x548, borders cut off
+    (Quality.PAL, 970, 1000, 380, 560),  # 992x548, borders cut off
     (Quality.PAL, 680, 780, 528, 560),  # 704x544, 4:3 with borders cut off
     (Quality.QUARTER_HD, 1000, 1300, 530, 548),  # 1296x540, scope at full height
     (Quality.QUARTER_HD, 860, 900, 360, 520),  # 880x508, borders cut off
