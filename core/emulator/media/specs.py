@@ -98,10 +98,6 @@ SAMPLES: dict[str, MediaSpec] = {
         name="vp9.webm", container=Container.WEBM, video_codec=VideoCodec.VP9, audio_codec=AudioCodec.OPUS, seed=9
     ),
     "silent": MediaSpec(name="silent.mkv", container=Container.MKV, audio_codec=None, b_frames=1, seed=10),
-    "rotated": MediaSpec(name="rotated.mp4", rotation_deg=90, seed=12),
-    "surround": MediaSpec(
-        name="surround.mkv", container=Container.MKV, audio_codec=AudioCodec.AC3, audio_layout="5.1", seed=13
-    ),
     "big": MediaSpec(
         name="big.mkv",
         container=Container.MKV,

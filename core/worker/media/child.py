@@ -1,7 +1,8 @@
 """The process in which untrusted media is parsed: `python -m telecine.core.worker.media.child`.
 
 It has neither network nor disk: it asks the worker for the bytes of the source over one pipe and sends what it makes
-of them over another. Before the first byte it gives up the right to open anything else.
+of them over another; the bytes themselves stand in memory that both share. Before the first of them it gives up the
+right to open anything else.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import resource
+from collections import deque
 
 import av.logging
 
@@ -16,6 +18,8 @@ from telecine.core.reasons import Reason
 from telecine.core.worker.media import probe as media_probe
 from telecine.core.worker.media.mux import mux
 from telecine.core.worker.media.reader import MediaError, SourceFile
+from telecine.core.worker.media.reads import Reads
+from telecine.core.worker.media.shared import PART_PLACES, SharedMemory
 from telecine.core.worker.media.sink import PartBytes
 from telecine.core.worker.media.wire import (
     ChildPipe,
@@ -26,11 +30,13 @@ from telecine.core.worker.media.wire import (
     Mux,
     Muxed,
     Order,
-    Part,
+    PartReady,
     Probed,
     Read,
+    Taken,
     TakeThumbnail,
     Thumbnail,
+    ToChild,
     ToWorker,
 )
 
@@ -53,11 +59,13 @@ def main() -> None:
     terms = pipe.receive()
     if not isinstance(terms, Confine):
         raise SystemExit("terms first")
+    memory = SharedMemory(terms.memory_fd)
+    os.close(terms.memory_fd)
     _confine(terms)
-    session = _Session(pipe, terms)
+    session = _Session(pipe, memory, terms)
     try:
         while True:
-            session.obey(pipe.receive())
+            session.hear(pipe.receive())
     except (EOFError, BrokenPipeError):
         return
 
@@ -65,14 +73,27 @@ def main() -> None:
 class _Session:
     """What goes on over the pipe."""
 
-    def __init__(self, pipe: ChildPipe, terms: Confine) -> None:
+    def __init__(self, pipe: ChildPipe, memory: SharedMemory, terms: Confine) -> None:
         self._pipe = pipe
-        self._file = SourceFile(self._read_at, terms.size_bytes, seekable=terms.seekable)
+        self._memory = memory
+        self._places = deque(range(PART_PLACES))  # for parts, free by now
+        self._lengths: deque[int] = deque()  # of reads that were answered
+        self._reads = Reads(memory, self._ask, self._answered)
+        self._file = SourceFile(self._reads.read, terms.size_bytes, seekable=terms.seekable)
 
-    def obey(self, order: object) -> None:
-        """Carry one order out and answer it."""
-        if not isinstance(order, Order):
-            raise SystemExit("no order")
+    def hear(self, message: ToChild) -> None:
+        """Carry an order out and answer it. Answers may still come to what an order before it has sent."""
+        match message:
+            case Data(length):
+                self._lengths.append(length)
+            case Taken(place):
+                self._places.append(place)
+            case Confine():
+                raise SystemExit("terms twice")
+            case order:
+                self._obey(order)
+
+    def _obey(self, order: Order) -> None:
         try:
             answer = self._answer(order)
         except MediaError as error:
@@ -92,14 +113,19 @@ class _Session:
                 return Muxed()
 
     def _emit(self, file_no: int, index: int, data: PartBytes) -> None:
-        self._pipe.send(Part(file_no, index, bytes(data)))
+        while not self._places:
+            self.hear(self._pipe.receive())
+        place = self._places.popleft()
+        self._memory.put_part(place, data)
+        self._pipe.send(PartReady(file_no, index, place, len(data)))
 
-    def _read_at(self, offset: int, length: int) -> bytes:
-        self._pipe.send(Read(offset, length))
-        answer = self._pipe.receive()
-        if not isinstance(answer, Data):
-            raise SystemExit("no data")
-        return answer.data
+    def _ask(self, place: int, offset: int, length: int) -> None:
+        self._pipe.send(Read(place, offset, length))
+
+    def _answered(self) -> int:
+        while not self._lengths:
+            self.hear(self._pipe.receive())
+        return self._lengths.popleft()
 
 
 def _take_pipes() -> ChildPipe:

@@ -121,7 +121,11 @@ class Mp4File:
 
 
 def _opened(sink: PartSink, index_bytes: int) -> OutputContainer:
-    options = {"moov_size": str(index_bytes), "chunk_duration": str(int(CHUNK_S * av.time_base))}
+    options = {
+        "moov_size": str(index_bytes),
+        "chunk_duration": str(int(CHUNK_S * av.time_base)),
+        "flush_packets": "0",  # whole buffers only
+    }
     return av.open(sink, "w", format="mp4", options=options, buffer_size=PART_BYTES)
 
 

@@ -27,7 +27,9 @@ def timed(packets: Iterable[MediaPacket], untimed: Collection[int] = ()) -> Iter
         if packet.stream_index in untimed:
             yield packet
             continue
-        clock = clocks.setdefault(packet.stream_index, _TrackClock(packet))
+        clock = clocks.get(packet.stream_index)
+        if clock is None:
+            clock = clocks[packet.stream_index] = _TrackClock(packet)
         clock.set_times(packet)
         yield packet
 
@@ -38,7 +40,7 @@ def _back_filled(packets: Iterable[MediaPacket], untimed: Collection[int]) -> It
     for packet in packets:
         if not packet.size:
             continue  # the demuxer's way to say that a track ends
-        if packet.stream_index in untimed:
+        if packet.stream_index in untimed or (not held and packet.dts is not None and packet.stream_index in told):
             yield packet
             continue
         held.append(packet)
@@ -77,20 +79,24 @@ class _TrackClock:
     def set_times(self, packet: MediaPacket) -> None:
         if self._samples:
             self._samples.snap(packet)
-        if packet.dts is None:
-            packet.dts = packet.pts if self._last_dts is None else self._last_dts + _step(packet)
-        if self._last_dts is not None and (packet.dts or 0) <= self._last_dts:
-            packet.dts = self._last_dts + 1
-        if packet.pts is None or packet.pts < (packet.dts or 0):
-            packet.pts = packet.dts
-        self._last_dts = packet.dts
+        dts, last_dts, pts = packet.dts, self._last_dts, packet.pts
+        if dts is None:
+            dts = pts if last_dts is None else last_dts + _step(packet)
+        if last_dts is not None and (dts or 0) <= last_dts:
+            dts = last_dts + 1
+        if packet.dts != dts:
+            packet.dts = dts
+        if pts is None or pts < (dts or 0):
+            packet.pts = dts
+        self._last_dts = dts
 
 
 class _SampleClock:
     """Whole frames of sound: times that are off by a rounding become exact, so that the index stays small."""
 
-    def __init__(self, rate_hz: int, frame_samples: int) -> None:
+    def __init__(self, rate_hz: int, frame_samples: int, time_base: Fraction) -> None:
         self._time_base = Fraction(1, rate_hz)
+        self._factor, self._divisor = rate_hz * time_base.numerator, time_base.denominator
         self._frame_samples = frame_samples
         self._tolerance = int(rate_hz * SNAP_TOLERANCE_S)
         self._due: int | None = None
@@ -99,7 +105,7 @@ class _SampleClock:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             return
-        at = round(stamp * packet.time_base / self._time_base)
+        at = (2 * stamp * self._factor + self._divisor) // (2 * self._divisor)  # to the nearest sample
         if self._due is not None and abs(at - self._due) <= self._tolerance:
             at = self._due
         self._due = at + self._frame_samples
@@ -113,4 +119,4 @@ def _sample_clock(packet: MediaPacket) -> _SampleClock | None:
     if not isinstance(stream, AudioStream) or stream.codec_context is None:
         return None
     rate_hz, frame_samples = stream.codec_context.sample_rate, stream.codec_context.frame_size
-    return _SampleClock(rate_hz, frame_samples) if rate_hz and frame_samples else None
+    return _SampleClock(rate_hz, frame_samples, packet.time_base) if rate_hz and frame_samples else None

@@ -6,6 +6,7 @@ Runs in the media child.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Any
 
 from av.audio.stream import AudioStream
@@ -30,8 +31,15 @@ class Track:
         self.number = number
         self.stream = stream
         self.is_film = isinstance(stream, VideoStream)
+        self.time_base: Fraction | None = None  # of all its samples; the first tells
+        self.tick_ns: tuple[int, int] = (0, 1)  # as a fraction
         self.may_begin = entry_check(stream) if isinstance(stream, VideoStream) else None
         self._maker = Transcoder(stream) if transcode and isinstance(stream, AudioStream) else None
+
+    def keep_time(self, time_base: Fraction) -> None:
+        """What the times of all samples are counted in."""
+        self.time_base = time_base
+        self.tick_ns = NS_PER_S * time_base.numerator, time_base.denominator
 
     @property
     def is_copied(self) -> bool:
@@ -72,31 +80,36 @@ class Sample:
         "pos",
         "pts",
         "size_bytes",
-        "time_base",
         "track",
     )
 
     def __init__(self, track: Track, packet: MediaPacket) -> None:
+        if track.time_base is None:
+            track.keep_time(packet.time_base)
         self.track = track
         self.packet = packet
-        self.time_base = packet.time_base
-        self.pts = packet.pts or 0
-        self.dts = self.pts if packet.dts is None else packet.dts
+        self.pts = pts = packet.pts or 0
+        dts = packet.dts
+        self.dts = dts = pts if dts is None else dts
         self.duration = packet.duration or 0
         self.size_bytes = packet.size
         self.pos = packet.pos
-        self.at_ns = self._ns(self.pts)
-        self.dts_ns = self._ns(self.dts)
+        numerator, denominator = track.tick_ns
+        self.at_ns = pts * numerator // denominator
+        self.dts_ns = dts * numerator // denominator
         self.begins = track.may_begin is not None and packet.is_keyframe and track.may_begin(packet)
         self.is_muxed = False
 
     @property
+    def time_base(self) -> Fraction:
+        """Of `pts`, `dts` and `duration`, in seconds."""
+        return self.track.time_base or Fraction(1)
+
+    @property
     def end_ns(self) -> int:
         """When it is shown no more."""
-        return self._ns(self.pts + self.duration)
-
-    def _ns(self, ticks: int) -> int:
-        return ticks * NS_PER_S * self.time_base.numerator // self.time_base.denominator
+        numerator, denominator = self.track.tick_ns
+        return (self.pts + self.duration) * numerator // denominator
 
 
 def tracks_of(film: VideoStream, sound: Iterable[AudioStream], recipe: Recipe) -> list[Track]:

@@ -1,4 +1,7 @@
-"""What a worker and its media child say to each other: msgpack messages, each after its length in four bytes."""
+"""What a worker and its media child say to each other: msgpack messages, each after its length in four bytes.
+
+What is large, bytes of the source and parts of files, goes through the memory that they share.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ from typing import BinaryIO
 
 import msgspec
 
-from telecine.core.plans import PART_BYTES, Probe, Recipe
+from telecine.core.plans import Probe, Recipe
 from telecine.core.reasons import Reason
 
 HEADER = struct.Struct("<I")
-MESSAGE_BYTES_MAX = 2 * PART_BYTES  # a part with room for what is around it
+MESSAGE_BYTES_MAX = 1024 * 1024  # a picture or a probe with room for what is around it
 
 
 class Confine(msgspec.Struct, frozen=True, tag=True):
-    """First message to the child: what it may use, and what there is to read."""
+    """First message to the child: what it may use, and what there is to read. `memory_fd`: the shared memory."""
 
+    memory_fd: int
     size_bytes: int | None
     seekable: bool
     memory_bytes_max: int
@@ -32,20 +36,27 @@ class TakeThumbnail(msgspec.Struct, frozen=True, tag=True):
 
 
 class Mux(msgspec.Struct, frozen=True, tag=True):
-    """Order: make MP4s. Answered, file after file, by `Part`s and a `PartMade`; by `Muxed` at last."""
+    """Order: make MP4s. Answered, file after file, by `PartReady`s and a `PartMade`; by `Muxed` at last."""
 
     recipe: Recipe
 
 
 class Data(msgspec.Struct, frozen=True, tag=True):
-    """The answer to `Read`; shorter than asked for only at the end of the source."""
+    """The answer to `Read`: so many bytes are there, fewer than asked for only at the end of the source."""
 
-    data: bytes
+    length: int
+
+
+class Taken(msgspec.Struct, frozen=True, tag=True):
+    """The part in that place has been copied; it may be used again."""
+
+    place: int
 
 
 class Read(msgspec.Struct, frozen=True, tag=True):
-    """The child needs bytes of the source. Answered by `Data`."""
+    """The child needs bytes of the source in a place for reads. Answered by `Data`."""
 
+    place: int
     offset: int
     length: int
 
@@ -60,12 +71,21 @@ class Thumbnail(msgspec.Struct, frozen=True, tag=True):
     jpeg: bytes | None
 
 
-class Part(msgspec.Struct, frozen=True, tag=True):
+class Part(msgspec.Struct, frozen=True):
     """Upload part `index` of file `file_no`, which counts from 1. Those of the file's head come last."""
 
     file_no: int
     index: int
     data: bytes
+
+
+class PartReady(msgspec.Struct, frozen=True, tag=True):
+    """A `Part` is in a place for parts. Answered by `Taken`."""
+
+    file_no: int
+    index: int
+    place: int
+    length: int
 
 
 class PartMade(msgspec.Struct, frozen=True, tag=True):
@@ -92,8 +112,8 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 Order = FindOut | TakeThumbnail | Mux
-ToChild = Confine | FindOut | TakeThumbnail | Mux | Data
-ToWorker = Read | Probed | Thumbnail | Part | PartMade | Muxed | Failed
+ToChild = Confine | FindOut | TakeThumbnail | Mux | Data | Taken
+ToWorker = Read | Probed | Thumbnail | PartReady | PartMade | Muxed | Failed
 
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -89,7 +89,7 @@ async def test_parts_of_the_head_come_last_and_the_body_as_it_goes(
                 order.append(message.index)
     assert order == [*range(1, len(order)), 0]
     assert read_at_first is not None
-    assert read_at_first < 4_000_000
+    assert read_at_first < 5_000_000  # a second of interleaving, and what is read ahead
 
 
 def remuxed_here(content: bytes, index_bytes: int, target: Path) -> PartMade:
