@@ -111,7 +111,7 @@ class Worker:
         journal = stack.enter_context(Journal(journal_file(settings)))
         web = await stack.enter_async_context(aiohttp.ClientSession())
         coordinator = CoordinatorClient(web, settings.coordinator_url, settings.token, clock, self._rng)
-        gate = Gate()
+        gate, uploads = Gate(), self._uploads()
         return Bench(
             settings=settings,
             clock=clock,
@@ -120,7 +120,7 @@ class Worker:
             account=account,
             channels=channels,
             engine=self._engine(account, gate, stack),
-            uploads=self._uploads(),
+            uploads=uploads,
             post=Post(
                 account,
                 channels,
@@ -132,7 +132,7 @@ class Worker:
             ),
             journal=journal,
             coordinator=coordinator,
-            recovery=Recovery(channels, journal, coordinator),
+            recovery=Recovery(channels, journal, coordinator, uploads),
             storage=Storage(channels, coordinator),
             park=Park(clock),
             gate=gate,

@@ -25,7 +25,8 @@ class Sending(msgspec.Struct, frozen=True, tag="sending"):
     """A message is about to be sent. `object` is what will be reported of it, with message id 0.
 
     `code` is the caption, `variant` the code of the whole target, `after_message_id` the newest message that the
-    channel held before.
+    channel held before. `upload` names the record of the file's parts, which are gone with the message; None: there is
+    none.
     """
 
     lease: str
@@ -37,6 +38,7 @@ class Sending(msgspec.Struct, frozen=True, tag="sending"):
     object: ObjectReport
     plan: str
     sources: tuple[SourceReport, ...]
+    upload: str | None = None
 
 
 class Taken(msgspec.Struct, frozen=True, tag="taken"):

@@ -17,6 +17,7 @@ from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.journal import Closed, Journal, Posting
 from telecine.core.worker.telegram.calls import CHANNEL_LOST, SIGNED_OUT
 from telecine.core.worker.telegram.channels import Channels
+from telecine.core.worker.telegram.uploads import Uploads
 
 Kept = frozenset[tuple[int, int | None]]  # channel and message ids that the coordinator has written down
 
@@ -31,10 +32,18 @@ class Resolution(enum.Enum):
 class Recovery:
     """Closes what the journal holds open."""
 
-    def __init__(self, channels: Channels, journal: Journal, coordinator: CoordinatorClient) -> None:
+    def __init__(
+        self,
+        channels: Channels,
+        journal: Journal,
+        coordinator: CoordinatorClient,
+        uploads: Uploads | None = None,
+    ) -> None:
+        """`uploads`: what is remembered of files whose messages turn out to be there."""
         self._channels = channels
         self._journal = journal
         self._coordinator = coordinator
+        self._uploads = uploads
 
     async def resolve_all(self, held: Container[str] = ()) -> None:
         """Close everything that is open, oldest first, but for the leases that are `held`: their jobs see to them.
@@ -77,7 +86,16 @@ class Recovery:
         self._journal.append(Closed(lease))
 
     async def _located(self, lease: str, *, refused: bool = False) -> list[Posting]:
-        return [await self._locate(posting, refused=refused) for posting in self._journal.postings(lease)]
+        postings = [await self._locate(posting, refused=refused) for posting in self._journal.postings(lease)]
+        for posting in postings:
+            self._forget_upload(posting)
+        return postings
+
+    def _forget_upload(self, posting: Posting) -> None:
+        """The parts of a file are gone once there is a message of it, whatever becomes of that."""
+        key = posting.sending.upload
+        if self._uploads is not None and key is not None and posting.message_id is not None:
+            self._uploads.open(key).discard()
 
     async def _locate(self, posting: Posting, *, refused: bool) -> Posting:
         """`refused`: Telegram has answered the sending, so that nothing is under way any more."""

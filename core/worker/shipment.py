@@ -35,6 +35,11 @@ class Stowed(msgspec.Struct, frozen=True):
     film: Film | None
     record: UploadRecord | None
 
+    def forget(self) -> None:
+        """Its parts are gone: into a message, or lost."""
+        if self.record is not None:
+            self.record.discard()
+
 
 class Shipment:
     """One upload's files. `key` names the upload for whoever takes it up after a crash; None: nobody can."""
@@ -76,10 +81,10 @@ class Shipment:
             for stowed in self._stowed:
                 part = PartCode(self._variant, stowed.file_no, len(self._stowed))
                 await self._send(stowed, part, plan, jpeg, sources)
+                stowed.forget()
         except FileLostError as error:
-            self._forget()
+            stowed.forget()
             raise UnavailableError(f"{error}; it is to be uploaded anew") from error
-        self._forget()
 
     async def _stow(self, file: CargoFile) -> Stowed:
         record = None if self._key is None else self._bench.uploads.open(f"{self._key} {file.file_no}")
@@ -121,6 +126,7 @@ class Shipment:
             object=_object(parcel, part),
             plan=plan.kind.value,
             sources=sources(),
+            upload=None if stowed.record is None else stowed.record.key,
         )
         message = await self._bench.post.send(
             parcel, sending, generation=self._lease.generation, resend=self._resend(stowed, thumbnail, jpeg)
@@ -159,11 +165,6 @@ class Shipment:
         known = await self._bench.coordinator.contents(file.blake3)
         same = (one for one in known.objects if one.size_bytes == file.size_bytes)
         return next((ExistingFile(one.channel_id, one.message_id) for one in same), None)
-
-    def _forget(self) -> None:
-        for stowed in self._stowed:
-            if stowed.record is not None:
-                stowed.record.discard()
 
 
 def _object(parcel: Parcel, part: PartCode) -> ObjectReport:

@@ -50,7 +50,7 @@ class UploadRecord:
 
     def __init__(self, path: Path, key: str, clock: Clock) -> None:
         self._path = path
-        self._key = key
+        self.key = key
         self._clock = clock
         self._parts: dict[int, StoredPart] = {}
         self.file_id: int | None = None
@@ -69,7 +69,7 @@ class UploadRecord:
         """Start over: parts are sent under `file_id` from now on. Raises OSError."""
         self._parts.clear()
         self.file_id = file_id
-        heading = _Heading(self._key, file_id, self._clock.now_ms())
+        heading = _Heading(self.key, file_id, self._clock.now_ms())
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, SECRET_MODE)
         try:
             os.write(descriptor, msgspec.json.encode(heading) + b"\n")
@@ -105,7 +105,7 @@ class UploadRecord:
             return
         line, _, records = content.partition(b"\n")
         heading = _heading(line)
-        if heading is None or heading.key != self._key:
+        if heading is None or heading.key != self.key:
             return
         self.file_id = heading.file_id
         for at in range(0, len(records) - _RECORD.size + 1, _RECORD.size):
