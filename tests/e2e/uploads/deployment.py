@@ -1,0 +1,221 @@
+"""A worker process of its own, the coordinator on a real database, and the embedded Telegram and source host."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tests.core.worker.conftest import sign_in_as, stored_files
+from tests.e2e.crash.processes import Child
+from tests.e2e.uploads.front import Front
+
+from telecine.core.catalogue import (
+    ImportedLink,
+    ImportedTitle,
+    ImportRun,
+    PlannedVariant,
+    StoredObject,
+    TitleKind,
+    VariantDetail,
+)
+from telecine.core.clock import SystemClock
+from telecine.core.config import CoordinatorSettings, TelegramSettings
+from telecine.core.coordinator.events import Events
+from telecine.core.coordinator.metrics import Metrics
+from telecine.core.coordinator.server import CoordinatorServer
+from telecine.core.coordinator.services import Services
+from telecine.core.coordinator.tokens import Scope, Tokens
+from telecine.core.emulator.control.messages import NewAccount
+from telecine.core.emulator.server import Emulator, EmulatorSettings
+from telecine.core.emulator.telegram.keys import ServerKey
+from telecine.core.leases import VariantState
+from telecine.core.operator_protocol import BackupStatus
+from telecine.core.policy import QueuePolicy
+from telecine.core.quality import Quality
+from telecine.store.database import Store
+
+ACCOUNT = "ember"
+PHONE = "15550001"
+SECRET = "a secret of the tests, " + 32 * "x"
+LEASE_TTL_S = 30.0  # no lease of these tests runs out: a worker that starts anew has let go of what it held
+
+
+class NoImports:
+    async def start(self) -> ImportRun:
+        raise AssertionError("these tests import by themselves")
+
+    async def run(self, import_id: int) -> ImportRun:
+        raise AssertionError("these tests import by themselves")
+
+
+class NoBackup:
+    async def status(self) -> BackupStatus:
+        raise AssertionError("these tests lose no database")
+
+
+class Uploaded(msgspec.Struct, frozen=True):
+    """What the channels hold of an upload, part by part: message ids and contents."""
+
+    codes: tuple[str, ...]
+    messages: tuple[tuple[int, int], ...]
+    contents: tuple[bytes, ...]
+
+
+class Deployment:
+    """All of it. `worker` is started by the test."""
+
+    def __init__(self, folder: Path, emulator: Emulator, store: Store, front: Front, worker: Child) -> None:
+        self.folder = folder
+        self.emulator = emulator
+        self.front = front
+        self.worker = worker
+        self._store = store
+        self._titles = itertools.count(1)
+
+    @property
+    def media(self) -> Path:
+        assert self.emulator.settings.media_dir is not None
+        return self.emulator.settings.media_dir
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """How often each of Telegram's methods has been called."""
+        return self.emulator.world.stats.requests
+
+    async def plan(self, *names: str, quality: Quality = Quality.AUTO) -> str:
+        """Have a title uploaded whose links lead to files of the source host. The upload's code."""
+        before = {one.code for one in await self._store.catalogue.variants(limit=500)}
+        run = await self._store.intake.begin_import()
+        await self._store.intake.import_titles(run.id, [self._title(names, quality)])
+        await self._store.intake.finish_import(run.id, rejected=0)
+        after = {one.code for one in await self._store.catalogue.variants(limit=500)}
+        (code,) = after - before
+        return code
+
+    async def variant(self, code: str) -> VariantDetail:
+        return await self._store.catalogue.variant(code)
+
+    async def done(self, code: str, timeout_s: float = 60.0) -> tuple[StoredObject, ...]:
+        """Wait for an upload; what the coordinator knows of its parts. Raises DiedError where the worker ends."""
+        async with asyncio.timeout(timeout_s):
+            while (variant := await self.variant(code)).state is not VariantState.DONE:
+                self.worker.check()
+                await asyncio.sleep(0.02)
+        return tuple(sorted(variant.objects, key=lambda kept: kept.part_no))
+
+    def uploaded(self, code: str) -> Uploaded:
+        """Every message whose caption names the upload or a part of it."""
+        stored = [file for file in stored_files(self.emulator) if (file.code or "").startswith(code)]
+        stored.sort(key=lambda file: (file.code or "", file.message_id))
+        return Uploaded(
+            codes=tuple(file.code or "" for file in stored),
+            messages=tuple((file.channel_id, file.message_id) for file in stored),
+            contents=tuple(file.content for file in stored),
+        )
+
+    def left_behind(self) -> list[str]:
+        """What a worker that is idle keeps for its next start. Nothing, if all went well."""
+        journal = self.folder / "worker.journal"
+        lines = journal.read_text().splitlines() if journal.exists() else []
+        return [*_open(lines), *(path.name for path in (self.folder / "worker.uploads").glob("*"))]
+
+    def _title(self, names: tuple[str, ...], quality: Quality) -> ImportedTitle:
+        number = next(self._titles)
+        links = tuple(
+            ImportedLink(f"{number}-{place}", f"{self.emulator.media_url}/{name}", quality, "field")
+            for place, name in enumerate(names)
+        )
+        planned = PlannedVariant(quality, tuple(link.cm_id for link in links))
+        return ImportedTitle(f"film-{number}", TitleKind.MOVIE, f"Film {number}", links=links, variants=(planned,))
+
+
+@asynccontextmanager
+async def deployed(folder: Path, key: ServerKey, *, premium: bool = False, **worker: Any) -> AsyncIterator[Deployment]:
+    """A deployment in an empty folder. `worker`: settings of the worker beside those that it needs."""
+    (folder / "media").mkdir()
+    settings = EmulatorSettings(
+        data_dir=folder / "world",
+        media_dir=folder / "media",
+        accounts=(NewAccount(phone=PHONE, name=ACCOUNT, premium=premium),),
+    )
+    async with AsyncExitStack() as stack:
+        emulator = await stack.enter_async_context(Emulator(settings, key=key))
+        policy = QueuePolicy(lease_ttl_s=LEASE_TTL_S)
+        store = await stack.enter_async_context(Store.open(folder / "telecine.db", clock=SystemClock(), policy=policy))
+        url, token = await stack.enter_async_context(_coordinator(store))
+        front = await stack.enter_async_context(Front.before(url))
+        file = folder / "telecine.toml"
+        telegram = _telegram(emulator, folder)
+        await sign_in_as(emulator, telegram, folder / "worker.session", PHONE)
+        needed = {"name": "worker", "coordinator_url": front.url, "token": token}
+        file.write_text(_toml(telegram, {**needed, "session": str(folder / "worker.session"), **_HASTE, **worker}))
+        child = Child("worker", "telecine.cmd", ["-c", str(file), "work"], log=folder / "worker.log")
+        yield await stack.enter_async_context(_started(Deployment(folder, emulator, store, front, child)))
+
+
+_HASTE = {"sends_per_minute": 6000, "allow_private_sources": True, "shutdown_grace_s": 5.0}
+
+
+@asynccontextmanager
+async def _started(deployment: Deployment) -> AsyncIterator[Deployment]:
+    async with deployment.worker:
+        yield deployment
+
+
+@asynccontextmanager
+async def _coordinator(store: Store) -> AsyncIterator[tuple[str, str]]:
+    """Its URL, and the token of a worker."""
+    clock = SystemClock()
+    services = Services(
+        settings=CoordinatorSettings(secret=SECRET, channels_per_account=1, lease_ttl_s=LEASE_TTL_S),
+        version="0.0.test",
+        clock=clock,
+        new_id=map("request-{}".format, itertools.count(1)).__next__,
+        tokens=Tokens(SECRET, clock, store.tokens),
+        queue=store.queue,
+        operations=store.operations,
+        backup=NoBackup(),
+        sweeper=store.sweeper,
+        retention=store.retention,
+        catalogue=store.catalogue,
+        shelf=store.shelf,
+        imports=NoImports(),
+        events=Events(store.events),
+        metrics=Metrics(),
+        bot_username=lambda: None,
+    )
+    server = CoordinatorServer(services)
+    await server.start("127.0.0.1", 0)
+    token, _ = await services.tokens.issue("worker", Scope.WORKER, ttl_s=3600, jti="worker")
+    try:
+        yield server.url, token
+    finally:
+        await server.stop()
+
+
+def _telegram(emulator: Emulator, folder: Path) -> TelegramSettings:
+    public_key = folder / "server-public.pem"
+    public_key.write_text(emulator.public_key_pem)
+    host, port = emulator.mtproto_address
+    return TelegramSettings(api_id=1, api_hash="a" * 32, server=f"{host}:{port}", public_key=public_key)
+
+
+def _toml(telegram: TelegramSettings, worker: Mapping[str, object]) -> str:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in worker.items()]
+    return (
+        f'[telegram]\napi_id = {telegram.api_id}\napi_hash = "{telegram.api_hash}"\nserver = "{telegram.server}"\n'
+        f'public_key = "{telegram.public_key}"\n[worker]\n' + "\n".join(lines) + "\n"
+    )
+
+
+def _open(journal: list[str]) -> list[str]:
+    """The records about leases that are not closed."""
+    records = [json.loads(line) for line in journal]
+    closed = {record["lease"] for record in records if record["type"] == "closed"}
+    return [str(record) for record in records if record["lease"] not in closed]
