@@ -64,6 +64,7 @@ class Ending(msgspec.Struct, frozen=True, tag_field="what", tag="end"):
 
 
 Found = FoundChannel | FoundMessage
+_AGAIN = "collect it once more, into another file"
 _Record = FoundAccount | FoundChannel | FoundMessage | Ending
 
 _encoder = msgspec.json.Encoder()
@@ -86,24 +87,48 @@ class Inventory:
         self.account = first
 
     def found(self) -> Iterator[Found]:
-        """Channels and messages, each channel before its messages. Raises InputError at the end of a file that was
-        cut off, or that lacks something."""
-        channels = messages = 0
+        """Channels and messages: each channel before its messages, and these in the order of their ids. Raises
+        InputError at the end of a file that was cut off, and for one that is not as it was written."""
+        tally = _Tally()
         for record in _records(self._path):
             match record:
-                case FoundChannel():
-                    channels += 1
-                    yield record
-                case FoundMessage():
-                    messages += 1
+                case FoundChannel() | FoundMessage():
+                    if not tally.takes(record):
+                        raise InputError(
+                            f"{self._path}: something of channel {record.channel_id} is out of place", hint=_AGAIN
+                        )
                     yield record
                 case Ending():
-                    if (record.channels, record.messages) != (channels, messages):
-                        raise InputError(f"{self._path}: something is missing from it", hint="collect it once more")
+                    if record != tally.ending:
+                        raise InputError(f"{self._path}: something is missing from it", hint=_AGAIN)
                     return
                 case FoundAccount():
                     continue
         raise InputError(f"{self._path}: it was not finished", hint="the same `telecine rebuild collect` goes on")
+
+
+class _Tally:
+    """What stands in a file: its channels with the newest message of each, and how many messages."""
+
+    def __init__(self) -> None:
+        self.newest: dict[int, int] = {}
+        self.messages = 0
+
+    @property
+    def ending(self) -> Ending:
+        return Ending(len(self.newest), self.messages)
+
+    def takes(self, record: Found) -> bool:
+        """Count what comes next; whether it may."""
+        if isinstance(record, FoundChannel):
+            is_new = record.channel_id not in self.newest
+            self.newest.setdefault(record.channel_id, 0)
+            return is_new
+        if record.message_id <= self.newest.get(record.channel_id, record.message_id):
+            return False
+        self.newest[record.channel_id] = record.message_id
+        self.messages += 1
+        return True
 
 
 class InventoryFile:
@@ -112,21 +137,20 @@ class InventoryFile:
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
         self._file = file
-        self._newest: dict[int, int] = {}
-        self._messages = 0
+        self._tally = _Tally()
 
     @property
     def messages(self) -> int:
         """How many are in it."""
-        return self._messages
+        return self._tally.messages
 
     def has(self, channel_id: int) -> bool:
         """Whether the channel is in it, with all or some of its messages."""
-        return channel_id in self._newest
+        return channel_id in self._tally.newest
 
     def newest(self, channel_id: int) -> int:
         """The id of the newest message of a channel that is in it; 0 for none."""
-        return self._newest.get(channel_id, 0)
+        return self._tally.newest.get(channel_id, 0)
 
     def add(self, found: Iterable[Found]) -> None:
         """Write; it is on the disk when this returns. Messages of a channel come in the order of their ids.
@@ -140,15 +164,11 @@ class InventoryFile:
 
     def end(self) -> None:
         """Mark it as whole."""
-        self._write([Ending(len(self._newest), self._messages)])
+        self._write([self._tally.ending])
 
     def note(self, record: Found) -> None:
         """Count what stands in the file."""
-        if isinstance(record, FoundChannel):
-            self._newest.setdefault(record.channel_id, 0)
-        else:
-            self._newest[record.channel_id] = record.message_id
-            self._messages += 1
+        self._tally.takes(record)
 
     def begin(self, account: FoundAccount) -> None:
         """Write the first line of a new file."""

@@ -114,25 +114,23 @@ class _Finds:
     def place_channels(self) -> tuple[str, ...]:
         """Give the channels the numbers that their titles say. Of two with one title the second gets a new one; the
         titles of those."""
-        renumbered: list[str] = []
         placed: set[int] = set()
-        by_age = sorted(self._channels, key=lambda known: known[0].channel_id)
-        for channel, account_id in by_age:
+        twins: list[tuple[FoundChannel, int]] = []
+        for channel, account_id in sorted(self._channels, key=lambda known: known[0].channel_id):
             number = codes.parse_channel(channel.title)
             if number in placed:
-                renumbered.append(channel.title)
-                continue
+                twins.append((channel, account_id))
+            else:
+                self._place(number, channel, account_id)
             placed.add(number)
-            self._place(number, channel, account_id)
-        for channel, account_id in by_age:  # once the numbers of all others are taken
-            if channel.title in renumbered and self._tx.one("channel_by_telegram_id", _address(channel)) is None:
-                self._place(None, channel, account_id)
-        return tuple(renumbered)
+        for channel, account_id in twins:  # once the numbers of all others are taken
+            self._place(None, channel, account_id)
+        return tuple(channel.title for channel, _ in twins)
 
     def _place(self, number: int | None, channel: FoundChannel, account_id: int) -> None:
         self._tx.get(
             "rebuild_channel",
-            {"id": number, "account_id": account_id, "now_ms": self._tx.now_ms, **_address(channel)},
+            {"id": number, "account_id": account_id, "telegram_id": channel.channel_id, "now_ms": self._tx.now_ms},
         )
 
     def _parts(self, inventory: Inventory, account_id: int) -> Iterator[dict[str, Any]]:
@@ -198,10 +196,6 @@ def _origin(caption: Caption) -> Origin | None:
     if origin.episode is None or not origin.episode or origin.episode.startswith(UNKNOWN):
         return Origin(origin.title)
     return origin
-
-
-def _address(channel: FoundChannel) -> dict[str, int]:
-    return {"telegram_id": channel.channel_id}
 
 
 def _report(tx: Transaction, finds: _Finds, renumbered: tuple[str, ...]) -> RebuildReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from telecine.core.errors import ConflictError, InputError
@@ -89,6 +90,16 @@ def test_one_that_lacks_a_line_is_not_believed(path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:3] + lines[4:]))
     with pytest.raises(InputError, match="missing"):
+        list(Inventory(path).found())
+
+
+@pytest.mark.parametrize("order", [[0, 1, 1], [0, 2, 1], [1, 0], [0, 0]])
+def test_one_with_lines_out_of_place_is_not_believed(path: Path, order: list[int]) -> None:
+    """A message twice, one before an older one, one without its channel; a channel twice."""
+    lines = [msgspec.json.encode(one) + b"\n" for one in (CHANNEL, *MESSAGES)]
+    head = msgspec.json.encode(EMBER) + b"\n"
+    path.write_bytes(head + b"".join(lines[place] for place in order))
+    with pytest.raises(InputError, match="out of place"):
         list(Inventory(path).found())
 
 
