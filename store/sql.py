@@ -13,11 +13,40 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from operator import itemgetter
 from types import MappingProxyType
+from typing import Any
 
 from telecine.core.errors import StoreError
 
 _NAME = re.compile(r"^-- name: (?P<name>\w+)[ \t]*$", re.MULTILINE)
+
+
+_PARAMETER = re.compile(r":(?P<name>[a-z]\w*)")
+
+
+class Statement:
+    """A query as the library runs it fastest: with numbered parameters, which it need not look up by their names each
+    time that they are bound."""
+
+    __slots__ = ("_picked", "name", "parameters", "sql")
+
+    def __init__(self, name: str, query: str) -> None:
+        self.name = name
+        self.parameters = tuple(dict.fromkeys(_PARAMETER.findall(query)))
+        numbers = {parameter: f"?{number}" for number, parameter in enumerate(self.parameters, start=1)}
+        self.sql = _PARAMETER.sub(lambda found: numbers[found["name"]], query)
+        self._picked = itemgetter(*self.parameters) if len(self.parameters) > 1 else None
+
+    def values(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What is bound to the numbers. Raises StoreError where a parameter is missing."""
+        try:
+            if self._picked is not None:
+                picked: tuple[Any, ...] = self._picked(params)
+                return picked
+            return tuple(params[parameter] for parameter in self.parameters)
+        except KeyError as missing:
+            raise StoreError(f"the query {self.name} needs the parameter {missing}") from None
 
 
 def parse(text: str, *, source: str) -> dict[str, str]:
@@ -55,3 +84,4 @@ def _without_comments(sql: str) -> str:
 
 
 QUERIES: Mapping[str, str] = load()
+STATEMENTS: Mapping[str, Statement] = {name: Statement(name, query) for name, query in QUERIES.items()}

@@ -7,14 +7,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from telecine.core.errors import StoreError
 from telecine.core.events import Happening
-from telecine.store.sql import QUERIES
+from telecine.store.sql import STATEMENTS
 
 P = ParamSpec("P")
 T = TypeVar("T")
 A_contra = TypeVar("A_contra", contravariant=True)
 
 Params = Mapping[str, Any]
-
+Values = tuple[Any, ...]  # of the parameters, in the order of the statement
 
 Row = Mapping[str, Any]  # columns by their name
 
@@ -39,7 +39,7 @@ class Transaction:
         self._connection = connection
         self._cursor = connection.cursor()  # one for all statements: making it takes half as long as a small one
         self._defers = defers
-        self._deferred: dict[str, list[Params]] = {}
+        self._deferred: dict[str, list[Values]] = {}
         self._deferred_ever = 0
         self._flushed = 0  # rows that were changed when it was the turn of what had waited
         self.now_ms = now_ms
@@ -72,11 +72,17 @@ class Transaction:
         Raises what `or_raise` makes where no row was changed. Where it waits, the transaction is spoilt instead, and
         all of it runs again without waiting.
         """
-        if self._defers:
-            self._deferred_ever += 1
-            self._deferred.setdefault(query, []).append(params)
-        elif self._cursor.execute(QUERIES[query], params).rowcount != 1:
-            raise or_raise() if or_raise else StoreError(f"the query {query} changed nothing")
+        if not self._defers:
+            if self.execute(query, params) != 1:
+                raise or_raise() if or_raise else StoreError(f"the query {query} changed nothing")
+            return
+        values = STATEMENTS[query].values(params)
+        self._deferred_ever += 1
+        deferred = self._deferred.get(query)
+        if deferred is None:
+            self._deferred[query] = [values]
+        else:
+            deferred.append(values)
 
     def flush(self) -> None:
         """Make the changes that wait. Raises SpoiltError."""
@@ -84,15 +90,15 @@ class Transaction:
             return
         deferred, self._deferred = self._deferred, {}
         changed_before = self._connection.total_changes
-        for query, params in deferred.items():
+        for query, values in deferred.items():
             try:
-                changed = self._make(query, params)
+                changed = self._make(query, values)
             except Exception as error:
                 if not self._connection.in_transaction:
                     raise
                 raise SpoiltError from error
-            if changed != len(params):
-                raise SpoiltError from StoreError(f"the query {query} changed {changed} rows of {len(params)}")
+            if changed != len(values):
+                raise SpoiltError from StoreError(f"the query {query} changed {changed} rows of {len(values)}")
         self._flushed += self._connection.total_changes - changed_before
 
     def execute(self, query: str, params: Params | None = None) -> int:
@@ -103,7 +109,7 @@ class Transaction:
     def execute_each(self, query: str, params: Iterable[Params]) -> None:
         """Run the named query once for each set of parameters."""
         self.flush()
-        self._make(query, params)
+        self._make(query, map(STATEMENTS[query].values, params))
 
     def one(self, query: str, params: Params | None = None) -> Row | None:
         """The first row of the named query; None where there is none. Use for queries that give at most one."""
@@ -127,10 +133,11 @@ class Transaction:
     def _run(self, query: str, params: Params | None) -> Any:
         if self._deferred:
             self.flush()
-        return self._cursor.execute(QUERIES[query], params or ())
+        statement = STATEMENTS[query]
+        return self._cursor.execute(statement.sql, statement.values(params or {}))
 
-    def _make(self, query: str, params: Iterable[Params]) -> int:
-        changed: int = self._cursor.executemany(QUERIES[query], params).rowcount
+    def _make(self, query: str, values: Iterable[Values]) -> int:
+        changed: int = self._cursor.executemany(STATEMENTS[query].sql, values).rowcount
         return changed
 
     def _mark(self) -> tuple[int, int]:

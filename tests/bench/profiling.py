@@ -21,7 +21,7 @@ from tests.bench.servers import serving
 
 from telecine.core.clock import SystemClock
 from telecine.store import Store
-from telecine.store.sql import QUERIES
+from telecine.store.sql import STATEMENTS
 
 ROWS = 100_000
 PAIRS = 15_000
@@ -66,7 +66,7 @@ class TimedStatements:
 
     def top(self, pairs: int) -> str:
         """Statements by their share, the largest first: microseconds and calls for each pair."""
-        names = {sql: name for name, sql in QUERIES.items()}
+        names = {one.sql: one.name for one in STATEMENTS.values()}
         lines = [f"{'us a pair':>10} {'calls a pair':>13}  statement"]
         for sql, took_s in sorted(self._took_s.items(), key=lambda entry: -entry[1]):
             calls = self._calls[sql] / pairs
