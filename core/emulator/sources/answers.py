@@ -124,11 +124,12 @@ def chunks_of(file: Path, span: Span, plan: Plan) -> Iterator[bytes]:
     slow = plan.get(SourceFaultKind.SLOW)
     left = min(span.length, cut.after_bytes) if cut else span.length
     chunk_bytes = min(CHUNK_BYTES, max(1, slow.bytes_per_s // 10)) if slow else CHUNK_BYTES
+    version = plan.version if SourceFaultKind.CHANGING in plan else 0
     with file.open("rb") as stream:
         stream.seek(span.start)
         while left > 0 and (chunk := stream.read(min(chunk_bytes, left))):
             left -= len(chunk)
-            yield _altered(chunk, plan.version)
+            yield _altered(chunk, version)
 
 
 def packed(file: ServedFile) -> web.Response:

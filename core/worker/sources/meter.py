@@ -61,7 +61,8 @@ class Meter:
         self._counted_to_s = now_s
 
     def _judge(self) -> None:
-        if self._window_bytes < self._floor_bytes:
-            raise SourceError(Reason.STALLED, f"sent {self._window_bytes} bytes in {self._window_s:g} s")
-        self._waited_s, self._window_bytes = 0.0, 0
+        window_bytes, self._window_bytes = self._window_bytes, 0
+        self._waited_s = 0.0
         self._window_no += 1
+        if window_bytes < self._floor_bytes:
+            raise SourceError(Reason.STALLED, f"sent {window_bytes} bytes in {self._window_s:g} s")

@@ -184,6 +184,61 @@ async def test_changing_file_has_other_bytes_and_etag_after_its_requests(sources
     assert len(set(etags)) == len(set(bodies)) == 3
 
 
+async def test_resized_file_is_shorter_and_another_after_its_requests(sources: Sources) -> None:
+    sources.break_link(SourceFaultKind.RESIZED, after_requests=1)
+    answers = []
+    for _ in range(3):
+        async with sources.get() as response:
+            answers.append((response.headers["ETag"], await response.read()))
+    assert [body for _, body in answers] == [CONTENT, CONTENT[:-1], CONTENT[:-2]]
+    assert len({etag for etag, _ in answers}) == 3
+
+
+async def test_file_without_validators_has_ranges_all_the_same(sources: Sources) -> None:
+    sources.break_link(SourceFaultKind.NO_VALIDATORS)
+    async with sources.get(Range="bytes=5-9") as response:
+        assert response.status == 206
+        assert not {"ETag", "Last-Modified"} & set(response.headers)
+
+
+async def test_wrong_range_is_named_for_bytes_behind_the_start(sources: Sources) -> None:
+    sources.break_link(SourceFaultKind.WRONG_RANGE)
+    async with sources.get(Range="bytes=0-9") as right, sources.get(Range="bytes=10-19") as wrong:
+        assert right.headers["Content-Range"] == f"bytes 0-9/{len(CONTENT)}"
+        assert wrong.headers["Content-Range"] == f"bytes 11-20/{len(CONTENT)}"
+
+
+async def test_compressed_file_is_packed_for_clients_that_did_not_ask(sources: Sources) -> None:
+    sources.break_link(SourceFaultKind.COMPRESSED)
+    async with sources.get(**{"Accept-Encoding": "identity"}) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert await response.read() == CONTENT  # this client unpacks
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_crowded_path_refuses_whoever_comes_second(sources: Sources, status: int) -> None:
+    sources.host.set_faults(
+        NAME,
+        [
+            SourceFault(kind=SourceFaultKind.CROWDED, crowd_status=status),
+            SourceFault(kind=SourceFaultKind.STALL, after_bytes=10),
+        ],
+    )
+    async with sources.get() as first:
+        assert first.status == 200
+        async with sources.get() as second:
+            assert second.status == status
+        assert sources.host.count(NAME).most_open_requests == 2
+
+
+async def test_crowded_path_may_drop_the_connection_of_whoever_comes_second(sources: Sources) -> None:
+    faults = [SourceFault(kind=SourceFaultKind.STALL, after_bytes=10)]
+    sources.host.set_faults(NAME, [SourceFault(kind=SourceFaultKind.CROWDED, crowd_status=0), *faults])
+    async with sources.get():
+        with pytest.raises(aiohttp.ClientError):
+            await sources.get()
+
+
 async def test_redirects_lead_where_they_should_not(sources: Sources) -> None:
     sources.break_link(SourceFaultKind.REDIRECT)
     async with sources.get() as response:

@@ -51,18 +51,21 @@ class Hosted:
         **settings: object,
     ) -> AsyncIterator[Source]:
         """A source, opened by a worker with these settings and no other job."""
-        async with self.boot(limits, clock, **settings) as boot, boot.open(self.of(name), quality=quality) as source:
+        ours = msgspec.structs.replace(self.settings, **settings)
+        async with (
+            Sources(ours, clock or SystemClock(), limits=limits) as boot,
+            boot.open(self.of(name), quality=quality) as source,
+        ):
             yield source
 
-    def boot(self, limits: SourceLimits = QUICK, clock: Clock | None = None, **settings: object) -> Sources:
+    def boot(self, limits: SourceLimits = QUICK, **settings: object) -> Sources:
         """A worker's sources with these settings."""
-        ours = msgspec.structs.replace(self.settings, **settings)
-        return Sources(ours, clock or SystemClock(), limits=limits)
+        return Sources(msgspec.structs.replace(self.settings, **settings), SystemClock(), limits=limits)
 
     async def failure(self, name: str, limits: SourceLimits = QUICK, **settings: object) -> SourceError:
         """How opening and reading everything fails."""
         with pytest.raises(SourceError) as raised:
-            async with self.open(name, limits, **settings) as source:
+            async with self.boot(limits, **settings) as boot, boot.open(self.of(name)) as source:
                 await whole(source)
         assert name not in str(raised.value)
         return raised.value

@@ -7,9 +7,11 @@ import random
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from telecine.core.clock import SystemClock
 from telecine.core.config import SourceHostSettings, WorkerSettings
 from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.reasons import Reason
@@ -135,6 +137,52 @@ async def test_host_that_refuses_the_second_connection_is_read_over_one(status: 
         assert boot._client.hosts.of(boot._link_to(sources.url).url).ranges_max == 1
 
 
+class Keeper:
+    """A host that takes a second connection, and says nothing on it while the first is busy."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+        self.kept = 0
+        self.closing = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if self.busy:
+            self.kept += 1
+            await self.closing.wait()
+        self.busy += 1
+        try:
+            return await self._send(request)
+        finally:
+            self.busy -= 1
+
+    async def _send(self, request: web.Request) -> web.StreamResponse:
+        start, stop, _ = request.http_range.indices(len(CONTENT))
+        extent = f"bytes {start}-{stop - 1}/{len(CONTENT)}"
+        response = web.StreamResponse(status=206, headers={"Content-Range": extent, "ETag": '"a"'})
+        response.content_length = stop - start
+        await response.prepare(request)
+        for at in range(start, stop, 300_000):
+            await asyncio.sleep(0.02)  # 15 MB/s
+            await response.write(CONTENT[at : min(stop, at + 300_000)])
+        return response
+
+
+async def test_host_that_keeps_the_second_connection_waiting_is_read_over_one(sources: Hosted) -> None:
+    keeper = Keeper()
+    app = web.Application()
+    app.add_routes([web.get("/film", keeper.answer)])
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    limits = SourceLimits(connect_timeout_s=0.2, stall_window_s=0.3, resume_wait_s=0.0)
+    async with sources.open(f"http://127.0.0.1:{runner.addresses[0][1]}/film", limits) as source:
+        assert await whole(source) == CONTENT
+    assert keeper.kept
+    keeper.closing.set()
+    await runner.cleanup()
+
+
 # ---- bounds ----
 
 
@@ -165,6 +213,39 @@ async def test_what_nobody_takes_is_not_read_ahead_for_ever(settings: WorkerSett
     ahead.close()
     assert [bool(piece.bytes_taken) for piece in pieces].count(True) == 3  # the first, and two that found room
     assert all(piece.bytes_taken <= PIECE_BYTES + 3_000_000 for piece in pieces)
+
+
+async def test_source_that_stalled_may_be_waited_for_once_more() -> None:
+    async def never() -> bytes:
+        return await asyncio.Future[bytes]()
+
+    async def soon() -> bytes:
+        return b"x"
+
+    meter = Meter(QUICK, SystemClock())
+    with pytest.raises(SourceError, match="sent 0 bytes"):
+        await meter.wait(never)
+    assert await meter.wait(soon) == b"x"
+
+
+async def test_connection_that_lags_is_forgiven_while_another_brings_enough() -> None:
+    lagging = asyncio.Event()
+
+    async def late() -> bytes:
+        await lagging.wait()
+        return b"late"
+
+    async def soon() -> bytes:
+        await asyncio.sleep(0)
+        return b"x" * 500_000
+
+    meter = Meter(SourceLimits(stall_window_s=0.05, stall_bytes_per_s=1000), SystemClock())
+    waiting = asyncio.create_task(meter.wait(late))
+    began_s = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() < began_s + 0.3:
+        await meter.wait(soon)
+    lagging.set()
+    assert await waiting == b"late"
 
 
 def test_room_is_given_once_and_comes_back() -> None:
