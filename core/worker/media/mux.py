@@ -24,6 +24,7 @@ from telecine.core.worker.media.reader import (
     duration_s,
     opened,
     picture_track,
+    rotation_deg,
     shown_size_px,
 )
 from telecine.core.worker.media.samples import NS_PER_S, Sample, samples_of, tracks_of
@@ -70,7 +71,7 @@ class _Muxing:
         self._made = made
         sound = [stream for stream in container.streams.audio if isinstance(stream, AudioStream)]
         self._tracks = tracks_of(film, sound, recipe)
-        self._size_px = shown_size_px(film)
+        self._size_px = shown_size_px(film, rotation_deg(container, film))
         self._files = 0
         self._file: Mp4File | None = None
         self._terms = Mp4Terms(0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 
 import av
 import msgspec
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.filter import Graph
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
@@ -38,6 +40,11 @@ THUMBNAIL_BYTES_MAX = 200_000
 THUMBNAIL_AT_SHARE = 0.1  # openings are black or show somebody's logo
 THUMBNAIL_AT_MAX_S = 60.0
 PACKETS_TO_PICTURE_MAX = 2000
+TURNS: dict[int, list[tuple[str, str | None]]] = {
+    90: [("transpose", "clock")],
+    180: [("hflip", None), ("vflip", None)],
+    270: [("transpose", "cclock")],
+}
 TRACKS_MAX = 64  # of a kind, to tell of
 WORDS_MAX = 100  # letters of a title that a source gives to a track
 AVI_MAGIC = b"RIFF"
@@ -162,7 +169,7 @@ def thumbnail(file: SourceFile) -> bytes | None:
                 at_s = min(length_s * THUMBNAIL_AT_SHARE, THUMBNAIL_AT_MAX_S)
                 container.seek(int(at_s * av.time_base), backward=True)
             frame = _first_picture(container, video)
-            return _jpeg(frame) if frame else None
+            return _jpeg(_upright(frame), shown_size_px(video, _turned_deg(frame))) if frame else None
         except FFmpegError:
             return None  # a film without a thumbnail is still a film
 
@@ -178,8 +185,30 @@ def _first_picture(container: InputContainer, video: VideoStream) -> VideoFrame 
     return None
 
 
-def _jpeg(frame: VideoFrame) -> bytes | None:
-    width, height = _fitted(frame)
+def _turned_deg(frame: VideoFrame) -> int:
+    """How far players turn a picture clockwise; PyAV counts against the clock."""
+    return -frame.rotation % 360
+
+
+def _upright(frame: VideoFrame) -> VideoFrame:
+    """The picture as players turn it."""
+    turns = TURNS.get(_turned_deg(frame))
+    if turns is None:
+        return frame
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, av.time_base)
+    )
+    graph.link_nodes(source, *(graph.add(turn, arguments) for turn, arguments in turns), graph.add("buffersink"))
+    graph.configure()
+    graph.push(frame)
+    upright = graph.pull()
+    assert isinstance(upright, VideoFrame)  # noqa: S101 - pictures go in
+    return upright
+
+
+def _jpeg(frame: VideoFrame, shown_px: tuple[int, int]) -> bytes | None:
+    width, height = _fitted(*shown_px)
     small = frame.reformat(width, height, format="yuvj420p")
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mjpeg") as out:
@@ -193,6 +222,6 @@ def _jpeg(frame: VideoFrame) -> bytes | None:
     return jpeg if 0 < len(jpeg) <= THUMBNAIL_BYTES_MAX else None
 
 
-def _fitted(frame: VideoFrame) -> tuple[int, int]:
-    scale = min(1.0, THUMBNAIL_SIDE_MAX_PX / max(frame.width, frame.height))
-    return max(2, int(frame.width * scale) // 2 * 2), max(2, int(frame.height * scale) // 2 * 2)
+def _fitted(width_px: int, height_px: int) -> tuple[int, int]:
+    scale = min(1.0, THUMBNAIL_SIDE_MAX_PX / max(width_px, height_px))
+    return max(2, int(width_px * scale) // 2 * 2), max(2, int(height_px * scale) // 2 * 2)

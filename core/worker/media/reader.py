@@ -13,7 +13,6 @@ from av.error import FFmpegError
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from telecine.core.codecs import AUDIO_CODECS_PLAYABLE
 from telecine.core.reasons import Reason
 
 FORMATS = (
@@ -101,11 +100,6 @@ def picture_track(container: InputContainer) -> VideoStream | None:
     best = container.streams.best("video")
     chosen = best if best in films else next(iter(films), None)
     return chosen if isinstance(chosen, VideoStream) else None
-
-
-def playable_sound(container: InputContainer) -> list[Stream]:
-    """The sound tracks that may go into an MP4."""
-    return [s for s in container.streams.audio if codec_name(s) in AUDIO_CODECS_PLAYABLE | {"ac3", "eac3"}]
 
 
 def codec_name(stream: Stream) -> str:

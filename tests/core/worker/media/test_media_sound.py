@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import functools
 import io
 import math
 from collections.abc import Iterable, Iterator
@@ -52,6 +53,7 @@ KINDS = {
 }
 
 
+@functools.cache
 def beeps(kind: Kind, seconds: float = SECONDS) -> bytes:
     """A file with a tone at each half second."""
     buffer = io.BytesIO()

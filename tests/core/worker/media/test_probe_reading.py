@@ -61,8 +61,9 @@ def film(out: OutputContainer, width_px: int = 320, height_px: int = 180) -> Vid
 def shoot(out: OutputContainer, stream: VideoStream, frames: int = 3) -> None:
     for number in range(frames):
         frame = VideoFrame(stream.width, stream.height, "yuv420p")
-        for plane in frame.planes:
-            plane.update(bytes(plane.buffer_size))
+        for plane in frame.planes:  # white on the left, black on the right
+            half = plane.line_size // 2
+            plane.update((b"\xeb" * half + b"\x10" * (plane.line_size - half)) * plane.height)
         frame.pts = number
         out.mux(stream.encode(frame))
     out.mux(stream.encode(None))
@@ -219,3 +220,44 @@ def test_place_and_size_of_the_index_are_told(clip: Clip) -> None:
         assert found.moov_at == content.index(b"moov") - 4
         assert found.moov_bytes == int.from_bytes(content[found.moov_at : found.moov_at + 4], "big")
         assert found.bit_rate == pytest.approx(len(content) * 8 / 2.0, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("turned", "shown", "white", "black"),
+    [
+        (90, (180, 320), (90, 10), (90, 310)),
+        (180, (320, 180), (310, 90), (10, 90)),
+        (270, (180, 320), (90, 310), (90, 10)),
+    ],
+)
+async def test_thumbnail_stands_upright(
+    turned: int, shown: tuple[int, int], white: tuple[int, int], black: tuple[int, int]
+) -> None:
+    def fill(out: OutputContainer) -> None:
+        stream = film(out)
+        stream.set_display_rotation(-turned)
+        shoot(out, stream)
+
+    async with MediaChild.start(HeldSource(encoded(fill))) as media:
+        jpeg = await media.thumbnail()
+    assert jpeg is not None
+    with av.open(io.BytesIO(jpeg), "r") as picture:
+        frame = next(iter(picture.decode(video=0)))
+    assert (frame.width, frame.height) == shown
+    light, line = bytes(frame.planes[0]), frame.planes[0].line_size
+    assert light[white[1] * line + white[0]] > 200
+    assert light[black[1] * line + black[0]] < 50
+
+
+async def test_thumbnail_is_as_wide_as_the_picture_is_shown() -> None:
+    def fill(out: OutputContainer) -> None:
+        stream = film(out, 720, 576)
+        stream.codec_context.sample_aspect_ratio = Fraction(64, 45)
+        shoot(out, stream)
+
+    async with MediaChild.start(HeldSource(encoded(fill))) as media:
+        jpeg = await media.thumbnail()
+    assert jpeg is not None
+    with av.open(io.BytesIO(jpeg), "r") as picture:
+        frame = next(iter(picture.decode(video=0)))
+    assert (frame.width, frame.height) == (320, 180)
