@@ -27,6 +27,7 @@ from telecine.core.worker.sources.playlist import (
 from telecine.core.worker.sources.run import Run
 from telecine.core.worker.sources.streamed import Stream
 from telecine.core.worker.sources.surroundings import Surroundings
+from telecine.core.worker.sources.transport import kinds_of_tracks
 
 SEGMENT_BYTES_MAX = 512 * 1024 * 1024
 HEAD_BYTES_MAX = 4 * 1024 * 1024
@@ -81,8 +82,10 @@ class HlsOrigin:
         head = self._film.head
         if head is not None:
             yield HeadPiece(self._run(head.bytes_at), head.cipher, self._keys)
-        for segment in self._film.segments:
-            yield SegmentPiece(self._run(segment.bytes_at), segment, self._keys)
+        joints = Joints()
+        for number, segment in enumerate(self._film.segments):
+            checked = joints if segment.is_joint or not number else None
+            yield SegmentPiece(self._run(segment.bytes_at), segment, self._keys, checked)
 
     def _run(self, stretch: Stretch) -> Run:
         link = self._link_to(stretch.url)
@@ -107,10 +110,27 @@ class Keys:
         return Decipher(key, cipher.iv)
 
 
-class SegmentPiece:
-    """One segment, decrypted."""
+class Joints:
+    """Sees that what is joined has the same tracks, as far as segments tell in their first bytes."""
 
-    def __init__(self, run: Run, segment: Segment, keys: Keys) -> None:
+    def __init__(self) -> None:
+        self._kinds: tuple[int, ...] | None = None
+
+    def check(self, beginning: bytes) -> None:
+        """Raises SourceError NOT_MEDIA for a segment with other tracks than the one that was seen first."""
+        kinds = kinds_of_tracks(beginning)
+        if kinds is None:
+            return
+        if self._kinds is not None and self._kinds != kinds:
+            raise SourceError(Reason.NOT_MEDIA, "a playlist whose segments are not all of one kind")
+        self._kinds = kinds
+
+
+class SegmentPiece:
+    """One segment, decrypted. `joints`: what has to agree to its beginning."""
+
+    def __init__(self, run: Run, segment: Segment, keys: Keys, joints: Joints | None = None) -> None:
+        self._joints = joints
         self._run = run
         self._cipher = segment.cipher
         self._keys = keys
@@ -127,6 +147,9 @@ class SegmentPiece:
             self._check(data)
             plain = self._plain(data)
             if plain:
+                if self._joints is not None:
+                    self._joints.check(plain)
+                    self._joints = None
                 return plain
         return b""
 

@@ -43,10 +43,11 @@ class Cipher(msgspec.Struct, frozen=True):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A few seconds of a film."""
+    """A few seconds of a film. `is_joint`: where something else may begin, such as an advertisement."""
 
     bytes_at: Stretch
     cipher: Cipher | None = None
+    is_joint: bool = False
 
 
 class Film(msgspec.Struct, frozen=True):
@@ -137,7 +138,7 @@ def _segments(playlist: Any, base: URL) -> Iterator[Segment]:
         url = _absolute(base, segment.uri)
         follows = (at.end or 0) if at.url == url else 0
         at = _stretch(url, segment.byterange, follows)
-        yield Segment(at, _cipher(segment.key, base, number))
+        yield Segment(at, _cipher(segment.key, base, number), is_joint=bool(segment.discontinuity))
 
 
 def _head(playlist: Any, base: URL) -> Segment | None:

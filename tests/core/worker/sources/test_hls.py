@@ -11,6 +11,8 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
+from hypothesis import given
+from hypothesis import strategies as st
 
 from telecine.core.emulator.media.files import generate
 from telecine.core.emulator.media.specs import SAMPLES
@@ -22,6 +24,7 @@ from telecine.core.worker.sources.decipher import Decipher
 from telecine.core.worker.sources.errors import OrderError, SourceError
 from telecine.core.worker.sources.source import Source
 from telecine.core.worker.sources.streamed import StreamedSource
+from telecine.core.worker.sources.transport import kinds_of_tracks
 
 from .conftest import PATIENT, Hosted, Names, Proxy, running, whole
 
@@ -105,6 +108,37 @@ def segmented(original: Path, target: Path, segment_type: str) -> int:
                 packet.stream = streams[packet.stream]
                 made.mux(packet)
     return pictures
+
+
+def transport_stream(tmp_path: Path, **spec: object) -> bytes:
+    """A short film as a transport stream."""
+    small = msgspec.structs.replace(SAMPLES["mp4"], width_px=320, height_px=180, **spec)
+    with av.open(str(generate(small, tmp_path)), "r") as film, av.open(str(tmp_path / "a.ts"), "w") as made:
+        streams = {stream: made.add_stream_from_template(stream) for stream in film.streams}
+        for packet in film.demux(list(streams)):
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream]
+                made.mux(packet)
+    return (tmp_path / "a.ts").read_bytes()
+
+
+async def test_what_is_joined_has_to_have_the_same_tracks(sources: Hosted, tmp_path: Path) -> None:
+    spoken = sources.add("spoken.ts", transport_stream(tmp_path))
+    silent = sources.add("silent.ts", transport_stream(tmp_path, audio_codec=None))
+    assert kinds_of_tracks(spoken) == (0x1B, 0x0F)  # H.264 and AAC
+    assert kinds_of_tracks(silent) == (0x1B,)
+    same = playlist(sources, "#EXTINF:1,", "spoken.ts", "#EXT-X-DISCONTINUITY", "#EXTINF:1,", "spoken.ts")
+    async with sources.open(same) as source:
+        assert await whole(source) == spoken * 2
+    other = playlist(sources, "#EXTINF:1,", "spoken.ts", "#EXT-X-DISCONTINUITY", "#EXTINF:1,", "silent.ts")
+    assert (await sources.failure(other)).reason is Reason.NOT_MEDIA
+
+
+@given(st.binary(max_size=600))
+def test_any_bytes_have_tracks_or_none(data: bytes) -> None:
+    packets = b"".join(b"G@\0\x10\0" + data[at : at + 183].ljust(183, b"\xff") for at in range(0, len(data), 183))
+    for found in (kinds_of_tracks(data), kinds_of_tracks(packets)):
+        assert found is None or all(0 <= kind < 256 for kind in found)
 
 
 # ---- encryption and ranges ----

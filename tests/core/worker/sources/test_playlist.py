@@ -97,8 +97,9 @@ def test_initialization_section_comes_first() -> None:
     assert found.head == Segment(Stretch("https://films.example/night/init.mp4", 0, 700))
 
 
-def test_discontinuity_of_one_kind_of_film_is_read_through() -> None:
-    assert len(film("#EXTINF:1,", "a.ts", "#EXT-X-DISCONTINUITY", "#EXTINF:1,", "b.ts").segments) == 2
+def test_discontinuity_is_where_something_else_may_begin() -> None:
+    found = film("#EXTINF:1,", "a.ts", "#EXT-X-DISCONTINUITY", "#EXTINF:1,", "b.ts")
+    assert [segment.is_joint for segment in found.segments] == [False, True]
 
 
 AES = '#EXT-X-KEY:METHOD=AES-128,URI="k"'
