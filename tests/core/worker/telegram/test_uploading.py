@@ -2,99 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.core.worker.conftest import ACCOUNT, stored_files
-from tests.core.worker.scripted import BOT_USERNAME
+from tests.core.worker.telegram.desk import BIG, CODE, NOISE, SMALL, Desk, stream
 
-from telecine.core.clock import SystemClock
-from telecine.core.config import TelegramSettings
 from telecine.core.emulator.faults import Disconnect, Flood, FloodName, Line, LostReply, MissingPart, RpcFailure
 from telecine.core.emulator.server import Emulator
 from telecine.core.errors import FloodWaitError, TelegramError
 from telecine.core.plans import PART_BYTES
-from telecine.core.protocol import ChannelRef, ObjectReport
-from telecine.core.worker.journal import Journal, Sending
+from telecine.core.worker.journal import Journal
 from telecine.core.worker.parts import Block
-from telecine.core.worker.telegram.account import Account, open_account
 from telecine.core.worker.telegram.calls import RANDOM_ID_DUPLICATE, PremiumWaitError
-from telecine.core.worker.telegram.channels import Channels, StoredMessage
-from telecine.core.worker.telegram.engine import Engine, UploadedFile
-from telecine.core.worker.telegram.senders import Lines
-from telecine.core.worker.telegram.sending import Film, Parcel, Post, random_id
-
-CODE = "CM_M000321_1080P"
-IN_PLACE_S = 2
-BIG = 11 * 1024 * 1024 + 4321
-SMALL = 70_000
-NOISE = os.urandom(BIG)
-FILM = Film(duration_s=2.0, width_px=1920, height_px=1080, has_audio=False)
-
-
-class Desk:
-    """An account with one open channel and all that sends."""
-
-    def __init__(self, account: Account, channels: Channels, channel_id: int, journal: Journal) -> None:
-        clock = SystemClock()
-        ids = random.Random(7)
-        self.account = account
-        self.channels = channels
-        self.channel_id = channel_id
-        self.journal = journal
-        self.lines = Lines(account, count=4, clock=clock)
-        self.engine = Engine(
-            self.lines,
-            clock=clock,
-            new_file_id=lambda: ids.getrandbits(63),
-            parts_in_flight=8,
-            flood_wait_in_place_s=IN_PLACE_S,
-        )
-        self.post = Post(account, channels, journal, clock, flood_wait_in_place_s=IN_PLACE_S)
-        self._fences = itertools.count(1)
-
-    async def upload(self, size: int, *, known: bool = True) -> UploadedFile:
-        return await self.engine.upload(_stream(NOISE[:size]), size_bytes=size if known else None, name=f"{CODE}.mp4")
-
-    async def send(self, file: UploadedFile, *, film: Film | None = FILM, generation: int = 0) -> StoredMessage:
-        parcel = Parcel(self.channel_id, CODE, file, f"{CODE}.mp4", "video/mp4", film)
-        sending = Sending(
-            lease=f"1.1.{next(self._fences)}",
-            boot_id="boot",
-            variant=CODE,
-            code=CODE,
-            random_id=0,
-            after_message_id=await self.channels.newest_message_id(self.channel_id),
-            object=ObjectReport(1, 1, self.channel_id, 0, file.size_bytes, file.sha256),
-            plan="direct",
-            sources=(),
-        )
-
-        async def resend(index: int) -> None:
-            await self.engine.resend(file, Block(index, NOISE[index * PART_BYTES :][:PART_BYTES][: file.size_bytes]))
-
-        return await self.post.send(parcel, sending, generation=generation, resend=resend)
-
-
-async def _stream(data: bytes) -> AsyncIterator[Block]:
-    for index, at in enumerate(range(0, len(data), PART_BYTES)):
-        yield Block(index, data[at : at + PART_BYTES])
-
-
-@pytest.fixture
-async def desk(telegram: TelegramSettings, session: Path, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with open_account(telegram, session, flood_wait_in_place_s=IN_PLACE_S) as account:
-        channels = Channels(account.client, SystemClock())
-        opened = await channels.open(ChannelRef(1, "CM_C000001"), BOT_USERNAME)
-        with Journal(tmp_path / "ember.journal") as journal:
-            desk = Desk(account, channels, opened, journal)
-            yield desk
-            await desk.lines.close()
+from telecine.core.worker.telegram.sending import random_id
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -135,7 +58,7 @@ async def test_dropped_connections_in_mid_upload_cost_no_part(desk: Desk, emulat
 
 async def test_a_salt_that_changes_in_mid_upload_costs_no_part(desk: Desk, emulator: Emulator) -> None:
     async def blocks() -> AsyncIterator[Block]:
-        async for block in _stream(NOISE):
+        async for block in stream(NOISE):
             if block.index == 12:
                 emulator.world.change_salt()
             yield block
