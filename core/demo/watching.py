@@ -12,7 +12,7 @@ from telecine.core.demo.screen import Screen
 from telecine.core.demo.titles import LARGE_BYTES
 from telecine.core.errors import UnavailableError
 from telecine.core.leases import VariantState
-from telecine.core.operator_protocol import Status, WorkerStatus
+from telecine.core.operator_protocol import Status, WorkerLease
 from telecine.core.protocol import Stage
 
 QUEUE_TIMEOUT_S = 150.0
@@ -59,10 +59,10 @@ class Watch:
             await self._clock.sleep(LOOK_EVERY_S)
 
     async def _maybe_kill(self, status: Status) -> None:
-        victim = next((w for w in status.workers if _in_mid_upload(w)), None)
-        if self.killed or victim is None:
+        at_hand = [(worker, lease) for worker in status.workers for lease in worker.leases if _in_mid_upload(lease)]
+        if self.killed or not at_hand:
             return
-        held = victim.leases[0]
+        victim, held = at_hand[0]
         self._cast[victim.name].kill()
         if (await self._api.get(f"/v1/variants/{held.code}", VariantDetail)).state is VariantState.LEASED:
             self.killed.append(victim.name)
@@ -79,9 +79,9 @@ def _is_settled(status: Status) -> bool:
     return not any(status.counts.variants_by_state.get(state, 0) for state in UNSETTLED)
 
 
-def _in_mid_upload(worker: WorkerStatus) -> bool:
-    for progress in (lease.progress for lease in worker.leases[:1]):
-        total = progress.bytes_total or 0
-        if progress.stage is Stage.UPLOADING and total > LARGE_BYTES:
-            return KILL_FROM_SHARE < progress.bytes_done / total < KILL_TO_SHARE
-    return False
+def _in_mid_upload(lease: WorkerLease) -> bool:
+    progress = lease.progress
+    total = progress.bytes_total or 0
+    if progress.stage is not Stage.UPLOADING or total <= LARGE_BYTES:
+        return False
+    return KILL_FROM_SHARE < progress.bytes_done / total < KILL_TO_SHARE
