@@ -187,6 +187,7 @@ def _encoding(stream: AudioStream) -> AudioStream:
     context.time_base = Fraction(1, rate_hz)
     context.thread_count = 1
     context.flags |= Flags.bitexact
+    context.options = {"aac_coder": "fast"}  # 2.6 times as fast, and these bit rates are generous
     mould.start_encoding()  # opens the encoder, and lets the track know what it makes
     return track
 
