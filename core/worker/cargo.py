@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 from contextlib import aclosing
 from typing import Protocol
 
@@ -27,6 +27,7 @@ _CONTAINERS: dict[str, tuple[str, str]] = {
     "flv": (".flv", "video/x-flv"),
     "ogg": (".ogv", "video/ogg"),
 }
+SHORT_RUN_BLOCKS = 16
 _OTHER = (".bin", "application/octet-stream")
 _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
 
@@ -136,20 +137,34 @@ class PlainFile:
             async for block in blocks_of(self._source.chunks()):
                 yield block
             return
-        count = -(-size // PART_BYTES)
-        index = 0
-        while index < count:
-            if index in known:
-                index += 1
-                continue
-            async with aclosing(blocks_of(self._source.chunks(index * PART_BYTES))) as missing:
-                async for block in missing:
-                    yield Block(index, block.data)
-                    index += 1
-                    if index in known:
-                        break
-                else:
+        for first, end in _runs(-(-size // PART_BYTES), known):
+            async with aclosing(self._run(first, end)) as run:
+                async for block in run:
+                    yield block
+
+    async def _run(self, first: int, end: int) -> AsyncGenerator[Block]:
+        if end - first <= SHORT_RUN_BLOCKS:  # a stream would read far beyond it
+            for index in range(first, end):
+                yield Block(index, await self._source.read(index * PART_BYTES, PART_BYTES))
+            return
+        async with aclosing(blocks_of(self._source.chunks(first * PART_BYTES))) as stream:
+            async for block in stream:
+                yield Block(first + block.index, block.data)
+                if first + block.index == end - 1:
                     return
+
+
+def _runs(count: int, known: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Where blocks 0 to `count` are missing, as first and end."""
+    first: int | None = None
+    for index in range(count):
+        if index not in known:
+            first = index if first is None else first
+        elif first is not None:
+            yield first, index
+            first = None
+    if first is not None:
+        yield first, count
 
 
 class MuxedCargo:
