@@ -19,7 +19,7 @@ from telecine.core.operator_protocol import ChannelState, WorkerMode
 from telecine.core.protocol import Progress
 
 
-class VariantChanged(msgspec.Struct, frozen=True):
+class VariantChanged(msgspec.Struct, frozen=True, gc=False):
     """A variant is in another state, or an operator gave it another priority or account.
 
     `worker`: whose doing it was, if a worker's.
@@ -119,7 +119,7 @@ def kind_of(happening: Happening) -> EventKind:
     return _KINDS[type(happening)]
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event that lasts. `number` grows by one from each to the next; `data` is JSON."""
 
     number: int

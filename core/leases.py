@@ -140,7 +140,7 @@ def expiry_event(silent_ends: int) -> Event:
     return Event.EXPIRED_AGAIN if silent_ends >= SILENT_ENDS_MAX else Event.EXPIRED
 
 
-class LeaseToken(msgspec.Struct, frozen=True):
+class LeaseToken(msgspec.Struct, frozen=True, gc=False):
     """What a worker shows to prove that a lease is still its own: `epoch.variant.fence`.
 
     `epoch` grows at each restore of the database, `fence` at each claim of the variant, so that no two leases

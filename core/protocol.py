@@ -33,7 +33,7 @@ Detail = Annotated[str, Meta(max_length=DETAIL_CHARS_MAX)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Base of everything that crosses the API."""
 
 

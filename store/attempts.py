@@ -28,7 +28,7 @@ _OUTCOMES: dict[type[Outcome], AttemptOutcome] = {
 }
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """A row of the history: one link that a lease tried, or a lease that ended otherwise."""
 
     variant_id: int

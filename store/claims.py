@@ -28,14 +28,14 @@ class LeaseTerms(msgspec.Struct, frozen=True):
     policy: QueuePolicy
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """What a worker asks for."""
 
     worker: str
     request: ClaimRequest
 
 
-class _Taken(msgspec.Struct, frozen=True):
+class _Taken(msgspec.Struct, frozen=True, gc=False):
     """A variant that a claim leads to. `repeats`: it was leased for this very request before."""
 
     variant_id: int

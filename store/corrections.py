@@ -22,7 +22,7 @@ from telecine.store.variants import enter_state
 STEADY_MS = 24 * 3600 * 1000  # a link that is measured otherwise again sooner than this is followed no further
 
 
-class Corrected(msgspec.Struct, frozen=True):
+class Corrected(msgspec.Struct, frozen=True, gc=False):
     """Where the upload that was tried is now, and whether another one may be claimed that could not be before."""
 
     state: VariantState

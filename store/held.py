@@ -7,7 +7,7 @@ import msgspec
 from telecine.store.transaction import Row
 
 
-class HeldLease(msgspec.Struct, frozen=True):
+class HeldLease(msgspec.Struct, frozen=True, gc=False):
     """Who holds which variant, and how far it is. `expiries`: leases before this one that ended without a word."""
 
     variant_id: int

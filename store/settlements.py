@@ -34,7 +34,7 @@ from telecine.store.transaction import Row, Transaction
 _REPORTED = frozenset({AttemptOutcome.DONE, AttemptOutcome.FAILED, AttemptOutcome.FLOOD_WAIT, AttemptOutcome.RELEASED})
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """What is answered, and who may be woken: claims may succeed now (`wakes`), or from one of `wakes_at_ms` on."""
 
     settled: Settled
@@ -42,7 +42,7 @@ class Settlement(msgspec.Struct, frozen=True):
     wakes_at_ms: tuple[int, ...] = ()
 
 
-class Report(msgspec.Struct, frozen=True):
+class Report(msgspec.Struct, frozen=True, gc=False):
     """How a lease ended, as a worker says that holds it."""
 
     worker: str
@@ -69,11 +69,11 @@ def _runs(reports: Sequence[Report]) -> Iterator[Sequence[Report]]:
     run: list[Report] = []
     tokens: set[LeaseToken] = set()
     for report in reports:
-        if report.token in tokens or not _is_plain(report.outcome):
-            if run:
-                yield run
+        plain = _is_plain(report.outcome)
+        if run and (not plain or report.token in tokens):
+            yield run
             run, tokens = [], set()
-        if _is_plain(report.outcome):
+        if plain:
             run.append(report)
             tokens.add(report.token)
         else:

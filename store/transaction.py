@@ -128,7 +128,7 @@ class Transaction:
         """Every row of the named query."""
         rows = self._run(query, params).fetchall()
         columns = _columns(query, self._cursor) if rows else ()
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+        return [dict(zip(columns, row)) for row in rows]  # noqa: B905 - they are as many, and saying so takes a while
 
     def _run(self, query: str, params: Params | None) -> Any:
         if self._deferred:
