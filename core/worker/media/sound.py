@@ -28,6 +28,7 @@ from telecine.core.worker.media.reader import MediaError
 
 SYNC_TOLERANCE_S = 0.02  # a twentieth of a second is heard as an echo; MKV rounds to a thousandth
 SILENCE_MAX_S = 3600.0  # a longer hole is a broken timestamp
+REPEATED_MAX_S = 60.0  # so is a longer step back
 SILENCE_SAMPLES = 8192  # written at once
 BROKEN_PACKETS_MIN = 50  # so many may be broken whatever their share
 BROKEN_SHARE_MAX = 0.2
@@ -70,7 +71,7 @@ class Transcoder:
         for frame in self._decoded(packet):
             for piece in self._line.placed(frame):
                 self._take(piece)
-            yield from self._encoded()
+                yield from self._encoded()
         if packet is None:
             yield from self._flushed()
 
@@ -79,10 +80,13 @@ class Transcoder:
         try:
             return self._decoder.decode(packet)
         except (FFmpegError, ValueError) as error:
-            self._broken += 1
-            if self._broken > max(BROKEN_PACKETS_MIN, self._packets * BROKEN_SHARE_MAX):
-                raise MediaError(Reason.NOT_MEDIA, f"its sound cannot be decoded: {error}") from error
+            self._note_broken(error)
             return []
+
+    def _note_broken(self, error: Exception) -> None:
+        self._broken += 1
+        if self._broken > max(BROKEN_PACKETS_MIN, self._packets * BROKEN_SHARE_MAX):
+            raise MediaError(Reason.NOT_MEDIA, f"its sound cannot be decoded: {error}") from error
 
     def _take(self, frame: AudioFrame) -> None:
         if self._next_pts is None:
@@ -106,7 +110,10 @@ class Transcoder:
         while (frame := self._fifo.read(self._encoder.frame_size, all_of_it)) is not None:
             frame.pts, frame.time_base = self._next_pts, self.time_base
             self._next_pts = (self._next_pts or 0) + frame.samples
-            yield from self._stamped(self._encoder.encode(frame))
+            try:
+                yield from self._stamped(self._encoder.encode(frame))
+            except FFmpegError as error:  # samples that are no numbers, made of garbage
+                self._note_broken(error)
 
     def _flushed(self) -> Iterator[Packet[Any]]:
         self._drain()
@@ -144,7 +151,7 @@ class _Line:
         said_s = _at_s(frame)
         due_s = said_s or Fraction(0) if self._due_s is None else self._due_s
         ahead_s = 0 if said_s is None else said_s - due_s
-        if ahead_s < -SYNC_TOLERANCE_S:
+        if -REPEATED_MAX_S < ahead_s < -SYNC_TOLERANCE_S:
             return
         if SYNC_TOLERANCE_S < ahead_s < SILENCE_MAX_S:
             for silence in _silence(frame, round(ahead_s * frame.sample_rate)):

@@ -200,6 +200,31 @@ def test_jump_of_hours_is_a_broken_time_rather_than_hours_of_silence() -> None:
     assert heard_s(played(transcoder, made)) == pytest.approx(expected_s(), abs=SYNC_S)
 
 
+def test_sound_whose_clock_starts_anew_goes_on() -> None:
+    with opened(beeps(KINDS["AC-3 5.1"])) as source:
+        packets = packets_of(source)
+        for packet in packets:
+            packet.pts = packet.dts = (packet.pts or 0) + 600_000
+        for packet in packets[60:]:
+            packet.pts = packet.dts = (packet.pts or 0) - 600_000
+        transcoder = Transcoder(source.streams.audio[0])
+        content = played(transcoder, transcoded(transcoder, packets))
+    assert [time_s - 600 for time_s in heard_s(content)] == pytest.approx(expected_s(), abs=SYNC_S)
+
+
+def test_long_hole_is_filled_a_little_at_a_time() -> None:
+    with opened(beeps(KINDS["AC-3 5.1"])) as source:
+        packets = packets_of(source)
+        for packet in packets[60:]:
+            packet.pts = packet.dts = (packet.pts or 0) + 120_000
+        transcoder = Transcoder(source.streams.audio[0])
+        for packet in packets[:60]:
+            list(transcoder.packets(packet))
+        first = next(transcoder.packets(packets[60]))
+        assert 1.5 < at_s(first) < 2.5, "the silence comes before the hole has been filled"
+        assert sum(1 for _ in transcoder.packets(packets[61])) > 100
+
+
 def garbled(packets: list[Packet[Any]], every: int) -> Iterator[Packet[Any]]:
     for n, packet in enumerate(packets):
         if n % every:
