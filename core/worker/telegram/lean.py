@@ -90,6 +90,8 @@ class PartSender(MTProtoSender):  # type: ignore[misc]  # Telethon is untyped
 
     async def _disconnect(self, error: Exception | None = None) -> None:
         await super()._disconnect(error)
+        if self._disconnected.done() and not self._disconnected.cancelled():
+            self._disconnected.exception()  # nobody but the requests is to hear of it
         for state in self._send_queue.drain():
             if not isinstance(state.request, TLRequest):
                 state.future.cancel()  # an acknowledgement: nobody waits for it

@@ -58,3 +58,18 @@ def test_dropped_file_is_gone_and_dropping_nothing_is_fine(blobs: Blobs) -> None
 def test_folder_keeps_files_from_one_run_to_the_next(tmp_path: Path) -> None:
     FolderBlobs(tmp_path).write_part("f", 0, b"kept")
     assert FolderBlobs(tmp_path).read("f", 512 * KIB, 0, 10) == b"kept"
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2)])
+def test_zeros_take_no_room_on_the_disk(tmp_path: Path, order: tuple[int, ...]) -> None:
+    blobs, parts = FolderBlobs(tmp_path), [bytes(512 * KIB), b"x" * 512 * KIB, bytes(512 * KIB), bytes(100)]
+    for index in order:
+        blobs.write_part("f", index, parts[index])
+    assert blobs.read("f", 512 * KIB, 0, 4 * 512 * KIB) == b"".join(parts)
+    assert (tmp_path / "f").stat().st_blocks * 512 <= 600 * KIB
+
+
+def test_zeros_replace_what_was_there(blobs: Blobs) -> None:
+    blobs.write_part("f", 0, b"x" * 1000)
+    blobs.write_part("f", 0, bytes(1000))
+    assert blobs.read("f", 512 * KIB, 0, 1000) == bytes(1000)
