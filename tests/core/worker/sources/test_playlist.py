@@ -9,6 +9,7 @@ from yarl import URL
 
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
+from telecine.core.worker.sources import playlist
 from telecine.core.worker.sources.errors import SourceError
 from telecine.core.worker.sources.playlist import Choice, Cipher, Film, Segment, Stretch, looks_like_playlist, parse
 
@@ -141,8 +142,10 @@ def test_missing_segments_leave_a_film_truncated() -> None:
     assert refusal(*SEGMENT, "#EXT-X-GAP", "#EXTINF:1,", "b.ts").reason is Reason.TRUNCATED
 
 
-def test_playlist_of_too_many_segments_is_refused() -> None:
-    assert "segments" in str(refusal(*SEGMENT * 50_001))
+def test_playlist_of_too_many_segments_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playlist, "SEGMENTS_MAX", 3)
+    assert len(film(*SEGMENT * 3).segments) == 3
+    assert "4 segments" in str(refusal(*SEGMENT * 4))
 
 
 # ---- of several qualities ----

@@ -73,7 +73,7 @@ async def test_redirect_to_a_private_address_is_refused(sources: Hosted) -> None
 
 
 async def test_packed_file_is_refused_with_its_why_before_it_is_unpacked(sources: Hosted) -> None:
-    sources.add(NAME, b"\0" * 50_000_000)
+    sources.add(NAME, b"\0" * 2_000_000)
     sources.break_link(NAME, Fault.COMPRESSED)
     async with sources.boot() as boot:
         with pytest.raises(SourceError, match="compressed"):
