@@ -80,7 +80,7 @@ class Attempt:
         limits = _media_limits(self._bench.settings)
         async with MediaChild.start(source, limits) as media:
             probe = await media.probe()
-            plan = self._planned(_completed(probe, source))
+            plan = self._planned(probe)
             jpeg = None if plan.kind is PlanKind.DOCUMENT else await media.thumbnail()
             load = cargo(plan, source, media, probe, limits)
             shipment = Shipment(self._bench, self._lease, self._origin, load, self._gauge, key=self._key(source, plan))
@@ -104,13 +104,6 @@ class Attempt:
         made = f"{source.stamp} {source.size_bytes} {plan.kind.value} {VERSION}".encode() + recipe
         digest = hashlib.sha256(made).hexdigest()
         return f"{self._lease.code} {self._lease.generation} {self._ref.link_id} {digest}"
-
-
-def _completed(probe: Probe, source: Source) -> Probe:
-    """A probe with what only the source tells: a playlist knows how long the film is."""
-    if probe.duration_s is None and source.duration_s is not None:
-        return msgspec.structs.replace(probe, duration_s=source.duration_s)
-    return probe
 
 
 def _media_limits(settings: WorkerSettings) -> MediaLimits:

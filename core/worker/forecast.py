@@ -9,7 +9,6 @@ from telecine.core.config import WorkerSettings
 from telecine.core.plans import Expectation, Plan, PlanKind, Probe, Recipe
 from telecine.core.worker.cargo import cargo
 from telecine.core.worker.media.process import MediaChild, MediaLimits
-from telecine.core.worker.sources.source import Source
 from telecine.core.worker.sources.sources import Sources
 
 AAC_BITS_PER_S = 160_000  # of a stereo track that was encoded anew
@@ -34,7 +33,7 @@ async def foresee(sources: Sources, url: str, expected: Expectation, settings: W
     """Probe what is behind a link and plan it. Raises SourceError."""
     limits = MediaLimits(memory_bytes_max=settings.media_memory_bytes_max)
     async with sources.open(url, quality=expected.quality) as source, MediaChild.start(source, limits) as media:
-        probe = _completed(await media.probe(), source)
+        probe = await media.probe()
         plan = plans.plan(probe, expected, settings.plan)
         if plan.kind is PlanKind.REJECT:
             return Forecast(probe, plan, 0, None, None, source.bytes_read)
@@ -43,13 +42,6 @@ async def foresee(sources: Sources, url: str, expected: Expectation, settings: W
         total_bytes = _made_bytes(probe, plan.recipe)
         each_bytes = total_bytes // count if count and total_bytes is not None else None
         return Forecast(probe, plan, count, each_bytes, extension, source.bytes_read)
-
-
-def _completed(probe: Probe, source: Source) -> Probe:
-    """A probe with what only the source tells: a playlist knows how long the film is."""
-    if probe.duration_s is None and source.duration_s is not None:
-        return msgspec.structs.replace(probe, duration_s=source.duration_s)
-    return probe
 
 
 def _made_bytes(probe: Probe, recipe: Recipe | None) -> int | None:

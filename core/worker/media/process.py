@@ -111,8 +111,13 @@ class MediaChild:
         """What the source is. NOT_MEDIA where it cannot be read, TRUNCATED where its end is missing."""
         async for message in self._carry_out(FindOut()):
             if isinstance(message, Probed):
-                return message.probe
+                return self._completed(message.probe)
         raise self._misbehaviour()
+
+    def _completed(self, probe: Probe) -> Probe:
+        """With what only the source tells: a playlist knows how long the film is."""
+        length_s = probe.duration_s if probe.duration_s is not None else self._source.duration_s
+        return msgspec.structs.replace(probe, duration_s=length_s)
 
     async def thumbnail(self) -> bytes | None:
         """A JPEG of at most 320 px and 200 kB; None where no picture can be had."""
