@@ -18,7 +18,7 @@ PICTURE_BYTES = 4 + 8 + 8 + 4  # a frame in stsz, stts, ctts, stss, where no two
 SOUND_BYTES = 4 + 8  # a frame in stsz, stts
 CHUNK_BYTES = 8 + 12  # a chunk in co64, stsc
 CHUNKS_PER_S = 2.0  # of one track
-FIXED_BYTES = 2048  # of a track, with its parameter sets
+FIXED_BYTES = 2048  # of a track, besides its parameter sets
 FRAMES_PER_S_ASSUMED = 30.0
 SAMPLES_PER_FRAME_ASSUMED = 1024
 MARGIN = 1.1
@@ -30,9 +30,9 @@ LIMIT_SHARE_UNKNOWN = 256  # where nothing is known of the source: an hour in 2 
 class IndexNeed:
     """What the index of a file takes at worst, by what is in it."""
 
-    def __init__(self, tracks: int) -> None:
-        self._tracks = tracks
-        self._bytes = FIXED_BYTES * (1 + tracks)
+    def __init__(self, tracks: Sequence[Track]) -> None:
+        self._tracks = len(tracks)
+        self._bytes = _fixed_bytes(tracks)
         self._from_ns: int | None = None
 
     def add(self, sample: Sample) -> None:
@@ -57,7 +57,7 @@ def index_room_bytes(container: InputContainer, tracks: Sequence[Track], recipe:
     if length_s is None:
         room = ROOM_BYTES_UNKNOWN if limit is None else limit // LIMIT_SHARE_UNKNOWN
     else:
-        room = int(_bytes_per_s(tracks) * length_s * MARGIN) + FIXED_BYTES * (1 + len(tracks))
+        room = int(_bytes_per_s(tracks) * length_s * MARGIN) + _fixed_bytes(tracks)
     room = min(MOOV_BYTES_MAX, max(ROOM_BYTES_MIN, room))
     return room if limit is None else min(room, limit // LIMIT_SHARE_MAX)
 
@@ -69,6 +69,10 @@ def _part_s(length_s: float | None, limit: int, size_bytes: int | None, part_cou
     if part_count is not None:
         return min(length_s, length_s / part_count * SHARE_MARGIN)
     return min(length_s, length_s * limit / size_bytes * SHARE_MARGIN) if size_bytes else None
+
+
+def _fixed_bytes(tracks: Sequence[Track]) -> int:
+    return FIXED_BYTES + sum(FIXED_BYTES + len(track.parameters) for track in tracks)
 
 
 def _bytes_per_s(tracks: Iterable[Track]) -> float:

@@ -53,7 +53,7 @@ class Mp4File:
         self._terms = terms
         self._is_first = is_first
         self._sink = PartSink(emit)
-        self._need = IndexNeed(len(tracks))
+        self._need = IndexNeed(tracks)
         self._body_bytes = 0
         self._end_ns = self._zero_ns
         self._out = _opened(self._sink, terms.index_bytes)

@@ -42,6 +42,11 @@ class Track:
         self.tick_ns = NS_PER_S * time_base.numerator, time_base.denominator
 
     @property
+    def parameters(self) -> bytes:
+        """What the decoder has to know beforehand, which stands in the index."""
+        return getattr(self.stream.codec_context, "extradata", None) or b""
+
+    @property
     def is_copied(self) -> bool:
         return self._maker is None
 

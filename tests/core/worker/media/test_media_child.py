@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from telecine.core.emulator.media.pictures import pictures
-from telecine.core.plans import Recipe
+from telecine.core.emulator.media.specs import Container
+from telecine.core.emulator.media.vast import vast
+from telecine.core.plans import Recipe, file_bytes_max
 from telecine.core.reasons import Reason
 from telecine.core.worker.media.process import MediaLimits
+from telecine.core.worker.media.wire import PartMade
 from telecine.core.worker.sources.source import SourceError
 
 from .conftest import Clip, Sources, child, probe_failure, remuxed
@@ -98,9 +101,15 @@ async def test_child_can_open_neither_file_nor_socket(clip: Clip, sources: Sourc
         assert (await media.probe()).video is not None
 
 
-async def test_child_stays_small_whatever_the_size_of_the_film(clip: Clip, sources: Sources) -> None:
-    async with child(sources, clip("big")) as (media, _):
-        async for _ in media.mux(Recipe()):
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(part_bytes_max=100_000_000, part_count=3)], ids=["whole", "cut"])
+async def test_child_stays_small_whatever_the_size_of_the_film(
+    recipe: Recipe, sources: Sources, tmp_path: Path
+) -> None:
+    film = await asyncio.to_thread(
+        vast, tmp_path / "vast.mkv", size_bytes=200_000_000, seconds=64, container=Container.MKV
+    )
+    async with child(sources, film) as (media, _):
+        async for _ in media.mux(recipe):
             pass
         peak_bytes = await asyncio.to_thread(memory_peak_bytes, media._process.pid)
     assert peak_bytes < 120_000_000
@@ -111,3 +120,17 @@ def memory_peak_bytes(pid: int) -> int:
     if not status.exists():
         pytest.skip("needs /proc")
     return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+
+
+@pytest.mark.slow
+async def test_film_over_the_limit_of_premium_is_cut_in_two(sources: Sources, tmp_path: Path) -> None:
+    limit = file_bytes_max(premium=True)
+    film = await asyncio.to_thread(vast, tmp_path / "vast.mp4", size_bytes=4_800_000_000, seconds=3600)
+    async with child(sources, film) as (media, _):
+        messages = media.mux(Recipe(part_bytes_max=limit, part_count=2))
+        made = [message async for message in messages if isinstance(message, PartMade)]
+        peak_bytes = await asyncio.to_thread(memory_peak_bytes, media._process.pid)
+    assert peak_bytes < 256_000_000
+    assert len(made) == 2
+    assert all(one.size_bytes <= limit and one.streamable for one in made)
+    assert sum(one.duration_s for one in made) == pytest.approx(3600, abs=0.1)

@@ -294,11 +294,12 @@ def _lateness(kind: str) -> Fraction:
     return Fraction(2) if kind == "audio" else Fraction(0)
 
 
-async def test_child_cuts_too(clip: Clip, sources: Sources, tmp_path: Path) -> None:
-    source = clip(KINDS["h264"])
-    limit = source.stat().st_size // 2
+async def test_child_cuts_and_makes_sound_too(clip: Clip, sources: Sources, tmp_path: Path) -> None:
+    """It can open nothing any more, not even a library."""
+    source = clip(SURROUND)
+    recipe = Recipe(transcode=(0,), part_bytes_max=source.stat().st_size // 2, part_count=3)
     async with child(sources, source) as (media, _):
-        made = await muxed(media, Recipe(part_bytes_max=limit, part_count=3), tmp_path)
+        made = await muxed(media, recipe, tmp_path)
         assert await media.probe()
     assert len(made) == 3
     assert frames_of_all([(tmp_path / f"{one.file_no}.mp4", one) for one in made]) == frames(source)
