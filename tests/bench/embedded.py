@@ -42,7 +42,8 @@ class Embedded(msgspec.Struct, frozen=True):
 def embedded(folder: Path, *, media: Path | None = None, in_memory: bool = False) -> Iterator[Embedded]:
     """An emulator from when its account is signed in to the end of the block; sessions lie in `folder`.
 
-    What it is sent is kept on the disk below `folder`, or else `in_memory`. Raises MeasurementError where it does not start.
+    What it is sent is kept on the disk below `folder`, or else `in_memory`. Raises MeasurementError where it does not
+    start.
     """
     command = [sys.executable, "-m", "telecine.cmd", "emulator", "--mtproto-port", "0", "--http-port", "0"]
     command += ["--data", str(folder / "emulator"), "--account", f"{ACCOUNT}:{PHONE}:premium"]
