@@ -42,9 +42,9 @@ async def test_plain_cargo_is_the_source_itself(clip: Clip, sources: Sources) ->
     content = clip("big").read_bytes()
     async with loaded(sources, clip("big"), Plan(PlanKind.DOCUMENT, "")) as (load, _):
         assert load.kind == (".mkv", "video/x-matroska")
-        async for file in load.files():
-            assert (file.file_no, file.size_bytes, file.film) == (1, len(content), None)
-            blocks = {block.index: block.data async for block in file.blocks()}
+        (file,) = [file async for file in load.files()]
+        assert (file.file_no, file.size_bytes, file.film) == (1, len(content), None)
+        blocks = {block.index: block.data async for block in file.blocks()}
         assert whole(blocks) == content
         assert (await load.again(1, 2)).data == blocks[2]
 
@@ -55,8 +55,8 @@ async def test_blocks_that_are_known_are_not_even_read(known: set[int], clip: Cl
     count = -(-len(content) // PART_BYTES)
     async with sources.open(link(sources, clip(GREAT))) as source, child(sources, clip(GREAT)) as (media, _):
         load = cargo(Plan(PlanKind.DIRECT, ""), source, media, await media.probe(), MediaLimits())
-        async for file in load.files():
-            blocks = {block.index: block.data async for block in file.blocks(known)}
+        (file,) = [file async for file in load.files()]
+        blocks = {block.index: block.data async for block in file.blocks(known)}
     assert sorted(blocks) == [index for index in range(count) if index not in known]
     assert all(data == content[index * PART_BYTES :][:PART_BYTES] for index, data in blocks.items())
     if len(known) >= count - 1:
