@@ -193,7 +193,7 @@ class Ahead:
     async def _go_on_alone(self, lane: Lane) -> None:
         """Try a piece that failed beside others again with nothing beside it."""
         self._company.refuse()
-        for other in self._lanes:
+        for other in tuple(self._lanes):
             await other.stop()
         await self._clock.sleep(self._limits.wait_s(lane.retries))
         lane.retries += 1
