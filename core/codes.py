@@ -85,6 +85,7 @@ _CODE = re.compile(
     r"_(?P<quality>\d{3,4}P|AUTO)(?:_C(?P<copy>\d{2}))?(?:_P(?P<part_no>\d{2})OF(?P<part_count>\d{2}))?",
     re.ASCII,
 )
+_CODE_IN_TEXT = re.compile(rf"(?<![A-Za-z0-9]){_CODE.pattern}(?![A-Za-z0-9_])", re.ASCII)
 _CHANNEL = re.compile(r"CM_C(?P<number>\d{6,12})", re.ASCII)
 
 
@@ -111,8 +112,9 @@ def parse_variant(text: str) -> VariantCode:
 
 
 def find(text: str) -> PartCode | None:
-    """The first code in a longer text, such as a caption; None where there is none."""
-    for match in _CODE.finditer(text):
+    """The first code in a longer text, such as a caption; None where there is none. What is left of a longer code that
+    was cut off is none: a part would be taken for the whole."""
+    for match in _CODE_IN_TEXT.finditer(text):
         try:
             return parse(match.group())
         except InputError:

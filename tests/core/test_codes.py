@@ -130,6 +130,20 @@ def test_find_does_not_take_one_copy_for_another() -> None:
     assert codes.find("CM_M000009_720P_C03") is None
 
 
+@given(films | episodes)
+def test_find_does_not_take_what_is_left_of_a_part_for_the_whole(variant: VariantCode) -> None:
+    part = str(PartCode(variant, 3, 12))
+    for length in range(len(str(variant)) + 1, len(part)):
+        assert codes.find(part[:length]) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["XCM_M000009_720P", "CM_M000009_720PX", "CM_M000009_720P_P2OF3", "CM_M000009_720P_C2"]
+)
+def test_find_takes_nothing_out_of_a_longer_word(text: str) -> None:
+    assert codes.find(text) is None
+
+
 @given(numbers)
 def test_channel_codes_read_back(number: int) -> None:
     assert codes.parse_channel(codes.channel_code(number)) == number
