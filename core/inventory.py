@@ -10,21 +10,28 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
+from msgspec import Meta
 
 from telecine.core.errors import ConflictError, InputError
 
 VERSION = 1
 SECRET_MODE = 0o600  # what a private catalogue consists of
 
+# What is read is checked against these: a file may have been tampered with.
+TelegramId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Pixels = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]  # what Telegram has, even nonsense
+TimeOfDay = Annotated[int, Meta(ge=0, le=2**40)]
+
 
 class FoundAccount(msgspec.Struct, frozen=True, tag_field="what", tag="account"):
     """Whose channels they are: the coordinator's name for the account, and who it is in Telegram."""
 
-    name: str
-    telegram_user_id: int
+    name: Annotated[str, Meta(min_length=1)]
+    telegram_user_id: TelegramId
     premium: bool
     version: int = VERSION
 
@@ -32,26 +39,26 @@ class FoundAccount(msgspec.Struct, frozen=True, tag_field="what", tag="account")
 class FoundChannel(msgspec.Struct, frozen=True, tag_field="what", tag="channel"):
     """A storage channel by its id in Telegram, with its coded title."""
 
-    channel_id: int
+    channel_id: TelegramId
     title: str
 
 
 class FoundFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file as Telegram keeps it. Duration and frame are None for what is stored as a document."""
 
-    size_bytes: int
+    size_bytes: Bytes
     mime_type: str
     duration_s: float | None = None
-    width_px: int | None = None
-    height_px: int | None = None
+    width_px: Pixels | None = None
+    height_px: Pixels | None = None
 
 
 class FoundMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="what", tag="message"):
     """A message with its text, which is the caption where there is a file."""
 
-    channel_id: int
-    message_id: int
-    sent_at_s: int
+    channel_id: TelegramId
+    message_id: TelegramId
+    sent_at_s: TimeOfDay
     text: str
     file: FoundFile | None = None
 
@@ -90,7 +97,8 @@ class Inventory:
         """Channels and messages: each channel before its messages, and these in the order of their ids. Raises
         InputError at the end of a file that was cut off, and for one that is not as it was written."""
         tally = _Tally()
-        for record in _records(self._path):
+        records = _records(self._path)
+        for record in records:
             match record:
                 case FoundChannel() | FoundMessage():
                     if not tally.takes(record):
@@ -101,6 +109,8 @@ class Inventory:
                 case Ending():
                     if record != tally.ending:
                         raise InputError(f"{self._path}: something is missing from it", hint=_AGAIN)
+                    if next(records, None) is not None:  # two files in one: the second would be passed over
+                        raise InputError(f"{self._path}: it goes on behind its end", hint="give each file by itself")
                     return
                 case FoundAccount():
                     continue
@@ -231,7 +241,7 @@ def _records(path: Path) -> Iterator[_Record]:
                     return
                 try:
                     yield _decoder.decode(line)
-                except msgspec.MsgspecError as error:
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                     raise InputError(f"{path}, line {number}: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error

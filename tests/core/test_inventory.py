@@ -103,6 +103,31 @@ def test_one_with_lines_out_of_place_is_not_believed(path: Path, order: list[int
         list(Inventory(path).found())
 
 
+def test_two_files_in_one_are_not_taken_for_one(path: Path) -> None:
+    write(path)
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(InputError, match="behind its end"):
+        list(Inventory(path).found())
+
+
+@pytest.mark.parametrize(
+    ("written", "other"),
+    [
+        (b'"message_id":3', b'"message_id":0'),
+        (b'"message_id":3', b'"message_id":9223372036854775808'),
+        (b'"sent_at_s":1700000000', b'"sent_at_s":9223372036854775807'),
+        (b'"size_bytes":12', b'"size_bytes":-12'),
+        (b'"channel_id":500', b'"channel_id":-500'),
+        (b"CM_M000003", b"CM_M\xff00003"),
+    ],
+)
+def test_one_with_numbers_that_nobody_has_is_refused_with_its_line(path: Path, written: bytes, other: bytes) -> None:
+    write(path)
+    path.write_bytes(path.read_bytes().replace(written, other))
+    with pytest.raises(InputError, match=r"ember\.jsonl, line \d"):
+        list(Inventory(path).found())
+
+
 def test_another_file_is_refused_with_its_name_and_line(path: Path) -> None:
     path.write_text("name,size\n")
     with pytest.raises(InputError, match=r"ember\.jsonl, line 1"):
