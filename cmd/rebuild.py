@@ -55,6 +55,7 @@ def rebuild(ctx: click.Context, as_json: bool) -> None:
         if is_finished(collected):  # of another day
             collected.unlink()
         await _collect(telegram, worker, collected, _account_name(worker))
+        _end_progress()
         return await _load(database, [Inventory(collected)])
 
     with alone_with(database):
@@ -85,6 +86,7 @@ def collect_(ctx: click.Context, out: Path, account: str | None) -> None:
     worker = settings.need(ctx, "worker", config.worker)
     telegram = settings.need(ctx, "telegram", config.telegram)
     messages = run(_collect(telegram, worker, out, account or _account_name(worker)))
+    _end_progress()
     click.echo(f"{amount(messages, 'message')} in {out}")
 
 
@@ -145,16 +147,20 @@ def _progress(channel: FoundChannel, file: InventoryFile) -> None:
         click.echo(f"\r{channel.title}: {amount(file.messages, 'message')} so far", nl=False, err=True)
 
 
-def _show(report: RebuildReport, as_json: bool) -> None:
+def _end_progress() -> None:
+    """Leave the line that progress was shown on."""
     if sys.stderr.isatty():
-        click.echo("\r", nl=False, err=True)
+        click.echo(err=True)
+
+
+def _show(report: RebuildReport, as_json: bool) -> None:
     if as_json:
         document(report)
         return
     rows = _left_over(report)
     display(facts(_facts(report)), *([table(("left over", "channel", "message", "text"), rows)] if rows else []))
     for title in report.renumbered:
-        note(f"two channels are called {title}; the newer one got another number")
+        note(f"{title}: another channel has this number, or nobody gave it; the channel got a new one")
     if report.unnamed_titles:
         note("an import takes titles without CM's id for new ones, and queues them again")
 

@@ -9,6 +9,7 @@ import msgspec
 
 from telecine.core import captions, codes
 from telecine.core.captions import Caption, Origin
+from telecine.core.codes import PartCode
 from telecine.core.errors import ConflictError, InputError
 from telecine.core.folding import fold
 from telecine.core.inventory import FoundChannel, FoundFile, FoundMessage, Inventory
@@ -17,6 +18,7 @@ from telecine.store.transaction import Row, Transaction
 from telecine.store.writer import Writer
 
 UNKNOWN = "unknown:"  # begins what stands for an id of CM that no caption says
+NUMBER_MAX = 10**9  # a larger number was not given by us; believed, it could leave none for new titles and channels
 PAGE_ROWS = 1000
 TEXT_CHARS_MAX = 60  # of a message that is only listed
 _IN_ORDER = (
@@ -63,6 +65,7 @@ def load(tx: Transaction, inventories: Sequence[Inventory], generation: int) -> 
     finds = _Finds(tx)
     for inventory in inventories:
         finds.keep(inventory)
+    finds.leave_other_lives()
     renumbered = finds.place_channels()
     _choose(tx)
     _write_index(tx, generation)
@@ -111,14 +114,21 @@ class _Finds:
         account = self._tx.get("rebuild_account", msgspec.structs.asdict(inventory.account))
         self._tx.execute_each("keep_found_part", self._parts(inventory, account["id"]))
 
+    def leave_other_lives(self) -> None:
+        """Numbers may have been given anew after an old backup was restored: a code's messages of before hold another
+        film then, and count for nothing."""
+        for query in ("drop_other_titles", "drop_other_episodes"):
+            for row in self._tx.all(query):
+                self._leave(row["telegram_id"], row["message_id"], str(_part_code(row)))
+
     def place_channels(self) -> tuple[str, ...]:
-        """Give the channels the numbers that their titles say. Of two with one title the second gets a new one; the
-        titles of those."""
+        """Give the channels the numbers that their titles say. One whose number another has, or that nobody gave, gets
+        a new one; the titles of those."""
         placed: set[int] = set()
         twins: list[tuple[FoundChannel, int]] = []
         for channel, account_id in sorted(self._channels, key=lambda known: known[0].channel_id):
             number = codes.parse_channel(channel.title)
-            if number in placed:
+            if number in placed or number > NUMBER_MAX:
                 twins.append((channel, account_id))
             else:
                 self._place(number, channel, account_id)
@@ -136,21 +146,29 @@ class _Finds:
     def _parts(self, inventory: Inventory, account_id: int) -> Iterator[dict[str, Any]]:
         for found in inventory.found():
             if isinstance(found, FoundChannel):
-                self._titles[found.channel_id] = found.title
-                self._channels.append((found, account_id))
+                self._add_channel(found, account_id)
                 continue
             self.messages += 1
             caption = captions.parse(found.text)
-            if caption is None or found.file is None or found.file.size_bytes == 0:
-                self._leave(found)
+            if caption is None or not _is_believed(caption) or found.file is None or found.file.size_bytes == 0:
+                self._leave(found.channel_id, found.message_id, found.text.partition("\n")[0][:TEXT_CHARS_MAX])
             else:
                 yield {**_named(caption), **_stored(found, found.file)}
 
-    def _leave(self, found: FoundMessage) -> None:
+    def _add_channel(self, channel: FoundChannel, account_id: int) -> None:
+        if channel.channel_id in self._titles:
+            raise InputError(f"two of these hold the channel {channel.title}", hint="collect both accounts once more")
+        self._titles[channel.channel_id] = channel.title
+        self._channels.append((channel, account_id))
+
+    def _leave(self, channel_id: int, message_id: int, text: str) -> None:
         self.unknown_count += 1
         if len(self.unknown) < LISTED_MAX:
-            text = found.text.partition("\n")[0][:TEXT_CHARS_MAX]
-            self.unknown.append(LeftOver(self._titles[found.channel_id], found.message_id, text))
+            self.unknown.append(LeftOver(self._titles[channel_id], message_id, text))
+
+
+def _is_believed(caption: Caption) -> bool:
+    return caption.code.variant.title_number <= NUMBER_MAX
 
 
 def _named(caption: Caption) -> dict[str, Any]:
@@ -212,5 +230,8 @@ def _report(tx: Transaction, finds: _Finds, renumbered: tuple[str, ...]) -> Rebu
 
 
 def _double(row: Row) -> LeftOver:
-    code = codes.PartCode(codes.parse_variant(row["code"]), row["part_no"], row["part_count"])
-    return LeftOver(codes.channel_code(row["channel_id"]), row["message_id"], str(code))
+    return LeftOver(codes.channel_code(row["channel_id"]), row["message_id"], str(_part_code(row)))
+
+
+def _part_code(row: Row) -> PartCode:
+    return PartCode(codes.parse_variant(row["code"]), row["part_no"], row["part_count"])

@@ -42,6 +42,22 @@ VALUES (:code, :original_code, :title_id, :title_name, :title_folded, :season, :
   :part_count, :telegram_id, :message_id, :sent_at_ms, :size_bytes, :duration_s, :width_px, :height_px, :sha256,
   :title_cm_id, :episode_cm_id);
 
+-- name: drop_other_titles
+-- Messages that name another title than the newest one of their number does.
+DELETE FROM found_parts WHERE title_cm_id IS NOT NULL AND (title_id, title_cm_id) NOT IN (
+  SELECT title_id, cm_id
+  FROM (SELECT title_id, title_cm_id AS cm_id, max(sent_at_ms) FROM found_parts WHERE title_cm_id IS NOT NULL GROUP BY title_id))
+RETURNING telegram_id, message_id, code, part_no, part_count;
+
+-- name: drop_other_episodes
+-- Likewise of an episode.
+DELETE FROM found_parts
+WHERE season IS NOT NULL AND episode_cm_id IS NOT NULL AND (title_id, season, episode, episode_cm_id) NOT IN (
+  SELECT title_id, season, episode, cm_id
+  FROM (SELECT title_id, season, episode, episode_cm_id AS cm_id, max(sent_at_ms) FROM found_parts
+        WHERE season IS NOT NULL AND episode_cm_id IS NOT NULL GROUP BY title_id, season, episode))
+RETURNING telegram_id, message_id, code, part_no, part_count;
+
 -- name: rebuild_account
 INSERT INTO accounts (name, telegram_user_id, premium) VALUES (:name, :telegram_user_id, :premium) RETURNING id;
 

@@ -262,6 +262,54 @@ async def test_what_holds_no_part_is_listed_and_left_alone(ruin: Ruin) -> None:
     assert set(await ruin.states()) == {"CM_M000009_480P"}
 
 
+async def test_what_was_another_title_s_before_its_number_was_given_anew_is_not_delivered(ruin: Ruin) -> None:
+    """An old backup was restored: number 4, which had been a series, went to a film then."""
+    old, new = Origin("wire", "e1"), Origin("long")
+    report = await ruin.rebuild_of(
+        message(11, "CM_S000004_S01E01_480P", old),
+        message(12, "CM_M000004_480P", Origin("short")),
+        message(13, "CM_M000004_720P", Origin("short")),
+        message(14, "CM_M000004_480P", new),
+    )
+    assert await ruin.states() == {"CM_M000004_480P": VariantState.DONE}
+    assert await ruin.posts("CM_M000004_480P") == [(501, 14)]
+    assert ruin.scene.sql("SELECT cm_id, kind FROM titles") == [("long", "movie")]
+    assert report.unknown_count == 3
+    assert {(one.channel, one.message_id, one.text) for one in report.unknown} == {
+        ("CM_C000001", 11, "CM_S000004_S01E01_480P"),
+        ("CM_C000001", 12, "CM_M000004_480P"),
+        ("CM_C000001", 13, "CM_M000004_720P"),
+    }
+
+
+async def test_what_was_another_episode_s_is_not_delivered(ruin: Ruin) -> None:
+    report = await ruin.rebuild_of(
+        message(11, "CM_S000007_S01E02_720P", Origin("wire", "e9")),
+        message(12, "CM_S000007_S01E03_720P", Origin("wire", "e3")),
+        message(13, "CM_S000007_S01E02_480P", Origin("wire", "e2")),
+    )
+    assert set(await ruin.states()) == {"CM_S000007_S01E02_480P", "CM_S000007_S01E03_720P"}
+    assert [one.message_id for one in report.unknown] == [11]
+
+
+async def test_a_number_that_nobody_gave_leaves_numbers_for_new_titles_and_channels(ruin: Ruin) -> None:
+    forged = FoundChannel(900, "CM_C999999999999")
+    report = await ruin.rebuild(
+        ruin.inventory(
+            message(11, "CM_M000004_480P"),
+            message(12, "CM_M999999999999_480P"),
+            message(13, "CM_M000009_480P", channel=forged),
+            channels=(FIRST, forged),
+        )
+    )
+    assert report.renumbered == ("CM_C999999999999",)
+    assert [one.message_id for one in report.unknown] == [12]
+    assert await ruin.posts("CM_M000009_480P") == [(900, 13)]
+    await ruin.scene.imports(film("new", link("n1", Quality.SD)))
+    assert set(await ruin.states()) == {"CM_M000004_480P", "CM_M000009_480P", "CM_M000010_480P"}
+    assert (await ruin.scene.store.operations.plan_channel("cm-ember")).title == "CM_C000003"
+
+
 async def test_a_copy_is_delivered_where_its_original_is_lost_and_the_original_is_made_again(ruin: Ruin) -> None:
     report = await ruin.rebuild_of(message(11, "CM_M000004_480P_C02", Origin("long")))
     assert report.incomplete == ("CM_M000004_480P",)
@@ -353,13 +401,22 @@ async def test_nothing_is_kept_of_an_inventory_that_was_cut_off(ruin: Ruin, tmp_
     assert (await ruin.rebuild(whole)).uploads == 1
 
 
-@pytest.mark.parametrize("other", [FoundAccount("other", 1776, premium=True), FoundAccount("cm-ember", 5, premium=True)])
+@pytest.mark.parametrize(
+    "other", [FoundAccount("other", 1776, premium=True), FoundAccount("cm-ember", 5, premium=True)]
+)
 async def test_one_account_comes_once(ruin: Ruin, tmp_path: Path, other: FoundAccount) -> None:
     first = ruin.inventory()
     with open_inventory(tmp_path / "second.jsonl", other) as file:
         file.end()
     with pytest.raises(InputError, match="one account"):
         await ruin.rebuild(first, Inventory(tmp_path / "second.jsonl"))
+
+
+async def test_one_channel_is_of_one_account(ruin: Ruin) -> None:
+    first = ruin.inventory(message(11, "CM_M000004_480P"))
+    second = ruin.inventory(message(11, "CM_M000004_480P"), account=RORA)
+    with pytest.raises(InputError, match="CM_C000001"):
+        await ruin.rebuild(first, second)
 
 
 async def test_an_account_without_channels_is_an_index_of_nothing(ruin: Ruin) -> None:
