@@ -33,8 +33,9 @@ class RebuildReport(msgspec.Struct, frozen=True):
     `uploads` are done, with `parts` messages. `incomplete` ones lack a part, or all but a copy: they wait for links.
     `doubles` are messages in whose place a newer one counts, or that are what is left of an incomplete upload;
     `unknown` are those without a code or a file, and those whose code has become another title's. The lists hold the
-    first LISTED_MAX of each kind, the numbers count all. `unnamed_titles` and `unnamed_episodes`: no caption says what CM calls them; an import does not recognize
-    them. `renumbered` channels bear a title that another one bears, too, or that nobody gave them.
+    first LISTED_MAX of each kind, the numbers count all. `unnamed_titles` and `unnamed_episodes`: no caption says what
+    CM calls them; an import does not recognize them. `renumbered` channels bear a title that another one bears, too, or
+    that nobody gave them.
     """
 
     accounts: int
