@@ -15,6 +15,7 @@ CACHED_BLOCKS_MAX = 64  # 4 MiB: head and tail of a probe are still there when t
 READ_THROUGH_BYTES_MAX = 8 * BLOCK_BYTES  # a jump ahead by less costs less than another request
 SPAN_BYTES_MIN = 2 * BLOCK_BYTES  # asked for after a jump; doubles while reading goes on from there
 SPAN_BYTES_MAX = 8 * 1024 * 1024  # beyond this, the rest of the file is asked for
+SKIPPED_BYTES_MAX = 64 * 1024 * 1024  # read and thrown away to get at what lies behind, of a source without ranges
 RESTARTS_MAX = 3  # times that a source without ranges is read from its start again
 
 
@@ -163,6 +164,8 @@ class StreamedSource:
     async def _go_to(self, position: int, *, span_bytes: int | None) -> None:
         """Stand at `position`, by reading through or by asking anew for `span_bytes`."""
         ahead = position - self._position
+        if ahead > SKIPPED_BYTES_MAX and not self.supports_ranges:
+            raise OrderError  # who jumps that far comes back for what lies between
         if self._stream is None or ahead < 0 or (ahead > READ_THROUGH_BYTES_MAX and self.supports_ranges):
             self._span_bytes = span_bytes
             self._start_at(position)
