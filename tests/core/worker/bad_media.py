@@ -6,10 +6,9 @@ import random
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
-from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from telecine.core.emulator.media.files import generate
@@ -48,7 +47,7 @@ def make(media: Path, film: bytes) -> None:
 
 
 def _sound_alone(source: Path, target: Path) -> None:
-    with cast("InputContainer", av.open(str(source))) as given, av.open(str(target), "w", format="mp4") as out:
+    with av.open(str(source)) as given, av.open(str(target), "w", format="mp4") as out:
         (track,) = given.streams.audio
         copy = out.add_stream_from_template(track)
         for packet in given.demux(track):
@@ -59,7 +58,7 @@ def _sound_alone(source: Path, target: Path) -> None:
 
 def _bomb(target: Path) -> None:
     """A gray picture, a hundred thousand times smaller than what it unpacks to."""
-    with cast("OutputContainer", av.open(str(target), "w", format="mov")) as out:
+    with av.open(str(target), "w", format="mov") as out:
         track: Any = out.add_stream("png", rate=1)
         track.width, track.height, track.pix_fmt = 320, 180, "gray"
         packet: Packet[Any] = Packet(_png(BOMB_SIDE_PX))

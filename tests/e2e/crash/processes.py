@@ -49,6 +49,11 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int | None:
+        """None where it is not up."""
+        return None if self._process is None else self._process.pid
+
     def check(self) -> None:
         """Raises DiedError."""
         if self._process is not None and self._process.returncode is not None:

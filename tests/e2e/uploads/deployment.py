@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.core.worker.conftest import sign_in_as, stored_files
+from tests.core.worker.conftest import sign_in_as
 from tests.e2e.crash.processes import Child
 from tests.e2e.uploads.front import Front
 
+from telecine.core import captions
 from telecine.core.catalogue import (
     ImportedLink,
     ImportedTitle,
@@ -31,8 +32,9 @@ from telecine.core.coordinator.metrics import Metrics
 from telecine.core.coordinator.server import CoordinatorServer
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Scope, Tokens
-from telecine.core.emulator.control.messages import NewAccount
+from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.server import Emulator, EmulatorSettings
+from telecine.core.emulator.telegram.entities import Document
 from telecine.core.emulator.telegram.keys import ServerKey
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import BackupStatus
@@ -42,6 +44,8 @@ from telecine.store.database import Store
 
 ACCOUNT = "ember"
 PHONE = "15550001"
+BOT_TOKEN = "4242:AAtesttokenAAtesttokenAAtesttokenA1"
+BOT_USERNAME = "telecine_bot"
 SECRET = "a secret of the tests, " + 32 * "x"
 LEASE_TTL_S = 30.0  # no lease of these tests runs out: a worker that starts anew has let go of what it held
 
@@ -60,11 +64,12 @@ class NoBackup:
 
 
 class Uploaded(msgspec.Struct, frozen=True):
-    """What the channels hold of an upload, part by part: message ids and contents."""
+    """A message of an upload, as its channel holds it."""
 
-    codes: tuple[str, ...]
-    messages: tuple[tuple[int, int], ...]
-    contents: tuple[bytes, ...]
+    code: str
+    channel_id: int
+    message_id: int
+    document: Document
 
 
 class Deployment:
@@ -75,7 +80,7 @@ class Deployment:
         self.emulator = emulator
         self.front = front
         self.worker = worker
-        self._store = store
+        self.store = store
         self._titles = itertools.count(1)
 
     @property
@@ -90,16 +95,16 @@ class Deployment:
 
     async def plan(self, *names: str, quality: Quality = Quality.AUTO) -> str:
         """Have a title uploaded whose links lead to files of the source host. The upload's code."""
-        before = {one.code for one in await self._store.catalogue.variants(limit=500)}
-        run = await self._store.intake.begin_import()
-        await self._store.intake.import_titles(run.id, [self._title(names, quality)])
-        await self._store.intake.finish_import(run.id, rejected=0)
-        after = {one.code for one in await self._store.catalogue.variants(limit=500)}
+        before = {one.code for one in await self.store.catalogue.variants(limit=500)}
+        run = await self.store.intake.begin_import()
+        await self.store.intake.import_titles(run.id, [self._title(names, quality)])
+        await self.store.intake.finish_import(run.id, rejected=0)
+        after = {one.code for one in await self.store.catalogue.variants(limit=500)}
         (code,) = after - before
         return code
 
     async def variant(self, code: str) -> VariantDetail:
-        return await self._store.catalogue.variant(code)
+        return await self.store.catalogue.variant(code)
 
     async def done(self, code: str, timeout_s: float = 60.0) -> tuple[StoredObject, ...]:
         """Wait for an upload; what the coordinator knows of its parts. Raises DiedError where the worker ends."""
@@ -109,15 +114,23 @@ class Deployment:
                 await asyncio.sleep(0.02)
         return tuple(sorted(variant.objects, key=lambda kept: kept.part_no))
 
-    def uploaded(self, code: str) -> Uploaded:
-        """Every message whose caption names the upload or a part of it."""
-        stored = [file for file in stored_files(self.emulator) if (file.code or "").startswith(code)]
-        stored.sort(key=lambda file: (file.code or "", file.message_id))
-        return Uploaded(
-            codes=tuple(file.code or "" for file in stored),
-            messages=tuple((file.channel_id, file.message_id) for file in stored),
-            contents=tuple(file.content for file in stored),
-        )
+    def uploaded(self, code: str) -> list[Uploaded]:
+        """Every message whose caption names the upload or a part of it, in the order of parts and messages."""
+        world, found = self.emulator.world, []
+        for channel in world.channels.all():
+            for message in world.messages.in_channel(channel):
+                named = captions.code_of(message.content.text) or ""
+                document = world.documents.find(message.content.document_id or 0)
+                if document is not None and named.startswith(code):
+                    found.append(Uploaded(named, channel.id, message.post_id, document))
+        return sorted(found, key=lambda one: (one.code, one.message_id))
+
+    def content(self, stored: Uploaded) -> bytes:
+        return self.emulator.world.documents.read(stored.document)
+
+    def file(self, stored: Uploaded) -> Path:
+        """Where Telegram keeps the content of a file that came in whole parts."""
+        return self.folder / "world" / "blobs" / stored.document.blob
 
     def left_behind(self) -> list[str]:
         """What a worker that is idle keeps for its next start. Nothing, if all went well."""
@@ -143,6 +156,7 @@ async def deployed(folder: Path, key: ServerKey, *, premium: bool = False, **wor
         data_dir=folder / "world",
         media_dir=folder / "media",
         accounts=(NewAccount(phone=PHONE, name=ACCOUNT, premium=premium),),
+        bots=(NewBot(token=BOT_TOKEN, username=BOT_USERNAME),),
     )
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(Emulator(settings, key=key))
@@ -188,7 +202,7 @@ async def _coordinator(store: Store) -> AsyncIterator[tuple[str, str]]:
         imports=NoImports(),
         events=Events(store.events),
         metrics=Metrics(),
-        bot_username=lambda: None,
+        bot_username=lambda: BOT_USERNAME,
     )
     server = CoordinatorServer(services)
     await server.start("127.0.0.1", 0)

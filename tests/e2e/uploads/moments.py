@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -97,23 +97,26 @@ def _last(at: At, film: Film, parts: dict[Film, int]) -> int:
 
 async def killed_at(moment: Moment, deployment: Deployment) -> str:
     """Have the film uploaded and the worker killed at that moment; the upload's code."""
-    emulator, struck = deployment.emulator, asyncio.Event()
-    if moment.at in OF_COORDINATOR:
-        deployment.front.cut_off(moment.at.value, answered=moment.carried_out, then=struck.set)
-        code = await deployment.plan(moment.film.value)
-        came = struck.wait()
-    elif moment.at is At.SOURCE:
-        count = emulator.sources.count(moment.film.value)
-        goal = count.requests + moment.nth
-        code = await deployment.plan(moment.film.value)
-        came = emulator.world.until(lambda: count.requests >= goal)
-    else:
-        fault = LostReply if moment.carried_out else Disconnect
-        emulator.faults.plan(fault(account=ACCOUNT, method=moment.at.value, after=moment.nth - 1))
-        before = emulator.faults.taken.total()
-        code = await deployment.plan(moment.film.value)
-        came = emulator.world.until(lambda: emulator.faults.taken.total() > before)
+    struck = _watch(moment, deployment)
+    code = await deployment.plan(moment.film.value)
     async with asyncio.timeout(STRIKE_TIMEOUT_S):
-        await came
+        await struck
     await deployment.worker.kill()
     return code
+
+
+def _watch(moment: Moment, deployment: Deployment) -> Awaitable[object]:
+    """From now on; what is returned is over when the moment has come."""
+    emulator = deployment.emulator
+    if moment.at in OF_COORDINATOR:
+        lost = asyncio.Event()
+        deployment.front.cut_off(moment.at.value, answered=moment.carried_out, then=lost.set)
+        return lost.wait()
+    if moment.at is At.SOURCE:
+        count = emulator.sources.count(moment.film.value)
+        goal = count.requests + moment.nth
+        return emulator.world.until(lambda: count.requests >= goal)
+    fault = LostReply if moment.carried_out else Disconnect
+    emulator.faults.plan(fault(account=ACCOUNT, method=moment.at.value, after=moment.nth - 1))
+    taken = emulator.faults.taken.total()
+    return emulator.world.until(lambda: emulator.faults.taken.total() > taken)

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from tests.e2e.uploads.deployment import Deployment, Uploaded, deployed
+from tests.e2e.uploads.deployment import Deployment, deployed
 from tests.e2e.uploads.moments import At, Film, Moment, drawn, killed_at
 
 from telecine.core.catalogue import StoredObject
@@ -46,8 +46,9 @@ TELLING = (
 
 @pytest.fixture
 async def deployment(tmp_path: Path, server_key: ServerKey) -> AsyncIterator[Deployment]:
-    settings = {"jobs": 1, "connections": 2, "parts_in_flight": IN_FLIGHT, "file_bytes_max": FILE_BYTES_MAX}
-    async with deployed(tmp_path, server_key, **settings) as running:
+    async with deployed(
+        tmp_path, server_key, jobs=1, connections=2, parts_in_flight=IN_FLIGHT, file_bytes_max=FILE_BYTES_MAX
+    ) as running:
         for film, size_bytes in SIZES.items():
             container = Container.MP4 if film is Film.DIRECT else Container.MKV
             file = running.media / film.value
@@ -60,21 +61,25 @@ class Trial:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._calm: dict[Film, Uploaded] = {}
+        self._calm: dict[Film, list[bytes]] = {}
+
+    def tail(self) -> str:
+        """What the worker said last."""
+        return self._deployment.worker.tail()
 
     async def upload_in_calm(self) -> None:
         """How each film is stored where nothing happens: whatever happens, it must be stored like that."""
         for film in Film:
             code = await self._deployment.plan(film.value)
             await self._deployment.done(code)
-            self._calm[film] = self._deployment.uploaded(code)
-        assert [len(stored.contents) for stored in self._calm.values()] == [1, 1, 2]
-        assert self._calm[Film.DIRECT].contents[0] == (self._deployment.media / Film.DIRECT.value).read_bytes()
+            self._calm[film] = [self._deployment.content(stored) for stored in self._deployment.uploaded(code)]
+        assert [len(contents) for contents in self._calm.values()] == [1, 1, 2]
+        assert self._calm[Film.DIRECT][0] == (self._deployment.media / Film.DIRECT.value).read_bytes()
 
     @property
     def parts(self) -> dict[Film, int]:
         """How many upload parts each film takes."""
-        return {film: _parts(stored.contents) for film, stored in self._calm.items()}
+        return {film: _parts(contents) for film, contents in self._calm.items()}
 
     async def survive(self, moment: Moment) -> None:
         deployment, requests = self._deployment, self._deployment.requests
@@ -84,17 +89,17 @@ class Trial:
         kept = await deployment.done(code)
         self._check_channel(code, moment.film, kept)
         await self._nothing_is_left()
-        again = _parts(self._calm[moment.film].contents[:1]) if moment.is_between_messages else 0
+        again = _parts(self._calm[moment.film][:1]) if moment.is_between_messages else 0
         assert requests[At.PART.value] - before <= self.parts[moment.film] + again + IN_FLIGHT
 
     def _check_channel(self, code: str, film: Film, kept: Iterable[StoredObject]) -> None:
         stored, calm = self._deployment.uploaded(code), self._calm[film]
-        count = len(calm.codes)
-        assert stored.codes == tuple(str(PartCode(parse_variant(code), no, count)) for no in range(1, count + 1))
-        assert stored.messages == tuple((one.channel_id, one.message_id) for one in kept)
-        assert stored.contents == calm.contents
-        for one, content in zip(kept, stored.contents, strict=True):
-            assert (one.size_bytes, one.sha256) == (len(content), digest_of(_digests(content)))
+        parts = [str(PartCode(parse_variant(code), number, len(calm))) for number in range(1, len(calm) + 1)]
+        assert [one.code for one in stored] == parts
+        assert [self._deployment.content(one) for one in stored] == calm
+        told = [(one.channel_id, one.message_id, one.document.size_bytes) for one in stored]
+        assert told == [(one.channel_id, one.message_id, one.size_bytes) for one in kept]
+        assert [one.sha256 for one in kept] == [digest_of(_digests(content)) for content in calm]
 
     async def _nothing_is_left(self) -> None:
         """The worker tidies up behind the settlement."""
@@ -135,5 +140,5 @@ async def _survived(trial: Trial, moment: Moment, note: str) -> None:
     try:
         await trial.survive(moment)
     except BaseException as error:
-        error.add_note(f"killed at {note}")
+        error.add_note(f"killed at {note}\n{trial.tail()}")
         raise
