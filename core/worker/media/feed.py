@@ -49,6 +49,8 @@ class Feed:
 
     async def _streamed(self, stream: AsyncIterator[bytes], ahead: int, length: int) -> bytes:
         while len(self._held) < ahead + length and (piece := await anext(stream, b"")):
+            if not self._held and not ahead and len(piece) == length:
+                return piece
             self._held += piece
         data = bytes(memoryview(self._held)[ahead : ahead + length])
         del self._held[: ahead + length]

@@ -162,7 +162,7 @@ class MediaChild:
     async def _handed_on(self, message: ToWorker) -> Part | PartMade | None:
         """What the caller of `mux` gets of it; None is the end."""
         match message:
-            case PartReady(file_no, index, place, length) if 0 <= place < PART_PLACES and 0 < length <= PART_BYTES:
+            case PartReady(file_no, index, place, length) if place < PART_PLACES and length <= PART_BYTES:
                 part = Part(file_no, index, self._memory.take_part(place, length))
                 await self._send(Taken(place))
                 return part
@@ -192,7 +192,7 @@ class MediaChild:
             message = await self._receive()
             match message:
                 case Read(place, offset, length):
-                    if offset < 0 or not (0 < length <= READ_BYTES_MAX and 0 <= place < READ_PLACES):
+                    if length > READ_BYTES_MAX or place >= READ_PLACES:
                         raise self._misbehaviour()
                     data = await read(offset, length)
                     self._memory.put_read(place, data)

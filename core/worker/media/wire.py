@@ -6,7 +6,7 @@ What is large, bytes of the source and parts of files, goes through the memory t
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -15,6 +15,11 @@ from telecine.core.reasons import Reason
 
 HEADER = struct.Struct("<I")
 MESSAGE_BYTES_MAX = 1024 * 1024  # a picture or a probe with room for what is around it
+
+# What the child tells is checked: it may be under foreign control.
+Natural = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
 class Confine(msgspec.Struct, frozen=True, tag=True):
@@ -56,9 +61,9 @@ class Taken(msgspec.Struct, frozen=True, tag=True):
 class Read(msgspec.Struct, frozen=True, tag=True):
     """The child needs bytes of the source in a place for reads. Answered by `Data`."""
 
-    place: int
-    offset: int
-    length: int
+    place: Natural
+    offset: Natural
+    length: Positive
 
 
 class Probed(msgspec.Struct, frozen=True, tag=True):
@@ -82,20 +87,20 @@ class Part(msgspec.Struct, frozen=True):
 class PartReady(msgspec.Struct, frozen=True, tag=True):
     """A `Part` is in a place for parts. Answered by `Taken`."""
 
-    file_no: int
-    index: int
-    place: int
-    length: int
+    file_no: Positive
+    index: Natural
+    place: Natural
+    length: Positive
 
 
 class PartMade(msgspec.Struct, frozen=True, tag=True):
     """What a file turned out to be, after the last of its parts. `streamable`: its index stands in front."""
 
-    file_no: int
-    size_bytes: int
-    duration_s: float
-    width_px: int
-    height_px: int
+    file_no: Positive
+    size_bytes: Natural
+    duration_s: Seconds
+    width_px: Natural
+    height_px: Natural
     has_audio: bool
     streamable: bool
 
