@@ -108,7 +108,9 @@ class _PartState:
         self.request = request
         self.data = request.bytes
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.after = self.container_id = self.msg_id = None
+        self.after: Any = None
+        self.container_id: int | None = None
+        self.msg_id: int | None = None
 
     @property
     def pieces(self) -> tuple[bytes, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.core.worker.conftest import ACCOUNT, eventually, stored_files
@@ -24,6 +25,7 @@ from telecine.core.errors import TelegramError
 from telecine.core.plans import PART_BYTES
 from telecine.core.worker.gate import Gate
 from telecine.core.worker.parts import Block
+from telecine.core.worker.telegram import calls, senders
 from telecine.core.worker.telegram.channels import ConvertingError
 from telecine.core.worker.telegram.engine import Engine
 from telecine.core.worker.telegram.sending import ExistingFile
@@ -62,6 +64,28 @@ async def test_connections_stay_for_the_next_file(desk: Desk, emulator: Emulator
 async def test_connections_that_were_dropped_while_idle_are_opened_again(desk: Desk, emulator: Emulator) -> None:
     await desk.upload(BIG)
     emulator.mtproto.drop_connections(ACCOUNT)
+    await desk.send(await desk.upload(BIG))
+    assert stored_files(emulator)[0].content == NOISE
+
+
+async def test_idle_connections_are_asked_whether_they_are_there_and_closed_after_a_while(
+    desk: Desk, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "PING_AFTER_S", 0.02)
+    monkeypatch.setattr(senders, "WARM_S", 0.3)
+    answered: list[str] = []
+
+    async def noted(sender: Any, request: Any) -> Any:
+        result = await calls.answer(sender, request)
+        answered.append(calls.method_name(request))
+        return result
+
+    monkeypatch.setattr(senders, "answer", noted)
+    await desk.upload(BIG)
+    async with asyncio.timeout(10):
+        while any(line.is_open for line in desk.lines._lines):  # noqa: ASYNC110 - they tell nobody
+            await asyncio.sleep(0.01)
+    assert answered.count("ping") >= 2
     await desk.send(await desk.upload(BIG))
     assert stored_files(emulator)[0].content == NOISE
 
