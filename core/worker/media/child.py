@@ -63,11 +63,24 @@ def main() -> None:
     os.close(terms.memory_fd)
     _confine(terms)
     session = _Session(pipe, memory, terms)
-    try:
-        while True:
-            session.hear(pipe.receive())
-    except (EOFError, BrokenPipeError):
-        return
+    while True:
+        session.hear(pipe.receive())
+
+
+class _WorkersPipe(ChildPipe):
+    """Ends the process when the worker is gone: what is raised within a call of FFmpeg's, FFmpeg goes on from."""
+
+    def receive(self) -> ToChild:
+        try:
+            return super().receive()
+        except (EOFError, ConnectionError):
+            os._exit(0)
+
+    def send(self, message: ToWorker) -> None:
+        try:
+            super().send(message)
+        except ConnectionError:
+            os._exit(0)
 
 
 class _Session:
@@ -128,9 +141,9 @@ class _Session:
         return self._lengths.popleft()
 
 
-def _take_pipes() -> ChildPipe:
+def _take_pipes() -> _WorkersPipe:
     """Keep the two pipes for ourselves, so that a library that prints cannot garble them."""
-    pipe = ChildPipe(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
+    pipe = _WorkersPipe(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 0)
     os.dup2(2, 1)
     return pipe

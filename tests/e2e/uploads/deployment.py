@@ -132,6 +132,14 @@ class Deployment:
         """Where Telegram keeps the content of a file that came in whole parts."""
         return self.folder / "world" / "blobs" / stored.document.blob
 
+    async def kill_worker(self) -> None:
+        """SIGKILL. Whoever has worked for it must end, too, and at once."""
+        parsers = [] if self.worker.pid is None else _children(self.worker.pid)
+        await self.worker.kill()
+        async with asyncio.timeout(20):
+            while any(_is_up(parser) for parser in parsers):  # noqa: ASYNC110 - they are nobody's to wait for
+                await asyncio.sleep(0.02)
+
     def left_behind(self) -> list[str]:
         """What a worker that is idle keeps for its next start. Nothing, if all went well."""
         journal = self.folder / "worker.journal"
@@ -211,6 +219,17 @@ async def _coordinator(store: Store) -> AsyncIterator[tuple[str, str]]:
         yield server.url, token
     finally:
         await server.stop()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_up(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _telegram(emulator: Emulator, folder: Path) -> TelegramSettings:

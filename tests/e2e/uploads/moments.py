@@ -101,7 +101,7 @@ async def killed_at(moment: Moment, deployment: Deployment) -> str:
     code = await deployment.plan(moment.film.value)
     async with asyncio.timeout(STRIKE_TIMEOUT_S):
         await struck
-    await deployment.worker.kill()
+    await deployment.kill_worker()
     return code
 
 

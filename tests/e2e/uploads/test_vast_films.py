@@ -24,7 +24,7 @@ FILM_BYTES = 4_700_000_000
 FILM_S = 5_400
 FRAME_S = 1 / 24
 MEMORY_BYTES_MAX = 400 * 1024**2  # of the worker, with everything that it is made of
-DISK_BYTES_MAX = 1024**2  # journal, session and notes of what is with Telegram
+DISK_BYTES_MAX = 4 * 1024**2  # journal, session and notes of what is with Telegram
 DISK_BYTES_KEPT_MAX = 400 * 1024**2  # of the embedded Telegram: the film is mostly holes, and so is what is kept
 
 logger = logging.getLogger(__name__)
