@@ -260,6 +260,8 @@ def explain(raw: Any, kind: str, query: str) -> list[Any]:
 
 @pytest.mark.parametrize("name", sorted(sql.QUERIES))
 def test_every_query_fits_the_schema(migrated: Any, name: str) -> None:
+    if name != "make_found_parts" and "found_part" in sql.QUERIES[name]:  # of a rebuild, which makes the table itself
+        migrated.execute(sql.QUERIES["make_found_parts"])
     explain(migrated, "EXPLAIN", sql.QUERIES[name])
 
 
@@ -299,6 +301,11 @@ HOT = (
     "variants_page_in_state",
     "known_links",
     "known_variants",
+    "place_of_variant",
+    "variants_of_place",
+    "link_to_correct",
+    "correct_link",
+    "objects_with_content",
 )
 
 
