@@ -22,6 +22,7 @@ NUMBER_MAX = 10**9  # a larger number was not given by us; believed, it could le
 PAGE_ROWS = 1000
 TEXT_CHARS_MAX = 60  # of a message that is only listed
 _IN_ORDER = (
+    "rebuild_channel_counts",
     "rebuild_titles",
     "rebuild_episodes",
     "rebuild_variants",
@@ -138,7 +139,7 @@ class _Finds:
         return tuple(channel.title for channel, _ in twins)
 
     def _place(self, number: int | None, channel: FoundChannel, account_id: int) -> None:
-        self._tx.get(
+        self._tx.execute(
             "rebuild_channel",
             {"id": number, "account_id": account_id, "telegram_id": channel.channel_id, "now_ms": self._tx.now_ms},
         )

@@ -63,10 +63,14 @@ INSERT INTO accounts (name, telegram_user_id, premium) VALUES (:name, :telegram_
 
 -- name: rebuild_channel
 -- With the number that its title says, or, without one, with the next.
-INSERT INTO channels (id, account_id, telegram_id, messages, planned_at_ms, opened_at_ms)
-SELECT :id, :account_id, :telegram_id, count(*), coalesce(min(sent_at_ms), :now_ms), coalesce(min(sent_at_ms), :now_ms)
-FROM found_parts WHERE telegram_id = :telegram_id
-RETURNING id;
+INSERT INTO channels (id, account_id, telegram_id, planned_at_ms, opened_at_ms)
+VALUES (:id, :account_id, :telegram_id, :now_ms, :now_ms);
+
+-- name: rebuild_channel_counts
+-- What each holds, and since when: of all at once, in one look at the messages.
+UPDATE channels SET messages = held.messages, planned_at_ms = held.since_ms, opened_at_ms = held.since_ms
+FROM (SELECT telegram_id, count(*) AS messages, min(sent_at_ms) AS since_ms FROM found_parts GROUP BY telegram_id) held
+WHERE channels.telegram_id = held.telegram_id;
 
 -- name: rebuild_titles
 -- What CM calls a title says its newest message that says so. Where that is said of two, it is the one's of whom it was
