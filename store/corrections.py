@@ -89,7 +89,7 @@ class _Correction:
         return Corrected(self._tried.state, wakes)
 
     def _may_move(self, link: Row, owner: Target) -> bool:
-        is_steady = link["evidence"] != PROBED or self._tx.now_ms - link["changed_at_ms"] >= STEADY_MS
+        is_steady = link["evidence"] != PROBED or self._tx.now_ms - link["measured_at_ms"] >= STEADY_MS
         return is_steady and link["owner_fate"] != LinkFate.USED and owner.state is not VariantState.LEASED
 
     def _target(self, quality: Quality, host_id: int) -> Target:

@@ -12,3 +12,6 @@ ALTER TABLE telegram_objects ADD COLUMN blake3 TEXT;
 -- What an account holds already, so that it is sent again without being uploaded again.
 CREATE INDEX telegram_objects_same ON telegram_objects (account_id, blake3)
   WHERE blake3 IS NOT NULL AND retired_at_ms IS NULL;
+
+-- When a worker has last measured what the link points to. An import says nothing about that.
+ALTER TABLE source_links ADD COLUMN measured_at_ms INTEGER;

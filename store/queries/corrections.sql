@@ -12,14 +12,15 @@ FROM upload_variants v WHERE v.title_id = :title_id AND v.episode_id IS :episode
 
 -- name: link_to_correct
 -- With the original that it belongs to, and what became of it there.
-SELECT l.host_id, l.evidence, l.changed_at_ms, v.quality AS owner_quality, s.fate AS owner_fate
+SELECT l.host_id, l.evidence, l.measured_at_ms, v.quality AS owner_quality, s.fate AS owner_fate
 FROM source_links l
 JOIN variant_sources s ON s.link_id = l.id
 JOIN upload_variants v ON v.id = s.variant_id AND v.copy = 1
 WHERE l.id = :link_id;
 
 -- name: correct_link
-UPDATE source_links SET quality = :quality, evidence = :evidence, changed_at_ms = :now_ms WHERE id = :id;
+UPDATE source_links SET quality = :quality, evidence = :evidence, measured_at_ms = :now_ms, changed_at_ms = :now_ms
+WHERE id = :id;
 
 -- name: lift_positions
 -- Above all that there are, so that numbering anew meets none of them.

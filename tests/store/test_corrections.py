@@ -333,6 +333,17 @@ async def test_a_link_that_is_measured_otherwise_soon_after_is_followed_no_furth
     assert (await scene.lease("w")).code == HD
 
 
+async def test_new_keys_of_a_link_do_not_keep_it_where_it_was_measured_long_ago(scene: Scene) -> None:
+    """Its URL changes with every import; a measurement of a day later counts all the same."""
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a", url="http://a.example/a.mkv?key=0")))
+    await corrects(scene, "w", Quality.SD)
+    scene.clock.advance(STEADY_MS / 1000)
+    await scene.imports(film("1", link("a", url="http://a.example/a.mkv?key=1")))
+    assert (await corrects(scene, "w", Quality.HD)).state is VariantState.CANCELLED
+    assert await links(scene, HD) == [("a", 1, LinkFate.UNTRIED)]
+
+
 # ---- imports -------------------------------------------------------------------------------------
 
 
