@@ -205,11 +205,12 @@ def open_inventory(path: Path, account: FoundAccount) -> Iterator[InventoryFile]
     except OSError as error:
         raise _not_writable(path, error) from error
     with os.fdopen(descriptor, "r+b") as file:
-        os.fchmod(descriptor, SECRET_MODE)
         inventory = InventoryFile(path, file)
-        if os.fstat(descriptor).st_size:
+        is_begun = bool(os.fstat(descriptor).st_size)
+        if is_begun:
             _resume(path, file, inventory, account)
-        else:
+        os.fchmod(descriptor, SECRET_MODE)  # not before it is known to be an inventory
+        if not is_begun:
             inventory.begin(account)
         yield inventory
 

@@ -51,6 +51,14 @@ def test_nobody_else_can_read_it(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_is_no_inventory_is_left_as_it_is(path: Path) -> None:
+    path.write_text("name,size\n")
+    path.chmod(0o644)
+    with pytest.raises(InputError, match="line 1"), open_inventory(path, EMBER):
+        pass
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("name,size\n", 0o644)
+
+
 def test_one_that_was_cut_off_is_not_believed(path: Path) -> None:
     write(path, finished=False)
     assert not is_finished(path)
