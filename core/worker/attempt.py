@@ -101,7 +101,8 @@ class Attempt:
         if source.stamp is None:
             return None
         recipe = msgspec.json.encode(plan.recipe)
-        made = f"{source.stamp} {source.size_bytes} {plan.kind.value} {VERSION}".encode() + recipe
+        hashed = self._bench.settings.content_hash  # parts that were put up without are of no use with it
+        made = f"{source.stamp} {source.size_bytes} {plan.kind.value} {hashed} {VERSION}".encode() + recipe
         digest = hashlib.sha256(made).hexdigest()
         return f"{self._lease.code} {self._lease.generation} {self._ref.link_id} {digest}"
 

@@ -7,9 +7,11 @@ right to open anything else.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import resource
+import signal
 from collections import deque
 
 import av.logging
@@ -40,6 +42,7 @@ from telecine.core.worker.media.wire import (
     ToWorker,
 )
 
+PR_SET_PDEATHSIG = 1  # prctl(2)
 LATE_IMPORTS = (
     "logging",
     "av.audio.codeccontext",
@@ -54,6 +57,7 @@ LATE_IMPORTS = (
 
 def main() -> None:
     """Serve one worker until it hangs up."""
+    _die_with_the_worker()
     pipe = _take_pipes()
     av.logging.set_level(av.logging.PANIC)
     terms = pipe.receive()
@@ -139,6 +143,12 @@ class _Session:
         while not self._lengths:
             self.hear(self._pipe.receive())
         return self._lengths.popleft()
+
+
+def _die_with_the_worker() -> None:
+    """A worker that is killed tells nobody, and a hostile film may keep FFmpeg from ever asking for more."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
 
 
 def _take_pipes() -> _WorkersPipe:

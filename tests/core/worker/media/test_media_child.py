@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import subprocess
 import sys
 from pathlib import Path
 
@@ -134,3 +137,30 @@ async def test_film_over_the_limit_of_premium_is_cut_in_two(sources: Sources, tm
     assert len(made) == 2
     assert all(one.size_bytes <= limit and one.streamable for one in made)
     assert sum(one.duration_s for one in made) == pytest.approx(3600, abs=0.1)
+
+
+SPINNING = """
+import subprocess, sys, time
+spin = (
+    "from telecine.core.worker.media.child import _die_with_the_worker as mortal; mortal(); print('up', flush=True)\\n"
+    "while True: pass"
+)
+child = subprocess.Popen([sys.executable, "-I", "-c", spin], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_child_that_spins_dies_with_its_worker() -> None:
+    worker = subprocess.Popen([sys.executable, "-c", SPINNING], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    descriptor = os.pidfd_open(int(worker.stdout.readline()))
+    worker.kill()
+    worker.wait()
+    worker.stdout.close()
+    try:
+        ended, _, _ = select.select([descriptor], [], [], 10)
+    finally:
+        os.close(descriptor)
+    assert ended
