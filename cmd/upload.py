@@ -12,6 +12,7 @@ from telecine.core.catalogue import PROBED, VariantDetail, VariantSource
 from telecine.core.leases import VariantState
 
 WAITING = frozenset({VariantState.READY, VariantState.LEASED, VariantState.DELAYED})  # a link of it is yet to be read
+LINKLESS = frozenset({VariantState.CANCELLED, VariantState.DEAD})  # comes back with the next link, if it has lost all
 
 
 def describe(upload: VariantDetail) -> Iterator[RenderableType]:
@@ -62,6 +63,8 @@ def _facts(upload: VariantDetail) -> list[tuple[str, object]]:
 
 def _state(upload: VariantDetail) -> str:
     by = f" by {upload.worker}" if upload.worker else ""
+    if not upload.sources and upload.state in LINKLESS:
+        return f"{upload.state.value}, waits for a link of its quality to be listed"
     if upload.due_in_s is None:
         return f"{upload.state.value}{by}"
     due = "again in" if upload.state is VariantState.DELAYED else "expires in"

@@ -59,6 +59,14 @@ async def test_a_link_is_shown_with_the_quality_that_was_measured(deployment: De
     assert [FIRST.replace("720P", "480P"), "ready"] in shown
 
 
+async def test_an_upload_that_lost_its_links_says_what_it_waits_for(deployment: Deployment) -> None:
+    await deployment.imports(film(1, "a.example"))
+    await deployment.enrols("cm-ember")
+    await deployment.fails("cm-ember", Reason.WRONG_CONTENT, measured=Quality.SD)
+    said = await deployment.types("variant", "show", FIRST)
+    assert "cancelled, waits for a link of its quality to be listed" in said.out
+
+
 async def test_an_upload_is_shown_with_the_messages_that_hold_it(deployment: Deployment) -> None:
     await deployment.imports(film(1))
     await deployment.enrols("cm-ember")
