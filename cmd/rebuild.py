@@ -161,8 +161,8 @@ def _show(report: RebuildReport, as_json: bool) -> None:
     display(facts(_facts(report)), *([table(("left over", "channel", "message", "text"), rows)] if rows else []))
     for title in report.renumbered:
         note(f"{title}: another channel has this number, or nobody gave it; the channel got a new one")
-    if report.unnamed_titles:
-        note("an import takes titles without CM's id for new ones, and queues them again")
+    if report.unnamed_titles or report.unnamed_episodes:
+        note("an import takes titles and episodes without CM's id for new ones, and queues them again")
 
 
 def _facts(report: RebuildReport) -> list[tuple[str, object]]:
