@@ -22,7 +22,7 @@ from telecine.core.worker.media.wire import Part
 from telecine.core.worker.sources.sources import Sources
 
 MIB = 1024 * 1024
-SIZE_MIB, ROUNDS = 500, 7
+SIZE_MIB, ROUNDS = 2000, 5  # a film of half an hour
 QUICK_SIZE_MIB, QUICK_ROUNDS = 16, 1
 SECONDS_PER_MIB = 1  # 8 Mbit/s, as films in 1080p have
 
