@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -55,7 +56,6 @@ def rebuild(ctx: click.Context, as_json: bool) -> None:
         if is_finished(collected):  # of another day
             collected.unlink()
         await _collect(telegram, worker, collected, _account_name(worker))
-        _end_progress()
         return await _load(database, [Inventory(collected)])
 
     with alone_with(database):
@@ -86,7 +86,6 @@ def collect_(ctx: click.Context, out: Path, account: str | None) -> None:
     worker = settings.need(ctx, "worker", config.worker)
     telegram = settings.need(ctx, "telegram", config.telegram)
     messages = run(_collect(telegram, worker, out, account or _account_name(worker)))
-    _end_progress()
     click.echo(f"{amount(messages, 'message')} in {out}")
 
 
@@ -112,8 +111,8 @@ async def _collect(telegram: TelegramSettings, worker: WorkerSettings, out: Path
     async with open_account(telegram, worker.session, flood_wait_in_place_s=worker.flood_wait_in_place_s) as account:
         clock = SystemClock()
         scan = Scan(account, Channels(account.client, clock), clock)
-        with open_inventory(out, _found_account(account, name)) as file:
-            await collect(scan, file, on_page=lambda channel: _progress(channel, file))
+        with open_inventory(out, _found_account(account, name)) as file, _progress(file) as show:
+            await collect(scan, file, on_page=show)
             return file.messages
 
 
@@ -142,15 +141,22 @@ def _account_name(worker: WorkerSettings) -> str:
     return str(claims.get("account") or claims.get("sub") or worker.name)
 
 
-def _progress(channel: FoundChannel, file: InventoryFile) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r{channel.title}: {amount(file.messages, 'message')} so far", nl=False, err=True)
+@contextmanager
+def _progress(file: InventoryFile) -> Iterator[Callable[[FoundChannel], None]]:
+    """A line on the terminal that says how far the reading is. It ends before anything else is said, errors too."""
+    is_shown = False
 
+    def show(channel: FoundChannel) -> None:
+        nonlocal is_shown
+        is_shown = sys.stderr.isatty()
+        if is_shown:
+            click.echo(f"\r{channel.title}: {amount(file.messages, 'message')} so far", nl=False, err=True)
 
-def _end_progress() -> None:
-    """Leave the line that progress was shown on."""
-    if sys.stderr.isatty():
-        click.echo(err=True)
+    try:
+        yield show
+    finally:
+        if is_shown:
+            click.echo(err=True)
 
 
 def _show(report: RebuildReport, as_json: bool) -> None:

@@ -66,7 +66,7 @@ def load(tx: Transaction, inventories: Sequence[Inventory], generation: int) -> 
     finds = _Finds(tx)
     for inventory in inventories:
         finds.keep(inventory)
-    finds.leave_other_lives()
+    finds.leave_contradicted()
     renumbered = finds.place_channels()
     _choose(tx)
     _write_index(tx, generation)
@@ -115,9 +115,9 @@ class _Finds:
         account = self._tx.get("rebuild_account", msgspec.structs.asdict(inventory.account))
         self._tx.execute_each("keep_found_part", self._parts(inventory, account["id"]))
 
-    def leave_other_lives(self) -> None:
-        """Numbers may have been given anew after an old backup was restored: a code's messages of before hold another
-        film then, and count for nothing."""
+    def leave_contradicted(self) -> None:
+        """Messages that a newer one of their number contradicts count for nothing: since an old backup was restored,
+        numbers may have been given anew, and what is older holds another film."""
         for query in ("drop_other_titles", "drop_other_episodes"):
             for row in self._tx.all(query):
                 self._leave(row["telegram_id"], row["message_id"], str(_part_code(row)))
