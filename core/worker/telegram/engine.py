@@ -197,13 +197,20 @@ class Engine:
                     ready = file.take(block, await self._part(block) if file.knows(block.index) else None)
                     if ready is not None:
                         await self._slots.acquire()
-                        group.create_task(self._put_big(file, ready))
+                        # Given back by whatever ends the task: one that is cancelled before its start runs no line.
+                        group.create_task(self._put_big(file, ready)).add_done_callback(self._give_back)
         except BaseExceptionGroup as failures:
             raise _cause(failures) from None
         last = file.close()
         if last is not None:
             await self._slots.acquire()
-            await self._put_big(file, last)
+            try:
+                await self._put_big(file, last)
+            finally:
+                self._slots.release()
+
+    def _give_back(self, _: asyncio.Task[None]) -> None:
+        self._slots.release()
 
     async def _put_big(self, file: BigFile, block: Block) -> None:
         digesting = asyncio.ensure_future(self._part(block))
@@ -213,7 +220,6 @@ class Engine:
             file.stored(block.index, await digesting)
         finally:
             digesting.cancel()
-            self._slots.release()
 
     async def _part(self, block: Block) -> StoredPart:
         """Digests beside the encryption: hashing lets the other threads run, cryptg does not."""

@@ -121,5 +121,7 @@ class Slots:
         """Give a place back, and hand out as many as there are now."""
         self._taken -= 1
         while self._queue and self._taken < self._window.size:
-            self._taken += 1
-            self._queue.popleft().set_result(None)
+            place = self._queue.popleft()
+            if not place.done():  # else whoever waited was cancelled, and has not run since
+                self._taken += 1
+                place.set_result(None)

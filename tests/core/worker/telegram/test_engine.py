@@ -281,3 +281,27 @@ async def test_a_lost_part_is_sent_again_only_if_it_is_the_same() -> None:
         await one.resend(file, Block(4, b"other"))
     with pytest.raises(InputError, match="part 99"):
         await one.resend(file, Block(99, b"other"))
+
+
+@pytest.mark.parametrize("parts_before", range(12))
+async def test_an_upload_that_ends_with_all_places_taken_gives_all_of_them_back(parts_before: int) -> None:
+    count = itertools.count()
+
+    async def at_once(data: bytes) -> AsyncIterator[Block]:
+        for block in cut(data):
+            yield block
+
+    async def refuse(request: Any) -> bool:
+        if next(count) == parts_before:
+            raise TelegramError("not this one", name="FILE_PART_INVALID")
+        return True
+
+    shelf = Shelf(refuse)
+    uploads = engine(shelf)
+    data = content(30 * PART_BYTES)
+    with pytest.raises(TelegramError):
+        await uploads.upload(at_once(data), size_bytes=len(data), name="a.mp4")
+    shelf.most_in_flight = 0
+    async with asyncio.timeout(5):
+        await uploads.upload(at_once(data), size_bytes=len(data), name="b.mp4")
+    assert shelf.most_in_flight == 4

@@ -144,3 +144,14 @@ async def test_a_place_that_nobody_waits_for_any_more_goes_to_the_next(released_
         slots.release()
     await asyncio.wait_for(staying, 5)
     assert not slots.waiting
+
+
+async def test_a_place_is_not_given_to_one_who_was_cancelled_a_moment_ago() -> None:
+    slots = Slots(Window(1, Time()))
+    await slots.acquire()
+    leaving = asyncio.create_task(slots.acquire())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    slots.release()  # before the one that was cancelled has run
+    await asyncio.wait({leaving})
+    await asyncio.wait_for(slots.acquire(), 5)
