@@ -44,21 +44,25 @@ class PartSink:
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """The first jump beyond the end makes the hole."""
+        """The first jump beyond the end makes the hole, and the first back to it begins the index.
+
+        An index longer than the muxer's buffer is not written in one go: the muxer comes back to fill in lengths.
+        """
         self._position = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence] + offset
         if self._position > self._size and self._hole is None:
             self._hole = (self._size, self._position)
             self._head.extend(bytes(_whole_parts(self._position + HEAD_AFTER_HOLE_BYTES) - len(self._head)))
             self._size = self._position
-        self._writes_index = self._hole is not None and self._position == self._hole[0]
-        if self._writes_index:
+        if self._hole is not None and self._index is None and self._position == self._hole[0]:
             self._index = bytearray()
+        self._writes_index = self._place_in_index() is not None
         return self._position
 
     def write(self, data: bytes) -> int:
         """Raises OSError for a write into what has been emitted, which no muxer does."""
-        if self._writes_index and self._index is not None:
-            self._index += data
+        place = self._place_in_index() if self._writes_index else None
+        if self._index is not None and place is not None:
+            self._index[place : place + len(data)] = data
             self._position += len(data)
             return len(data)
         self._write_head(data)
@@ -99,6 +103,13 @@ class PartSink:
     def index_bytes(self) -> int:
         """How long the index is; 0 before the muxer has written it."""
         return len(self._index or b"")
+
+    def _place_in_index(self) -> int | None:
+        """Where in the index the position is; None for elsewhere."""
+        if self._hole is None or self._index is None:
+            return None
+        place = self._position - self._hole[0]
+        return place if 0 <= place <= len(self._index) else None
 
     def _write_head(self, data: bytes) -> None:
         if self._hole is None:

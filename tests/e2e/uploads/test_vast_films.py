@@ -21,11 +21,10 @@ from telecine.core.emulator.telegram.keys import ServerKey
 from telecine.core.plans import PART_BYTES, PARTS_MAX_PREMIUM
 
 FILM_BYTES = 4_700_000_000
-FILM_S = 5_400
+FILM_S = 3_600
 FRAME_S = 1 / 24
 MEMORY_BYTES_MAX = 400 * 1024**2  # of the worker, with everything that it is made of
 DISK_BYTES_MAX = 4 * 1024**2  # journal, session and notes of what is with Telegram
-DISK_BYTES_KEPT_MAX = 400 * 1024**2  # of the embedded Telegram: the film is mostly holes, and so is what is kept
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +58,6 @@ async def test_a_film_over_the_premium_limit_becomes_parts_that_play(
         assert sum(one.document.size_bytes for one in stored) > PART_BYTES * PARTS_MAX_PREMIUM
         assert memory_peak_bytes(deployment) < MEMORY_BYTES_MAX
         assert disk_bytes_written(deployment) < DISK_BYTES_MAX
-        assert sum(deployment.file(one).stat().st_blocks * 512 for one in stored) < DISK_BYTES_KEPT_MAX
         await asyncio.to_thread(check_that_they_play, deployment, stored, film)
 
 
