@@ -103,7 +103,12 @@ class SpooledSource:
 
     async def append(self, data: bytes) -> None:
         """Add to the end."""
-        await asyncio.to_thread(_write_all, self._file.fileno(), data)
+        writing = asyncio.ensure_future(asyncio.to_thread(_write_all, self._file.fileno(), data))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])  # a descriptor that is closed meanwhile is soon another file's
+            raise
         self.size_bytes += len(data)
 
     async def read(self, offset: int, length: int) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,30 @@ async def test_source_that_breaks_off_while_it_is_copied_says_so_and_frees_the_q
                 pass
         assert raised.value.reason is Reason.TRUNCATED
         assert boot._spool._bytes_used == free == 0
+
+
+async def test_file_is_closed_only_when_what_is_being_written_is_written(
+    sources: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, going_on = threading.Event(), threading.Event()
+    still_open: list[bool] = []
+
+    def write(descriptor: int, data: bytes) -> None:
+        writing.set()
+        going_on.wait(10)
+        still_open.append(Path(f"/proc/self/fd/{descriptor}").exists())
+
+    monkeypatch.setattr("telecine.core.worker.sources.spool._write_all", write)
+
+    async def spool() -> None:
+        async with sources.boot() as boot, boot.open(sources.of(NAME)) as source, boot.spooled(source):
+            pass
+
+    spooling = asyncio.create_task(spool())
+    await asyncio.to_thread(writing.wait, 10)
+    spooling.cancel()
+    await asyncio.wait([spooling], timeout=0.1)
+    going_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await spooling
+    assert still_open == [True]
