@@ -181,8 +181,13 @@ class Ahead:
     async def _take_first(self) -> bytes:
         lane = self._lanes[0]
         while True:
+            beside = any(other.is_active for other in self._lanes if other is not lane)
             try:
-                return await lane.take()
+                async with asyncio.timeout(self._limits.stall_window_s if beside else None):
+                    return await lane.take()
+            except TimeoutError:  # it may wait for a connection that another holds, whose turn comes only after it
+                logger.debug("one of several connections to a host does not come to its turn")
+                await lane.stop()
             except SourceError as error:
                 lane.in_company |= any(other.is_active for other in self._lanes)
                 if not lane.is_refused or lane.retries >= self._limits.resumes_max:

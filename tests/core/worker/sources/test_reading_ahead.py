@@ -10,12 +10,17 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from telecine.core.config import SourceHostSettings
+from telecine.core.clock import SystemClock
+from telecine.core.config import SourceHostSettings, WorkerSettings
 from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.reasons import Reason
-from telecine.core.worker.sources.ahead import PIECE_BYTES
-from telecine.core.worker.sources.limits import SourceLimits
+from telecine.core.worker.sources.ahead import PIECE_BYTES, Ahead, Piece
+from telecine.core.worker.sources.company import Company
+from telecine.core.worker.sources.hosts import Host
+from telecine.core.worker.sources.limits import Room, SourceLimits
+from telecine.core.worker.sources.meter import Meter
 from telecine.core.worker.sources.source import SourceError
+from telecine.core.worker.sources.surroundings import Surroundings
 
 from .conftest import PATIENT, Hosted, whole
 
@@ -143,3 +148,51 @@ async def test_failure_of_one_piece_is_the_failure_of_the_file(sources: Hosted) 
         with pytest.raises(SourceError) as raised:
             _ = [chunk async for chunk in chunks]
     assert raised.value.reason is Reason.GONE
+
+
+class Segment:
+    """A piece that holds the one connection there is from its first byte to its last. The first loses it on the way."""
+
+    def __init__(self, slot: asyncio.Semaphore, *, breaks: bool) -> None:
+        self._slot = slot
+        self._has_slot = False
+        self._breaks = breaks
+        self._left = 8
+
+    async def take(self) -> bytes:
+        if not self._left:
+            return b""
+        if not self._has_slot:
+            await self._slot.acquire()
+            self._has_slot = True
+        elif self._breaks:
+            self._breaks = False
+            self.close()
+            await asyncio.sleep(0)
+            return await self.take()
+        self._left -= 1
+        return bytes(PIECE_BYTES // 4)
+
+    def close(self) -> None:
+        if self._has_slot:
+            self._has_slot = False
+            self._slot.release()
+
+
+async def test_piece_whose_turn_it_is_gets_the_connection_that_a_later_one_holds(sources: Hosted) -> None:
+    clock = SystemClock()
+    limits = SourceLimits(stall_window_s=0.1, resume_wait_s=0.0)
+    meter = Meter(limits, clock)
+    worker: WorkerSettings = sources.settings
+    company = Company(Host(SourceHostSettings(), worker, clock), meter, clock)
+    company.count = 2
+    slot = asyncio.Semaphore(1)
+    pieces: list[Piece] = [Segment(slot, breaks=True), Segment(slot, breaks=False)]
+    ahead = Ahead(
+        lambda alone: pieces.pop(0) if pieces else None, company, Surroundings(meter, Room(2**30), limits, clock)
+    )
+    taken = 0
+    async with asyncio.timeout(10):
+        while data := await ahead.take():
+            taken += len(data)
+    assert taken == 2 * 8 * (PIECE_BYTES // 4)
