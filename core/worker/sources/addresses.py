@@ -45,6 +45,8 @@ def is_public(address: str) -> bool:
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
+        return False  # what came before fc00::/7, and is no longer listed as private
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 

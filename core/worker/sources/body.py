@@ -12,7 +12,8 @@ from telecine.core.reasons import Reason
 from telecine.core.worker.sources.client import Answer
 from telecine.core.worker.sources.errors import BrokenOffError, SourceError
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20}|\*)")
+SIZE_BYTES_MAX = 2**53  # what a size may be in any of the messages that tell of it
 PLAIN = frozenset({"", "identity"})
 
 
@@ -58,13 +59,14 @@ class Body:
         response = answer.response
         encoding = response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
         if encoding not in PLAIN:
-            raise SourceError(
-                Reason.NOT_MEDIA, f"the host sends it compressed ({encoding[:20]}), which was not asked for"
-            )
+            told = encoding[:20].encode("ascii", "replace").decode()
+            raise SourceError(Reason.NOT_MEDIA, f"the host sends it compressed ({told}), which was not asked for")
         self.is_partial = response.status == 206
         self.content_type = response.content_type
         self.position, self.end, total = _extent(response)
-        self.stamp = Stamp(response.headers.get(hdrs.ETAG), response.headers.get(hdrs.LAST_MODIFIED), total)
+        _refuse_impossible(self.end)
+        _refuse_impossible(total)
+        self.stamp = Stamp(_validator(response, hdrs.ETAG), _validator(response, hdrs.LAST_MODIFIED), total)
 
     async def take(self) -> bytes:
         """The next bytes, empty at the end. Raises BrokenOffError."""
@@ -84,6 +86,12 @@ class Body:
         self._answer.release()
 
 
+def _validator(response: aiohttp.ClientResponse, name: str) -> str | None:
+    """What the host is told again later; None for bytes that no header may hold."""
+    value = response.headers.get(name)
+    return value if value and value.isascii() else None
+
+
 def _extent(response: aiohttp.ClientResponse) -> tuple[int, int | None, int | None]:
     """Start and end of an answer in the file, and the size of the file."""
     if response.status != 206:
@@ -92,3 +100,8 @@ def _extent(response: aiohttp.ClientResponse) -> tuple[int, int | None, int | No
     if match is None:
         raise SourceError(Reason.NETWORK, "the host answers 206 without saying which range")
     return int(match[1]), int(match[2]) + 1, None if match[3] == "*" else int(match[3])
+
+
+def _refuse_impossible(size_bytes: int | None) -> None:
+    if size_bytes is not None and size_bytes > SIZE_BYTES_MAX:
+        raise SourceError(Reason.NOT_MEDIA, "the host tells a size that no file has")

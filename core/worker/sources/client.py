@@ -68,7 +68,7 @@ class WebClient:
         host = self.hosts.of(url)
         await host.take_slot()
         try:
-            response = await self._ask(url, {**(host.headers if with_secrets else {}), **headers}, host.proxy)
+            response = await self._ask(*_signed(url, host, headers, with_secrets=with_secrets), host.proxy)
         except BaseException:
             host.give_slot_back()
             raise
@@ -98,3 +98,12 @@ class WebClient:
             addresses = [one["host"] for one in found]
         if not all(map(is_public, addresses)):
             raise AddressForbiddenError
+
+
+def _signed(url: URL, host: Host, headers: Mapping[str, str], *, with_secrets: bool) -> tuple[URL, Mapping[str, str]]:
+    """The request with what the operator has set for the host, before which a login in the link itself gives way."""
+    if not with_secrets:
+        return url, headers
+    if any(name.lower() == "authorization" for name in host.headers):
+        url = url.with_user(None)
+    return url, {**host.headers, **headers}

@@ -85,7 +85,10 @@ class FileSource:
 
 
 def _path(url: str) -> Path:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SourceError(Reason.GONE, "is not a URL") from error
     if parts.netloc not in ("", "localhost"):
         raise SourceError(Reason.FORBIDDEN, "a file: link to another machine")
     path = unquote(parts.path)

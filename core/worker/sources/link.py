@@ -72,9 +72,11 @@ class Link:
 def parsed(url: str) -> URL:
     """Raises SourceError for what is no URL."""
     try:
-        return URL(url)
+        found = URL(url)
+        found.host  # noqa: B018 - decoded only now
     except ValueError as error:
         raise SourceError(Reason.GONE, "is not a URL") from error
+    return found
 
 
 def _body(answer: Answer, now_ms: int) -> Body:
@@ -96,4 +98,8 @@ def _checked(url: URL) -> URL:
         raise SourceError(Reason.FORBIDDEN, f"{url.scheme or 'no'} scheme: only http and https are asked")
     if not url.host:
         raise SourceError(Reason.GONE, "names no host")
+    try:
+        (url.raw_host or "").encode("idna")
+    except UnicodeError as error:
+        raise SourceError(Reason.GONE, "names a host that cannot be") from error
     return url

@@ -74,11 +74,18 @@ def parse(text: str, base: URL, quality: Quality) -> Film | Choice:
 
     Raises SourceError NOT_MEDIA for what no film can be made of.
     """
+    entries = _entries(text)
+    if entries > SEGMENTS_MAX:  # each takes about a kilobyte once it is parsed
+        raise SourceError(Reason.NOT_MEDIA, f"a playlist of {entries} segments")
     try:
         playlist: Any = m3u8.loads(text)
         return Choice(_chosen(playlist, base, quality)) if playlist.is_variant else _film(playlist, base)
     except _MALFORMED as error:
         raise SourceError(Reason.NOT_MEDIA, "a playlist that cannot be understood") from error
+
+
+def _entries(text: str) -> int:
+    return sum(1 for line in text.splitlines() if line and not line.startswith("#"))
 
 
 def _chosen(master: Any, base: URL, quality: Quality) -> str:

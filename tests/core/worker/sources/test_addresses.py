@@ -90,6 +90,7 @@ def test_public_addresses_are_public(address: str) -> None:
         "2001:0:7f00:1::",
         "fe80::1",
         "fe80::1%eth0",
+        "fec0::1",
         "fc00::1",
         "fd12:3456::1",
         "ff02::1",
