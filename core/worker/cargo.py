@@ -179,9 +179,11 @@ class MuxedCargo:
         self._limits = limits
 
     async def files(self) -> AsyncGenerator[CargoFile]:
+        file_no = 0
         async with aclosing(self._media.mux(self._recipe)) as messages:
             while (first := await anext(messages, None)) is not None:
-                yield MuxedFile(first, messages)
+                file_no += 1
+                yield MuxedFile(file_no, first, messages)
 
     async def again(self, file_no: int, index: int) -> Block:
         """Muxes once more: the same source gives the same bytes."""
@@ -196,20 +198,33 @@ class MuxedCargo:
 
 
 class MuxedFile:
-    """One MP4 that is being muxed: `first` is what came of it already, the rest is in `messages`."""
+    """One MP4 that is being muxed: `first` is what came of it already, the rest is in `messages`.
+
+    The child that makes it is not trusted to count.
+    """
 
     size_bytes = None
 
-    def __init__(self, first: Part | PartMade, messages: AsyncIterator[Part | PartMade]) -> None:
+    def __init__(self, file_no: int, first: Part | PartMade, messages: AsyncIterator[Part | PartMade]) -> None:
         self._first = first
         self._messages = messages
-        self.file_no = first.file_no
+        self.file_no = file_no
         self.film: Film | None = None
 
     async def blocks(self, known: Collection[int] = ()) -> AsyncIterator[Block]:
         """All of them: each has to be made before the next."""
-        message: Part | PartMade = self._first
-        while isinstance(message, Part):
+        message: Part | PartMade | None = self._first
+        size_bytes = 0
+        while isinstance(message, Part) and message.file_no == self.file_no:
+            size_bytes += len(message.data)
             yield Block(message.index, message.data)
-            message = await anext(self._messages)
-        self.film = Film(message.duration_s, message.width_px, message.height_px, message.has_audio)
+            message = await anext(self._messages, None)
+        if not isinstance(message, PartMade) or (message.file_no, message.size_bytes) != (self.file_no, size_bytes):
+            raise SourceError(Reason.NOT_MEDIA, "its parser says what it should not")
+        self.film = Film(
+            message.duration_s,
+            message.width_px,
+            message.height_px,
+            has_audio=message.has_audio,
+            streamable=message.streamable,
+        )

@@ -17,12 +17,13 @@ DURATION_SLACK_S = 1.0  # some of Telegram's layers keep whole seconds
 
 
 class Film(msgspec.Struct, frozen=True):
-    """What Telegram is told of a file that plays."""
+    """What Telegram is told of a file that plays. `streamable`: from its first bytes on, for its index is in front."""
 
     duration_s: float
     width_px: int
     height_px: int
     has_audio: bool
+    streamable: bool = True
 
 
 class ExistingFile(msgspec.Struct, frozen=True):
@@ -102,7 +103,7 @@ def _differences(parcel: Parcel, message: StoredMessage) -> list[str]:
     if parcel.film is not None and message.is_video:
         pairs.append(("width", message.width_px, parcel.film.width_px))
         pairs.append(("height", message.height_px, parcel.film.height_px))
-        pairs.append(("streaming", message.streams, True))
+        pairs.append(("streaming", message.streams, parcel.film.streamable))
         if abs((message.duration_s or 0.0) - parcel.film.duration_s) > DURATION_SLACK_S:
             pairs.append(("duration", message.duration_s, parcel.film.duration_s))
     if parcel.thumbnail is not None:
@@ -118,7 +119,7 @@ def _attributes(parcel: Parcel) -> list[Any]:
                 duration=parcel.film.duration_s,
                 w=parcel.film.width_px,
                 h=parcel.film.height_px,
-                supports_streaming=True,
+                supports_streaming=parcel.film.streamable,
             )
         )
     return attributes

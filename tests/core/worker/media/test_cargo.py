@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -12,8 +13,9 @@ import pytest
 from telecine.core.emulator.media.pictures import pictures
 from telecine.core.plans import PART_BYTES, Plan, PlanKind, Recipe
 from telecine.core.reasons import Reason
-from telecine.core.worker.cargo import Cargo, cargo
-from telecine.core.worker.media.process import MediaLimits
+from telecine.core.worker.cargo import Cargo, MuxedCargo, cargo
+from telecine.core.worker.media.process import MediaChild, MediaLimits
+from telecine.core.worker.media.wire import Part, PartMade
 from telecine.core.worker.sources.source import Source, SourceError
 
 from .conftest import KINDS, Clip, Sources, child, whole
@@ -89,3 +91,48 @@ async def test_split_cargo_gives_each_block_of_each_file_again(clip: Clip, sourc
         with pytest.raises(SourceError) as raised:
             await load.again(4, 0)
     assert raised.value.reason is Reason.WRONG_CONTENT
+
+
+class Teller:
+    """A child that says what it likes."""
+
+    def __init__(self, *messages: Part | PartMade) -> None:
+        self._messages = messages
+
+    async def mux(self, recipe: Recipe) -> AsyncGenerator[Part | PartMade]:
+        for message in self._messages:
+            yield message
+
+
+def made(file_no: int, size_bytes: int, *, streamable: bool = True) -> PartMade:
+    return PartMade(file_no, size_bytes, 2.0, 1920, 1080, has_audio=True, streamable=streamable)
+
+
+def told(*messages: Part | PartMade) -> Cargo:
+    return MuxedCargo(Recipe(), cast("Source", None), cast("MediaChild", Teller(*messages)), MediaLimits())
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (Part(1, 0, b"film"),),
+        (Part(1, 0, b"film"), made(1, 5)),
+        (Part(1, 0, b"film"), made(2, 4)),
+        (Part(1, 0, b"film"), Part(2, 1, b"film"), made(1, 8)),
+        (Part(2, 0, b"film"), made(2, 4)),
+        (Part(1, 0, b"film"), made(1, 4), Part(1, 0, b"film"), made(1, 4)),
+    ],
+    ids=["ends early", "other size", "other number", "two at once", "none before", "the same again"],
+)
+async def test_child_that_does_not_make_what_it_says_fails_the_source(messages: tuple[Part | PartMade, ...]) -> None:
+    with pytest.raises(SourceError) as raised:
+        await unloaded(told(*messages))
+    assert raised.value.reason is Reason.NOT_MEDIA
+
+
+@pytest.mark.parametrize("streamable", [True, False])
+async def test_film_says_whether_it_streams(streamable: bool) -> None:
+    async for file in told(Part(1, 0, b"film"), made(1, 4, streamable=streamable)).files():
+        assert [block.data async for block in file.blocks()] == [b"film"]
+        assert file.film is not None
+        assert file.film.streamable is streamable

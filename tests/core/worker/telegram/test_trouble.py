@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from tests.core.worker.conftest import ACCOUNT, eventually, stored_files
-from tests.core.worker.telegram.desk import BIG, CODE, NOISE, SMALL, Desk, stream
+from tests.core.worker.telegram.desk import BIG, CODE, FILM, NOISE, SMALL, Desk, stream
 
 from telecine.core.clock import SystemClock
 from telecine.core.emulator.faults import (
@@ -54,6 +55,7 @@ async def test_connections_that_telegram_closes_as_too_many_cost_no_part(desk: D
 
 async def test_connections_stay_for_the_next_file(desk: Desk, emulator: Emulator) -> None:
     await desk.upload(BIG)
+    await asyncio.gather(*desk.lines._opening)
     opened = emulator.world.stats.events["connections"]
     width = desk.lines.width
     await desk.upload(SMALL)
@@ -227,3 +229,9 @@ async def test_a_thumbnail_that_telegram_does_not_keep_is_told(desk: Desk) -> No
     thumbnail = await desk.engine.upload(jpeg(), size_bytes=PART_BYTES, name="thumbnail.jpg")  # type: ignore[arg-type]
     with pytest.raises(TelegramError, match="thumbnail False in place of True"):
         await desk.send(await desk.upload(SMALL), thumbnail=thumbnail)
+
+
+async def test_a_film_whose_index_is_behind_it_is_not_said_to_stream(desk: Desk) -> None:
+    message = await desk.send(await desk.upload(SMALL), film=msgspec.structs.replace(FILM, streamable=False))
+    assert message.is_video
+    assert not message.streams
