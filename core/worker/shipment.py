@@ -88,14 +88,19 @@ class Shipment:
 
     async def _stow(self, file: CargoFile) -> Stowed:
         record = None if self._key is None else self._bench.uploads.open(f"{self._key} {file.file_no}")
-        with _as_wrong_content():
-            uploaded = await self._bench.engine.upload(
-                self._within_limit(file.blocks(() if record is None else record.known)),
-                size_bytes=file.size_bytes,
-                name=f"{self._variant}{self._load.kind[0]}",
-                on_bytes=self._gauge.add,
-                record=record,
-            )
+        try:
+            with _as_wrong_content():
+                uploaded = await self._bench.engine.upload(
+                    self._within_limit(file.blocks(() if record is None else record.known)),
+                    size_bytes=file.size_bytes,
+                    name=f"{self._variant}{self._load.kind[0]}",
+                    on_bytes=self._gauge.add,
+                    record=record,
+                )
+        except FileLostError as error:  # or every further try would find the same record
+            if record is not None:
+                record.discard()
+            raise UnavailableError(f"{error}; it is to be uploaded anew") from error
         return Stowed(file.file_no, uploaded, file.film, record)
 
     async def _within_limit(self, blocks: AsyncIterator[Block]) -> AsyncIterator[Block]:

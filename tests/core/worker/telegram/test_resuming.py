@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import blake3
 import pytest
 from tests.core.worker.conftest import stored_files
-from tests.core.worker.telegram.desk import BIG, CODE, NOISE, Desk, stream
+from tests.core.worker.telegram.desk import BIG, CODE, FILM, NOISE, Desk, stream
 
 from telecine.core.clock import SystemClock
 from telecine.core.emulator.faults import MissingPart
 from telecine.core.emulator.server import Emulator
+from telecine.core.errors import UnavailableError
 from telecine.core.plans import PART_BYTES
 from telecine.core.worker.parts import Block
+from telecine.core.worker.shipment import Shipment
 from telecine.core.worker.telegram.calls import FileLostError
 from telecine.core.worker.telegram.engine import UploadedFile
 from telecine.core.worker.telegram.uploads import UploadRecord, Uploads
@@ -162,3 +166,37 @@ async def test_the_content_hash_is_over_the_parts_in_order(desk: Desk, size: int
 
 async def test_without_a_content_hash_there_is_none(desk: Desk) -> None:
     assert (await desk.upload(BIG)).blake3 is None
+
+
+class Load:
+    """A film that is muxed on the way: how large it is shows at its end."""
+
+    kind = (".mp4", "video/mp4")
+    file_no = 1
+    size_bytes = None
+    film = FILM
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def files(self) -> AsyncIterator[Load]:
+        yield self
+
+    def blocks(self, known: Collection[int] = ()) -> AsyncIterator[Block]:
+        return stream(self._content)
+
+
+async def test_a_record_of_another_file_is_thrown_away_so_that_the_next_try_succeeds(
+    desk: Desk, uploads: Uploads
+) -> None:
+    await cut_off(desk, uploads.open("film 1"), known=False)
+    bench = SimpleNamespace(account=desk.account, engine=desk.engine, uploads=uploads)
+    lease, gauge = SimpleNamespace(code=CODE), SimpleNamespace(enter=lambda *_, **__: None, add=lambda _: None)
+
+    async def stow() -> None:
+        load: Any = Load(NOISE[: 15 * PART_BYTES])
+        await Shipment(cast("Any", bench), cast("Any", lease), None, load, cast("Any", gauge), key="film").stow(None)
+
+    with pytest.raises(UnavailableError, match="uploaded anew"):
+        await stow()
+    await stow()
