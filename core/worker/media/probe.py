@@ -34,6 +34,7 @@ from telecine.core.worker.media.reader import (
     rotation_deg,
     shown_size_px,
 )
+from telecine.core.worker.media.wire import DURATION_S_MAX
 
 THUMBNAIL_SIDE_MAX_PX = 320  # Telegram's limits of a thumbnail
 THUMBNAIL_BYTES_MAX = 200_000
@@ -78,7 +79,8 @@ def _brief(file: SourceFile, layout: Layout) -> SourceFile:
 def _probe(file: SourceFile, layout: Layout, options: dict[str, str], *, abridged: bool) -> Probe:
     with opened(file, options, PROBE_JUMP_BYTES if abridged else PROBE_READ_BYTES) as container:
         video = picture_track(container)
-        length_s = layout.duration_s or duration_s(container)
+        length_s = layout.duration_s if layout.duration_s and layout.duration_s <= DURATION_S_MAX else None
+        length_s = length_s or duration_s(container)
         found = Probe(
             container=container.format.name,
             size_bytes=file.size_bytes,

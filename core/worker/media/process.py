@@ -22,6 +22,8 @@ from telecine.core.worker.media.shared import (
     shared_memory_file,
 )
 from telecine.core.worker.media.wire import (
+    DURATION_S_MAX,
+    FRAME_SIDE_MAX_PX,
     HEADER,
     MESSAGE_BYTES_MAX,
     Confine,
@@ -110,20 +112,22 @@ class MediaChild:
     async def probe(self) -> Probe:
         """What the source is. NOT_MEDIA where it cannot be read, TRUNCATED where its end is missing."""
         async for message in self._carry_out(FindOut()):
-            if isinstance(message, Probed):
+            if isinstance(message, Probed) and _is_possible(message.probe):
                 return self._completed(message.probe)
+            break
         raise self._misbehaviour()
 
     def _completed(self, probe: Probe) -> Probe:
-        """With what only the source tells: a playlist knows how long the film is."""
+        """With what the source tells: how large it is, and a playlist how long the film is."""
         length_s = probe.duration_s if probe.duration_s is not None else self._source.duration_s
-        return msgspec.structs.replace(probe, duration_s=length_s)
+        return msgspec.structs.replace(probe, size_bytes=self._source.size_bytes, duration_s=length_s)
 
     async def thumbnail(self) -> bytes | None:
         """A JPEG of at most 320 px and 200 kB; None where no picture can be had."""
         async for message in self._carry_out(TakeThumbnail()):
             if isinstance(message, Thumbnail):
                 return message.jpeg
+            break
         raise self._misbehaviour()
 
     async def mux(self, recipe: Recipe) -> AsyncGenerator[Part | PartMade]:
@@ -248,6 +252,12 @@ class MediaChild:
         while self._process.stdout and await self._process.stdout.read(MESSAGE_BYTES_MAX):
             pass  # asyncio reaps no process whose pipe still holds something
         await self._process.wait()
+
+
+def _is_possible(probe: Probe) -> bool:
+    """Whether a film may have such numbers. What is sent as it is goes to Telegram with them."""
+    sides_px = (probe.video.width_px, probe.video.height_px) if probe.video else ()
+    return 0 <= (probe.duration_s or 0.0) <= DURATION_S_MAX and all(0 <= px <= FRAME_SIDE_MAX_PX for px in sides_px)
 
 
 @contextmanager

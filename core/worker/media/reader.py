@@ -14,6 +14,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from telecine.core.reasons import Reason
+from telecine.core.worker.media.wire import DURATION_S_MAX, FRAME_SIDE_MAX_PX
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,rm,mxf,h264,hevc,ivf,mp3,aac,flac"
@@ -136,14 +137,15 @@ def _turned_deg(header: bytes) -> int:
 def shown_size_px(stream: VideoStream, turned_deg: int = 0) -> tuple[int, int]:
     """Width and height as displayed: anamorphic pictures are stretched to their width, turned ones turned."""
     width, height, aspect = stream.width, stream.height, stream.sample_aspect_ratio
-    if aspect and 0 < aspect != 1:
+    if aspect and 0 < aspect != 1 and width * aspect <= FRAME_SIDE_MAX_PX:  # else it is nonsense
         width = round(width * aspect)
     return (height, width) if turned_deg % 180 else (width, height)
 
 
 def duration_s(container: InputContainer) -> float | None:
     """Declared length in seconds; None where the container does not say."""
-    return container.duration / av.time_base if container.duration and container.duration > 0 else None
+    length_s = (container.duration or 0) / av.time_base
+    return length_s if 0 < length_s <= DURATION_S_MAX else None
 
 
 def _brief(error: Exception) -> str:

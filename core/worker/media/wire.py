@@ -19,7 +19,10 @@ MESSAGE_BYTES_MAX = 1024 * 1024  # a picture or a probe with room for what is ar
 # What the child tells is checked: it may be under foreign control.
 Natural = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+DURATION_S_MAX = 10**9
+FRAME_SIDE_MAX_PX = 2**16 - 1  # of what an MP4 can say of a track
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=DURATION_S_MAX)]
+Pixels = Annotated[int, msgspec.Meta(ge=0, le=FRAME_SIDE_MAX_PX)]
 
 
 class Confine(msgspec.Struct, frozen=True, tag=True):
@@ -99,8 +102,8 @@ class PartMade(msgspec.Struct, frozen=True, tag=True):
     file_no: Positive
     size_bytes: Natural
     duration_s: Seconds
-    width_px: Natural
-    height_px: Natural
+    width_px: Pixels
+    height_px: Pixels
     has_audio: bool
     streamable: bool
 

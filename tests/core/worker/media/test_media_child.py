@@ -12,10 +12,10 @@ import pytest
 from telecine.core.emulator.media.pictures import pictures
 from telecine.core.emulator.media.specs import Container
 from telecine.core.emulator.media.vast import vast
-from telecine.core.plans import Recipe, file_bytes_max
+from telecine.core.plans import Probe, Recipe, VideoTrack, file_bytes_max
 from telecine.core.reasons import Reason
 from telecine.core.worker.media.process import MediaLimits
-from telecine.core.worker.media.wire import PartMade
+from telecine.core.worker.media.wire import Muxed, PartMade, Probed, ToWorker, framed
 from telecine.core.worker.sources.source import SourceError
 
 from .conftest import Clip, Sources, child, probe_failure, remuxed
@@ -36,6 +36,11 @@ def acting(code: str) -> MediaLimits:
     return MediaLimits(silence_s=0.5, command=(sys.executable, "-I", "-c", code))
 
 
+def saying(message: ToWorker) -> str:
+    """Code that says something, and goes on talking."""
+    return f"import os\nwhile True: os.write(1, {framed(message)!r})"
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
@@ -44,8 +49,20 @@ def acting(code: str) -> MediaLimits:
         ("raise SystemExit(3)", Reason.INTERNAL),
         ("import os, time; os.write(1, b'\\xff' * 8); time.sleep(60)", Reason.NOT_MEDIA),
         ("import os, time; os.write(1, b'\\x02\\x00\\x00\\x00zz'); time.sleep(60)", Reason.NOT_MEDIA),
+        (saying(Muxed()), Reason.NOT_MEDIA),
+        (saying(Probed(Probe("mp4", 9, 60.0, VideoTrack("h264", 2**31, 1080)))), Reason.NOT_MEDIA),
+        (saying(Probed(Probe("mp4", 9, 2e9, VideoTrack("h264", 1920, 1080)))), Reason.NOT_MEDIA),
     ],
-    ids=["hangs", "crashes", "exits", "says too much", "says nonsense"],
+    ids=[
+        "hangs",
+        "crashes",
+        "exits",
+        "says too much",
+        "says nonsense",
+        "answers something else",
+        "too wide",
+        "too long",
+    ],
 )
 async def test_child_that_misbehaves_fails_the_source_and_is_gone(
     code: str, reason: Reason, clip: Clip, sources: Sources
@@ -55,6 +72,7 @@ async def test_child_that_misbehaves_fails_the_source_and_is_gone(
         with pytest.raises(SourceError) as raised:
             await media.probe()
     assert raised.value.reason is reason
+    assert "hung" not in raised.value.message or "sleep" in code
     assert process.returncode is not None
 
 
