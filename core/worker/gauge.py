@@ -71,7 +71,7 @@ class Gauge:
         self._lease = lease
         self._clock = clock
         self._claimed_s = clock.monotonic_s()
-        self._hosts = {ref.link_id: urlsplit(ref.url).hostname for ref in lease.sources}
+        self._hosts = {ref.link_id: _host_of(ref.url) for ref in lease.sources}
         self._uploaded_bytes = 0  # of all links
         self._told_s = 0.0
         self._stage = Stage.OPENING
@@ -169,6 +169,14 @@ class Gauge:
     def _tell(self, event: str, **more: str | float | None) -> None:
         self._told_s = self._clock.monotonic_s()
         logger.info(event, extra=fields(code=self._lease.code, link=self._link_id, host=self._host, **more))
+
+
+def _host_of(url: str) -> str | None:
+    """None for what is no URL, which is for whoever opens it to complain of."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def _progress_fields(view: JobView) -> dict[str, str | float | None]:

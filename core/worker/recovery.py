@@ -48,11 +48,14 @@ class Recovery:
     async def resolve_all(self, held: Container[str] = ()) -> None:
         """Close everything that is open, oldest first, but for the leases that are `held`: their jobs see to them.
 
+        So it is with variants that are `held`, under another lease by now: a message that carries their code may be
+        that job's.
+
         Raises FloodWaitError and UnavailableError, and TelegramError for an account that is signed out. What
         Telegram refuses otherwise, or has not posted yet, stays open until the next time, and is in nobody's way.
         """
         for lease in self._journal.open_leases():
-            if lease in held:
+            if lease in held or any(posting.sending.variant in held for posting in self._journal.postings(lease)):
                 continue
             try:
                 resolution = await self.resolve(lease)

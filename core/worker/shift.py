@@ -190,8 +190,8 @@ class Shift:
             await refreshed(bench.account)
 
     def _held(self) -> frozenset[str]:
-        """The leases that somebody works on, or reports."""
-        return frozenset(tenure.lease for tenure in self._tenures.values())
+        """The leases that somebody works on, or reports, and what they are to put into the channel."""
+        return frozenset(name for tenure in self._tenures.values() for name in (tenure.lease, tenure.code))
 
     def _left_open(self) -> set[str]:
         return set(self._bench.journal.open_leases()) - self._held()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 
 from telecine.core.errors import (
@@ -36,6 +37,10 @@ from telecine.core.worker.sources.spool import SpoolFullError
 from telecine.core.worker.waiting import ended
 
 SETTLE_PATIENCE_S = 5.0  # how long a last report may take once the worker must end
+OF_THE_MACHINE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+"""Trouble that every film would run into: no film has failed for it."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +62,10 @@ class Tenure:
     @property
     def lease(self) -> str:
         return self._lease.lease
+
+    @property
+    def code(self) -> str:
+        return self._lease.code
 
     @property
     def is_uploading(self) -> bool:
@@ -108,6 +117,10 @@ class Tenure:
         if isinstance(error, (UnavailableError, TelegramError)):
             logger.warning("%s is given back: %s", self._lease.code, error)
             self.trouble = error
+            return self._released()
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            logger.error("%s is given back: %s", self._lease.code, error)
+            self.trouble = UnavailableError(f"this machine: {error.strerror}")
             return self._released()
         logger.error("the job of %s failed through a fault of ours", self._lease.code, exc_info=error)
         return SettleFailed(Reason.INTERNAL, tuple(self._job.reports), type(error).__name__)

@@ -159,3 +159,16 @@ async def test_leases_that_are_held_are_left_to_their_jobs(
         assert len(dying.shelf.messages) == 1
         await recovery.resolve_all()
         assert dying.shelf.messages == {}
+
+
+async def test_messages_of_a_variant_that_is_held_again_are_left_alone(
+    dying: Dying, coordinator: Coordinator, web_session: aiohttp.ClientSession
+) -> None:
+    dying.send(noted=PARTS_OF_ALL)
+    coordinator.lose(dying.lease)
+    with Journal(dying.path) as journal:
+        client = CoordinatorClient(web_session, coordinator.url, TOKEN, SystemClock())
+        recovery = Recovery(cast("Channels", dying.shelf), journal, client)
+        await recovery.resolve_all(held={"1.99.1", dying.lease.code})
+        assert len(dying.shelf.messages) == PARTS
+        assert journal.open_leases() == (dying.lease.lease,)
