@@ -28,6 +28,7 @@ from telecine.core.worker.media.reader import (
     shown_size_px,
 )
 from telecine.core.worker.media.samples import NS_PER_S, Sample, samples_of, tracks_of
+from telecine.core.worker.media.seams import Seams
 from telecine.core.worker.media.sink import PartBytes
 from telecine.core.worker.media.wire import PartMade
 
@@ -77,6 +78,7 @@ class _Muxing:
         self._terms = Mp4Terms(0)
         self._start_ns: int | None = None
         self._end_ns = 0
+        self._seams = Seams()
 
     def index_room_bytes(self, size_bytes: int | None) -> int:
         return index_room_bytes(self._container, self._tracks, self._recipe, size_bytes)
@@ -97,7 +99,7 @@ class _Muxing:
             raise
 
     def _run_whole(self) -> None:
-        for sample in samples_of(self._container, self._tracks):
+        for sample in samples_of(self._container, self._tracks, self._seams):
             file = self._file or self.begin(sample)
             self._note(sample)
             file.write(sample)
@@ -105,7 +107,7 @@ class _Muxing:
     def _run_cut(self, size_bytes: int | None) -> None:
         pace = EqualShares(self._recipe.part_count, size_bytes, duration_s(self._container))
         cutter = Cutter(self, pace, len(self._tracks) - 1)
-        for sample in samples_of(self._container, self._tracks):
+        for sample in samples_of(self._container, self._tracks, self._seams):
             self._note(sample)
             cutter.put(sample)
         cutter.finish()
@@ -149,7 +151,7 @@ class _Muxing:
             self._end_ns = max(self._end_ns, sample.end_ns)
 
     def _check_runtime(self) -> None:
-        declared_s = duration_s(self._container)
+        declared_s = None if self._seams.count else duration_s(self._container)  # by the last time, less the first
         came_s = (self._end_ns - (self._start_ns or 0)) / NS_PER_S
         if declared_s and came_s < declared_s * RUNTIME_SHARE_MIN - RUNTIME_SLACK_S:
             raise MediaError(Reason.TRUNCATED, f"{came_s:.0f} s of {declared_s:.0f} s")

@@ -19,6 +19,7 @@ from telecine.core.plans import Recipe
 from telecine.core.worker.media.entries import entry_check
 from telecine.core.worker.media.packets import MediaPacket, timed
 from telecine.core.worker.media.reader import codec_name
+from telecine.core.worker.media.seams import RESTARTING, Seams, from_first_entry
 from telecine.core.worker.media.sound import Transcoder
 
 NS_PER_S = 1_000_000_000
@@ -126,11 +127,14 @@ def tracks_of(film: VideoStream, sound: Iterable[AudioStream], recipe: Recipe) -
     ]
 
 
-def samples_of(container: InputContainer, tracks: list[Track]) -> Iterator[Sample]:
-    """All that a source holds for `tracks`, in the order in which it stands there."""
+def samples_of(container: InputContainer, tracks: list[Track], seams: Seams) -> Iterator[Sample]:
+    """All that a source holds for `tracks`, in the order in which it stands there. `seams` hears where times jump."""
     by_stream = {track.stream.index: track for track in tracks}
     made = frozenset(index for index, track in by_stream.items() if not track.is_copied)
-    for packet in timed(_packets(container, tracks), untimed=made):
+    packets = from_first_entry(_packets(container, tracks), tracks[0].stream.index)
+    if container.format.name in RESTARTING:
+        packets = seams.joined(packets)
+    for packet in timed(packets, untimed=made):
         yield from by_stream[packet.stream_index].samples(packet)
     for track in tracks:
         yield from track.samples(None)
