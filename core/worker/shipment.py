@@ -77,14 +77,13 @@ class Shipment:
         """
         self._gauge.enter(Stage.SENDING)
         await self._bench.park.over()
-        try:
-            for stowed in self._stowed:
-                part = PartCode(self._variant, stowed.file_no, len(self._stowed))
-                await self._send(stowed, part, plan, jpeg, sources)
+        for stowed in self._stowed:
+            try:
+                await self._send(stowed, PartCode(self._variant, stowed.file_no, len(self._stowed)), plan, jpeg, sources)
+            except FileLostError as error:
                 stowed.forget()
-        except FileLostError as error:
+                raise UnavailableError(f"{error}; it is to be uploaded anew") from error
             stowed.forget()
-            raise UnavailableError(f"{error}; it is to be uploaded anew") from error
 
     async def _stow(self, file: CargoFile) -> Stowed:
         record = None if self._key is None else self._bench.uploads.open(f"{self._key} {file.file_no}")

@@ -143,9 +143,9 @@ class StoredFile(msgspec.Struct, frozen=True):
     has_thumbnail: bool
 
     @property
-    def code(self) -> str | None:
-        """What it is, as its caption says."""
-        return captions.code_of(self.caption)
+    def code(self) -> str:
+        """What it is, as its caption says; empty for nothing that is known."""
+        return captions.code_of(self.caption) or ""
 
 
 def stored_files(emulator: Emulator) -> list[StoredFile]:

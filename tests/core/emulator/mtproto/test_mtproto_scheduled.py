@@ -30,7 +30,7 @@ async def test_a_converted_video_is_scheduled_first_and_then_posted(
     assert (waiting.message, waiting.video_processing_pending) == (CAPTION, True)
     assert not world.messages.in_channel(world.channels.all()[0])
     world.conversions.finish_all()
-    await until(world, lambda: world.messages.in_channel(world.channels.all()[0]))
+    await until(world, lambda: bool(world.messages.in_channel(world.channels.all()[0])))
     assert await scheduled(client, channel) == []
     (posted,) = await client.get_messages(channel, search=CAPTION)
     assert posted.file.size == 4
