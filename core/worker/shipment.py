@@ -79,7 +79,9 @@ class Shipment:
         await self._bench.park.over()
         for stowed in self._stowed:
             try:
-                await self._send(stowed, PartCode(self._variant, stowed.file_no, len(self._stowed)), plan, jpeg, sources)
+                await self._send(
+                    stowed, PartCode(self._variant, stowed.file_no, len(self._stowed)), plan, jpeg, sources
+                )
             except FileLostError as error:
                 stowed.forget()
                 raise UnavailableError(f"{error}; it is to be uploaded anew") from error

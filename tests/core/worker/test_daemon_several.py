@@ -208,7 +208,11 @@ async def test_a_telegram_that_goes_away_is_waited_for_once(
             assert await coordinator.settlement(lease) == SettleReleased()
         await emulator.mtproto.start(host, port)
         await coordinator.until(lambda: len(coordinator.claims) >= 3)
-    pauses = [float(str(record.args[1])) for record in caplog.records if isinstance(record.args, tuple) and "%g s" in record.msg]
+    pauses = [
+        float(str(record.args[1]))
+        for record in caplog.records
+        if isinstance(record.args, tuple) and "%g s" in record.msg
+    ]
     assert pauses == sorted(set(pauses))  # one row of growing pauses, not one for each job
     for code in (CODE, OTHER):
         assert isinstance(await coordinator.settlement(coordinator.put(code, url)), SettleDone)
