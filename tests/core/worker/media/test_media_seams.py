@@ -32,7 +32,7 @@ def packet(track: int, at_s: float, *, is_keyframe: bool = True) -> Any:
 
 def heard(*stamps: tuple[int, float]) -> list[tuple[int, float]]:
     """Tracks and times as they come out, in seconds."""
-    return [(one.stream_index, one.dts / 1000) for one in Seams().joined(packet(*stamp) for stamp in stamps)]
+    return [(one.stream_index, (one.dts or 0) / 1000) for one in Seams().joined(packet(*stamp) for stamp in stamps)]
 
 
 @pytest.mark.parametrize("restart_s", [0.0, 1000.0, 90_000.0])
