@@ -54,6 +54,7 @@ class UploadRecord:
         self._clock = clock
         self._parts: dict[int, StoredPart] = {}
         self.file_id: int | None = None
+        self._is_kept = True  # on disk
         self._read()
 
     @property
@@ -66,15 +67,24 @@ class UploadRecord:
         return self._parts[index]
 
     def begin(self, file_id: int) -> None:
-        """Start over: parts are sent under `file_id` from now on. Raises OSError."""
+        """Start over: parts are sent under `file_id` from now on.
+
+        Where the disk does not take the note, the file is sent once more after a crash, and nothing else is lost.
+        """
         self._parts.clear()
         self.file_id = file_id
         heading = _Heading(self.key, file_id, self._clock.now_ms())
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, SECRET_MODE)
         try:
-            os.write(descriptor, msgspec.json.encode(heading) + b"\n")
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, SECRET_MODE)
+            try:
+                os.write(descriptor, msgspec.json.encode(heading) + b"\n")
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            logger.warning("an upload is not noted: %s", error)
+            self._is_kept = False
+        else:
+            self._is_kept = True
 
     def add(self, index: int, part: StoredPart) -> None:
         """Note a part that Telegram has taken; a later note of the same part replaces it.
@@ -82,6 +92,8 @@ class UploadRecord:
         Where the disk does not take the note, the part is sent once more after a crash, and nothing else is lost.
         """
         self._parts[index] = part
+        if not self._is_kept:
+            return
         body = _RECORD.pack(index, part.size_bytes, part.sha256, part.blake3 or _NO_DIGEST, 0)[:-4]
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)

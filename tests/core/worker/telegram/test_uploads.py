@@ -136,3 +136,15 @@ def test_a_disk_that_takes_no_notes_ends_no_upload(
     record.add(1, PART)
     assert "part 1" in caplog.text
     assert not uploads.open("film").known
+
+
+def test_a_disk_on_which_no_file_can_be_begun_ends_no_upload(
+    uploads: Uploads, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = uploads.open("film")
+    (tmp_path / "ember.uploads").rmdir()
+    record.begin(77)
+    record.add(0, PART)
+    assert set(record.known) == {0}
+    assert [entry.message.split(":")[0] for entry in caplog.records] == ["an upload is not noted"]
+    record.discard()
