@@ -99,7 +99,10 @@ def _url(source: str) -> str:
 def _file(source: str) -> Path | None:
     """The file of this machine that is meant; None for a URL of another kind."""
     if source.startswith("file:"):
-        return Path(unquote(urlsplit(source).path))
+        try:
+            return Path(unquote(urlsplit(source).path))
+        except ValueError:
+            return None  # nor one at all, as the worker will say
     return None if "://" in source else Path(source)
 
 

@@ -146,7 +146,13 @@ async def test_file_of_this_machine_needs_neither_settings_nor_a_root(
 async def test_what_cannot_be_read_ends_with_status_1_and_one_line(shelf: Shelf) -> None:
     await shelf.put(MP4)
     truncate_copy(shelf.folder / MP4.name, shelf.folder / "cut.mp4", 0.5)
-    for source in (f"{shelf.url}/none.mp4", f"{shelf.url}/cut.mp4", str(shelf.folder / "none.mp4"), "ftp://x/y"):
+    for source in (
+        f"{shelf.url}/none.mp4",
+        f"{shelf.url}/cut.mp4",
+        str(shelf.folder / "none.mp4"),
+        "ftp://x/y",
+        "file://[x",
+    ):
         said = await shelf.plan(source)
         assert said.status == 1, source
         assert said.out == ""
