@@ -235,3 +235,13 @@ async def test_a_film_whose_index_is_behind_it_is_not_said_to_stream(desk: Desk)
     message = await desk.send(await desk.upload(SMALL), film=msgspec.structs.replace(FILM, streamable=False))
     assert message.is_video
     assert not message.streams
+
+
+async def test_a_film_is_not_made_of_the_same_bytes_that_are_stored_as_a_document(
+    desk: Desk, emulator: Emulator
+) -> None:
+    document = await desk.send(await desk.upload(SMALL), film=None)
+    existing = ExistingFile(desk.channel_id, document.message_id)
+    film = await desk.send(await desk.upload(SMALL), generation=1, existing=existing)
+    assert film.is_video
+    assert len(emulator.world._state.documents) == 2
