@@ -150,7 +150,8 @@ class Tenure:
             logger.warning("%s: what is in the channel is not known: %s", self._lease.code, error)
             self.trouble = error
             return False
-        logger.info("%s: %s", self._lease.code, resolution.value)
+        if resolution is Resolution.WITHDRAWN:
+            logger.info("%s is withdrawn: what was sent of it is out of its channel", self._lease.code)
         return resolution is Resolution.WITHDRAWN
 
     async def _in_time(self, settling: asyncio.Task[Outcome | None]) -> Outcome | None:
