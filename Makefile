@@ -4,7 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEERS  := $(VENV)/.installed-bench
-JOBS   ?= auto
+# Tests wait for sockets and processes as much as for the processor.
+JOBS   ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench lock clean

@@ -51,7 +51,12 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", BOUNDS)
+SLOW = ("upload", "relay")  # even where it is quick
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in BOUNDS]
+)
 def test_a_quick_run_writes_figures_and_a_check_for_each_bound(name: str, tmp_path: Path) -> None:
     done = bench(name, "--quick", "--skip-missing-peers", "--into", str(tmp_path))
     assert done.stderr == ""

@@ -20,6 +20,7 @@ from telecine.core.worker.telegram.sending import ExistingFile, Film, Parcel, Po
 from telecine.core.worker.telegram.uploads import UploadRecord
 
 CODE = "CM_M000321_1080P"
+HASTE_PER_MINUTE = 6000
 IN_PLACE_S = 2
 BIG = 11 * 1024 * 1024 + 4321
 SMALL = 70_000
@@ -50,7 +51,9 @@ class Desk:
             on_throttle=self._throttled,
         )
         self.throttles = 0
-        self.post = Post(account, channels, journal, clock, flood_wait_in_place_s=IN_PLACE_S)
+        self.post = Post(
+            account, channels, journal, clock, flood_wait_in_place_s=IN_PLACE_S, sends_per_minute=HASTE_PER_MINUTE
+        )
         self._fences = itertools.count(1)
 
     async def _throttled(self) -> None:
