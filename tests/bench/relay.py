@@ -24,8 +24,8 @@ from telecine.core.emulator.media.vast import vast
 MIB = 1024 * 1024
 FILES = {"direct.mp4": Container.MP4, "remux.mkv": Container.MKV}
 RATES_MIB_PER_S = ((16, 32), (32, 16))  # source, link
-THROTTLED_MIB = 192
-SIZES_MIB = (100, 1000, 4000)
+THROTTLED_MIB = 320
+SIZES_MIB = (100, 1000, 3900)  # the last as large as one file may be
 QUICK_THROTTLED_MIB = 12
 QUICK_SIZES_MIB = (12, 24)
 MEMORY = Path("/dev/shm")
