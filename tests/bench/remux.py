@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import subprocess
 import time
 from contextlib import aclosing
@@ -76,11 +76,10 @@ def _row(name: str, seconds: list[float], size_mib: int) -> tuple[str, ...]:
 
 
 def _installed_ffmpeg() -> str | None:
-    if importlib.util.find_spec("imageio_ffmpeg") is None:
+    try:
+        return str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
+    except ImportError:
         return None
-    import imageio_ffmpeg
-
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def _round(film: Path, ffmpeg: str | None) -> Round:

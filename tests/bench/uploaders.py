@@ -7,6 +7,7 @@ them; nothing of theirs is changed but the address of Telegram and its key.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import base64
 import hashlib
 import multiprocessing
@@ -176,11 +177,11 @@ async def _telethon(errand: Errand) -> AsyncIterator[Any]:
 
 
 async def kurigram_save_file(errand: Errand) -> Cost:
-    from pyrogram import Client  # of the extra `bench`
+    pyrogram = importlib.import_module("pyrogram")  # of the extra `bench`
 
     async with open_account(errand.telegram, errand.session, flood_wait_in_place_s=10) as account:
         host, port, dc = account.address
-        client: Any = Client(
+        client: Any = pyrogram.Client(
             "bench",
             api_id=errand.telegram.api_id,
             api_hash=errand.telegram.api_hash,
