@@ -7,9 +7,9 @@ them; nothing of theirs is changed but the address of Telegram and its key.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import base64
 import hashlib
+import importlib
 import multiprocessing
 import os
 import random
