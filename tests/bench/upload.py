@@ -158,7 +158,7 @@ def _checks(uploads: list[Upload]) -> tuple[Check, ...]:
     return (
         Check.at_least("times_telethon_at_50_ms", _times(uploads, 50, (Kind.TELETHON,)), 6),
         Check.at_least("times_best_other_at_50_ms", _times(uploads, 50, PEERS), 1.5),
-        Check.at_least("share_of_limit_at_0_ms", _times(uploads, 0, (Kind.LIMIT,)), 0.8),
+        Check.at_least("share_of_limit_at_0_ms", _times(uploads, 0, (Kind.LIMIT_ALONE,)), 0.8),
     )
 
 

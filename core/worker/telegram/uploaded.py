@@ -48,7 +48,7 @@ def digest_of(digests: Iterable[bytes]) -> str:
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def part_of(data: bytes, content_hash: bool) -> StoredPart:
+def part_of(data: bytes, *, content_hash: bool) -> StoredPart:
     """Size and digests of a part; BLAKE3 with `content_hash` only."""
     hashed = blake3.blake3(data).digest() if content_hash else None
     return StoredPart(len(data), hashlib.sha256(data).digest(), hashed)
