@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from telethon.tl import functions
+from tests.core.worker.telegram.clocks import JumpingClock
 
 from telecine.core.errors import FloodWaitError, InputError, TelegramError, UnavailableError
 from telecine.core.plans import PART_BYTES
@@ -18,24 +19,6 @@ from telecine.core.worker.parts import Block
 from telecine.core.worker.telegram.engine import Engine, UploadedFile, digest_of
 
 Behaviour = Callable[[Any], Awaitable[bool]]
-
-
-class JumpingClock:
-    """Whoever sleeps on it wakes at once, later."""
-
-    def __init__(self) -> None:
-        self.time_s = 0.0
-
-    def now_ms(self) -> int:
-        return int(self.time_s * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.time_s
-
-    async def sleep(self, seconds: float) -> None:
-        due_s = self.time_s + seconds
-        await asyncio.sleep(0)
-        self.time_s = max(self.time_s, due_s)
 
 
 class Shelf:
