@@ -35,6 +35,12 @@ IntegrityError = dbapi2.IntegrityError
 class Connection(aiosqlite.Connection):
     """A connection with a thread of its own, in which whole functions run: one hop, however many statements."""
 
+    @property
+    def raw(self) -> Any:
+        """The library's own connection, for what neither waits nor takes long. For whoever has it to himself, and only
+        while nothing runs in its thread."""
+        return self._conn
+
     stopped: asyncio.Future[Any] | None = None  # done when the thread ends
 
     def stop(self) -> asyncio.Future[Any] | None:
@@ -45,6 +51,20 @@ class Connection(aiosqlite.Connection):
         """Call `function` with the raw connection in the connection's thread."""
         result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
         return result
+
+
+def begin_at_once(raw: Any) -> bool:
+    """Begin to write, unless somebody else does at the moment. Raises DatabaseError."""
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        raw.execute("BEGIN IMMEDIATE")
+    except DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != dbapi2.SQLITE_BUSY:  # the rest tells why it is busy
+            raise
+        return False
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    return True
 
 
 def require_sqlite(version: tuple[int, ...] = dbapi2.sqlite_version_info) -> None:
@@ -84,6 +104,7 @@ async def _open(path: Path, *, mode: str, pragmas: list[str]) -> Connection:
             uri=True,
             isolation_level=None,  # transactions begin and end where the code says so
             cached_statements=CACHED_STATEMENTS,
+            check_same_thread=False,  # see `Connection.raw`
         )
         try:
             for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", *pragmas):

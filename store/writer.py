@@ -4,6 +4,11 @@ A commit costs a flush to the disk and a hop to the connection's thread, whateve
 commit is under way waits for the next one, and all of them share it; those who ask for the same kind of thing share its
 statements too. An operation that fails is undone alone. It may run twice, the first time without effect, so it must
 depend on nothing but the transaction that it is given. Nobody is answered before the commit.
+
+What is asked for together takes microseconds, and runs where it is asked for, on the event loop: a thread that has to
+take the interpreter back from the loop after each statement needs longer than the statements, and holds up the loop all
+the while. What waits, for the disk or for another process that writes, waits in the connection's thread; so does
+whatever may take long.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from typing import Any, TypeVar
 from telecine.core.clock import Clock
 from telecine.core.errors import StoreError
 from telecine.core.events import Recorded
-from telecine.store.connection import Connection, DatabaseError
+from telecine.store.connection import Connection, DatabaseError, begin_at_once
 from telecine.store.events import record
 from telecine.store.transaction import Operation, SpoiltError, Together, Transaction, each
 
@@ -65,7 +70,7 @@ class Writer:
         self._task = asyncio.create_task(self._work(), name="store-writer")
 
     async def run(self, operation: Operation[T]) -> T:
-        """The operation's result once it is committed, or its error once it is undone.
+        """The operation's result once it is committed, or its error once it is undone. It may take long.
 
         A caller that is cancelled before its operation began leaves no trace; later, it takes effect all the same.
         Raises StoreError where the database fails, or the writer is closed.
@@ -73,7 +78,8 @@ class Writer:
         return await self.run_together(each, operation)
 
     async def run_together(self, together: Together[A, T], asked: A) -> T:
-        """The answer to what is asked for together with others of the kind, as of an operation by itself."""
+        """The answer to what is asked for together with others of the kind, as of an operation by itself. It must be
+        brief: the event loop waits for it."""
         if self._closing:
             raise StoreError("the database is closed")
         reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -102,8 +108,9 @@ class Writer:
             if not waiting.reply.done():
                 batch.append(waiting)
         now_ms = self._clock.now_ms()
+        commit = self._commit if any(waiting.together is each for waiting in batch) else self._commit_briefly
         try:
-            told = await self._connection.run(lambda raw: _commit(raw, now_ms, batch))
+            told = await commit(now_ms, batch)
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
             failure = StoreError(f"the database cannot be written: {error}")
             failure.__cause__ = error
@@ -116,32 +123,65 @@ class Writer:
         if told:
             self._on_told(told)
 
+    async def _commit(self, now_ms: int, batch: list[_Waiting]) -> list[Recorded]:
+        """Run a batch in one transaction, and say what it recorded. Raises where nothing of it was kept."""
+        return await self._connection.run(lambda raw: _transact(raw, now_ms, batch))
 
-def _commit(raw: Any, now_ms: int, batch: list[_Waiting]) -> list[Recorded]:
-    """Run a batch in one transaction, and say what it recorded. Runs in the connection's thread; raises where nothing
-    of it was kept.
+    async def _commit_briefly(self, now_ms: int, batch: list[_Waiting]) -> list[Recorded]:
+        """As `_commit`, with nothing in the connection's thread but what waits."""
+        raw = self._connection.raw
+        if not begin_at_once(raw):
+            return await self._commit(now_ms, batch)
+        try:
+            recorded = _change(raw, now_ms, batch, _run_together)
+        except SpoiltError:
+            return await self._connection.run(lambda raw: _transact_alone(raw, now_ms, batch))
+        await self._connection.run(_end)
+        return recorded
 
-    Savepoints cost a third of a claim, and what fails has nearly always changed nothing: so a batch goes without them,
-    and is undone and run again, each by itself, in the rare case that it should have had them.
-    """
-    try:
-        return _transact(raw, now_ms, batch, _run_together)
-    except SpoiltError:
-        return _transact(raw, now_ms, batch, _run_alone)
+
+_Run = Callable[[Any, int, list[_Waiting]], Transaction]
 
 
-def _transact(
-    raw: Any, now_ms: int, batch: list[_Waiting], run: Callable[[Any, int, list[_Waiting]], Transaction]
-) -> list[Recorded]:
+def _transact(raw: Any, now_ms: int, batch: list[_Waiting]) -> list[Recorded]:
+    """Savepoints cost a third of a claim, and what fails has nearly always changed nothing: so a batch goes without
+    them, and is undone and run again, each by itself, in the rare case that it should have had them."""
     raw.execute("BEGIN IMMEDIATE")
     try:
-        recorded = record(run(raw, now_ms, batch))
+        recorded = _change(raw, now_ms, batch, _run_together)
+    except SpoiltError:
+        return _transact_alone(raw, now_ms, batch)
+    _end(raw)
+    return recorded
+
+
+def _transact_alone(raw: Any, now_ms: int, batch: list[_Waiting]) -> list[Recorded]:
+    raw.execute("BEGIN IMMEDIATE")
+    recorded = _change(raw, now_ms, batch, _run_alone)
+    _end(raw)
+    return recorded
+
+
+def _change(raw: Any, now_ms: int, batch: list[_Waiting], run: _Run) -> list[Recorded]:
+    """What a transaction holds. Where this raises, it has been undone."""
+    try:
+        return record(run(raw, now_ms, batch))
+    except BaseException:
+        _undo(raw)
+        raise
+
+
+def _end(raw: Any) -> None:
+    try:
         raw.execute("COMMIT")
     except BaseException:
-        if raw.in_transaction:
-            raw.execute("ROLLBACK")
+        _undo(raw)
         raise
-    return recorded
+
+
+def _undo(raw: Any) -> None:
+    if raw.in_transaction:  # a full disk or an I/O error has undone it
+        raw.execute("ROLLBACK")
 
 
 def _run_together(raw: Any, now_ms: int, batch: list[_Waiting]) -> Transaction:

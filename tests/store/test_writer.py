@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from pysqlite3 import dbapi2
 
 from telecine.core.errors import NotFoundError, StoreError
 from telecine.core.events import QueueSwept, Recorded
-from telecine.store import schema, writer
+from telecine.store import schema
 from telecine.store.connection import open_writer
 from telecine.store.events import events_after
 from telecine.store.readers import Readers
@@ -28,6 +30,10 @@ def note(tx: Transaction, user_id: int) -> int:
 
 def noting(user_id: int) -> Operation[int]:
     return lambda tx: note(tx, user_id)
+
+
+def noting_all(tx: Transaction, users: Sequence[int]) -> list[int]:
+    return [note(tx, user) for user in users]
 
 
 def refuse(tx: Transaction, user_id: int) -> int:
@@ -51,18 +57,24 @@ class Desk:
         return await self.readers.run(count)
 
 
+Commit = Callable[[Writer, int, list[Any]], Awaitable[list[Recorded]]]
+
+
+def counted(commit: Commit, commits: list[int]) -> Commit:
+    async def count_and_commit(writing: Writer, now_ms: int, batch: list[Any]) -> list[Recorded]:
+        commits.append(len(batch))
+        return await commit(writing, now_ms, batch)
+
+    return count_and_commit
+
+
 @pytest.fixture
 async def desk(path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     connection = await open_writer(path, replicated=False)
     await connection.run(lambda raw: schema.migrate(raw, schema.load(), 0))
     commits: list[int] = []
-    commit = writer._commit
-
-    def counted(raw: Any, now_ms: int, batch: list[Any]) -> list[Recorded]:
-        commits.append(len(batch))
-        return commit(raw, now_ms, batch)
-
-    monkeypatch.setattr(writer, "_commit", counted)
+    for name in ("_commit", "_commit_briefly"):
+        monkeypatch.setattr(Writer, name, counted(getattr(Writer, name), commits))
     told: list[Recorded] = []
     writing = Writer(connection, clock, on_told=told.extend)
     readers = await Readers.open(path, count=1, clock=clock)
@@ -180,6 +192,75 @@ async def test_a_full_disk_is_told_and_passes(desk: Desk) -> None:
     assert await desk.users() == 0
     await desk.writing.run(pages(1_000_000))
     assert await desk.writing.run(noting(1)) == 1
+
+
+# ---- what is brief ---------------------------------------------------------------------------------
+
+
+async def test_what_is_asked_for_together_runs_on_the_event_loop_and_nothing_else_does(desk: Desk) -> None:
+    ran: list[int] = []
+
+    def noting_where(tx: Transaction, users: Sequence[int]) -> list[int]:
+        ran.append(threading.get_ident())
+        return [note(tx, user) for user in users]
+
+    await asyncio.gather(*(desk.writing.run_together(noting_where, n) for n in range(3)))
+    assert ran == [threading.get_ident()], "three that asked, and one run for all"
+    await asyncio.gather(desk.writing.run_together(noting_where, 3), desk.writing.run(noting(4)))
+    assert ran[1] != threading.get_ident(), "what comes with something that may take long waits for it elsewhere"
+    assert desk.commits == [3, 2]
+    assert await desk.users() == 5
+
+
+async def test_the_event_loop_goes_on_while_another_process_writes(desk: Desk, path: Path) -> None:
+    other = dbapi2.connect(str(path), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    asked = asyncio.create_task(desk.writing.run_together(noting_all, 1))
+    assert [await desk.users() for _ in range(20)] == [0] * 20
+    assert not asked.done()
+    other.execute("INSERT INTO users (id, first_seen_at_ms, seen_at_ms) VALUES (2, 0, 0)")
+    other.execute("COMMIT")
+    other.close()
+    assert await asked == 1
+    assert await desk.users() == 2
+
+
+async def test_what_is_brief_and_has_to_be_undone_is_undone_alone(desk: Desk) -> None:
+    def note_or_refuse(tx: Transaction, users: Sequence[int]) -> list[int | Exception]:
+        return [tx.attempt(refuse if user == 1 else note, tx, user) for user in users]
+
+    calls = (desk.writing.run_together(note_or_refuse, n) for n in range(3))
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [int, NotFoundError, int]
+    assert await desk.users() == 2
+
+
+async def test_a_failed_commit_of_what_is_brief_is_told_to_everyone(desk: Desk) -> None:
+    def orphan(tx: Transaction, asked: Sequence[int]) -> list[int]:
+        tx._cursor.execute("PRAGMA defer_foreign_keys=ON")
+        tx._cursor.execute("INSERT INTO requests (user_id, wish, asked_at_ms) VALUES (999, 'x', 0)")
+        return [0 for _ in asked]
+
+    calls = (desk.writing.run_together(together, 1) for together in (noting_all, orphan))
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [StoreError, StoreError]
+    assert await desk.users() == 0
+    assert await desk.writing.run_together(noting_all, 1) == 1, "the next transaction begins afresh"
+
+
+async def test_a_full_disk_is_told_to_who_asks_briefly_and_passes(desk: Desk) -> None:
+    def fill(tx: Transaction, asked: Sequence[int]) -> list[int]:
+        return [sum(note(tx, n) for n in range(10_000)) for _ in asked]
+
+    def pages(limit: int) -> Operation[None]:
+        return lambda tx: tx._cursor.execute(f"PRAGMA max_page_count={limit}").fetchall()
+
+    await desk.writing.run(pages(1))
+    with pytest.raises(StoreError, match="full"):
+        await desk.writing.run_together(fill, 1)
+    await desk.writing.run(pages(1_000_000))
+    assert await desk.writing.run_together(noting_all, 1) == 1
+    assert await desk.users() == 1
 
 
 # ---- what is told --------------------------------------------------------------------------------
