@@ -49,9 +49,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 def record_attempts(tx: Transaction, attempts: Iterable[Attempt]) -> None:
     """Keep rows of history."""
     for attempt in attempts:
-        # As plain strings: for anything else, enums too, the library looks for an adapter first.
-        plain = {"outcome": attempt.outcome.value, "reason": None if attempt.reason is None else attempt.reason.value}
-        tx.change("insert_attempt", {**msgspec.structs.asdict(attempt), **plain})
+        # Enums as plain strings: for anything else the library looks for an adapter first.
+        tx.change("insert_attempt", msgspec.to_builtins(attempt))
 
 
 def outcomes_of(tx: Transaction, token: LeaseToken, worker: str) -> frozenset[AttemptOutcome]:
@@ -119,7 +118,7 @@ def _attempt(lease: HeldLease, outcome: Outcome, report: SourceReport, ended_at_
 
 
 def _explained(attempts: list[Attempt], outcome: Outcome) -> bool:
-    return any(attempt.outcome is _OUTCOMES[type(outcome)] for attempt in attempts)
+    return _OUTCOMES[type(outcome)] in [attempt.outcome for attempt in attempts]
 
 
 def _detail(outcome: Outcome) -> str | None:

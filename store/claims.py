@@ -14,8 +14,8 @@ from telecine.core.operator_protocol import WorkerMode
 from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import SOURCES_PER_LEASE_MAX, ChannelRef, ClaimRequest, Lease, SourceRef
 from telecine.core.quality import Quality
-from telecine.store.heads import Heads
-from telecine.store.transaction import Row, Transaction
+from telecine.store.heads import Head, Heads
+from telecine.store.transaction import Transaction
 
 SEEN_EVERY_MS = 1000  # how stale `seen_at_ms` may be: a write less for most claims
 _ANY_TIME_MS = 2**62  # a lease is repeated with the links that it had, wherever they point
@@ -35,12 +35,59 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     request: ClaimRequest
 
 
+class _Claimer(msgspec.Struct, frozen=True, gc=False):
+    """A worker that claims: a row of `claimers`."""
+
+    name: str
+    worker_id: int
+    account_id: int
+    boot_id: str
+    mode: str
+    seen_at_ms: int
+    uploads_parked_until_ms: int
+    sends_parked_until_ms: int
+    demanding: int
+
+
+class _Held(msgspec.Struct, frozen=True, gc=False):
+    """A lease that a worker holds: a row of `leases_of_workers`."""
+
+    worker_id: int
+    request_id: str
+    id: int
+
+
+class _Leased(msgspec.Struct, frozen=True, gc=False):
+    """What a lease tells of its variant: a row of `leased_variants`."""
+
+    id: int
+    code: str
+    quality: str
+    generation: int
+    fence: int
+    host_id: int | None
+    channel_id: int
+    telegram_id: int | None
+    runtime_s: int | None
+
+
+class _Link(msgspec.Struct, frozen=True, gc=False):
+    """A link that may be tried, by the number of who asked: a row of `sources_to_try`."""
+
+    number: int
+    link_id: int
+    url: str
+    position: int
+    fate: str
+    host_id: int
+
+
 class _Taken(msgspec.Struct, frozen=True, gc=False):
     """A variant that a claim leads to. `repeats`: it was leased for this very request before."""
 
     variant_id: int
     claim: Claim
-    claimer: Row
+    claimer: _Claimer
     repeats: bool = False
 
 
@@ -60,91 +107,93 @@ class _Claiming:
         self._tx = tx
         self._policy = policy
         names = _json(list({one.worker for one in claims}))
-        self._claimers = {row["name"]: row for row in tx.all("claimers", {"workers": names})}
-        ids = _json([row["worker_id"] for row in self._claimers.values()])
-        rows = tx.all("leases_of_workers", {"workers": ids})
-        self._held = {(row["worker_id"], row["request_id"]): row["id"] for row in rows}
+        self._claimers = {row.name: row for row in tx.rows("claimers", _Claimer, {"workers": names})}
+        ids = _json([row.worker_id for row in self._claimers.values()])
+        held = tx.rows("leases_of_workers", _Held, {"workers": ids})
+        self._held = {(row.worker_id, row.request_id): row.id for row in held}
         claimers = (self._claimers.get(one.worker) for one in claims)
-        accounts = Counter(row["account_id"] for row in claimers if row and _may_claim(row, policy, tx.now_ms))
+        accounts = Counter(row.account_id for row in claimers if row and _may_claim(row, policy, tx.now_ms))
         self._heads = Heads(tx, policy, accounts)
+        rows = tx.all("channels_to_fill", {"accounts": _json(list(accounts))})
+        self._channels: dict[int, int | None] = {row["account_id"]: row["channel_id"] for row in rows}
 
     def take(self, claim: Claim) -> _Taken | None:
         """Lease what comes first. What is held for this request already is prolonged."""
         claimer = self._claimer(claim)
         due_at_ms = self._policy.lease_due_at_ms(self._tx.now_ms)
-        held_id = self._held.get((claimer["worker_id"], claim.request.request_id))
+        held_id = self._held.get((claimer.worker_id, claim.request.request_id))
         if held_id is not None:
             self._tx.change("prolong_lease", {"variant_id": held_id, "due_at_ms": due_at_ms})
             return _Taken(held_id, claim, claimer, repeats=True)
         if not _may_claim(claimer, self._policy, self._tx.now_ms):
             return None
         variant_id = self._next(claimer, claim.request)
-        channel_id = (
-            None if variant_id is None else claimer["channel_id"] or _planned_channel(self._tx, self._policy, claimer)
-        )
-        if variant_id is None or channel_id is None:
+        if variant_id is None:
+            return None
+        channel_id = self._channels[claimer.account_id] or _planned_channel(self._tx, self._policy, claimer)
+        if channel_id is None:
             return None
         self._heads.take(variant_id)
         self._tx.change(
             "claim_variant",
             {
                 "variant_id": variant_id,
-                "worker_id": claimer["worker_id"],
-                "account_id": claimer["account_id"],
+                "worker_id": claimer.worker_id,
+                "account_id": claimer.account_id,
                 "channel_id": channel_id,
                 "request_id": claim.request.request_id,
                 "now_ms": self._tx.now_ms,
                 "due_at_ms": due_at_ms,
             },
         )
-        self._held[claimer["worker_id"], claim.request.request_id] = variant_id
+        self._held[claimer.worker_id, claim.request.request_id] = variant_id
         return _Taken(variant_id, claim, claimer)
 
-    def _claimer(self, claim: Claim) -> Row:
+    def _claimer(self, claim: Claim) -> _Claimer:
         row = self._claimers.get(claim.worker)
         if row is None:
             raise ConflictError(f"the worker {claim.worker} has not said hello", hint="POST /v1/workers/hello first")
-        if row["boot_id"] != claim.request.boot_id:
+        if row.boot_id != claim.request.boot_id:
             raise ConflictError(
                 f"another process speaks for the worker {claim.worker} now",
                 hint="stop one of the two, or name it differently",
             )
-        if self._tx.now_ms - row["seen_at_ms"] >= SEEN_EVERY_MS:
-            self._tx.change("touch_worker", {"worker_id": row["worker_id"], "now_ms": self._tx.now_ms})
+        if self._tx.now_ms - row.seen_at_ms >= SEEN_EVERY_MS:
+            self._tx.change("touch_worker", {"worker_id": row.worker_id, "now_ms": self._tx.now_ms})
         return row
 
-    def _next(self, claimer: Row, request: ClaimRequest) -> int | None:
+    def _next(self, claimer: _Claimer, request: ClaimRequest) -> int | None:
         """The first of what anyone can take and of what not every worker can, from a host that may be read from."""
-        head = self._heads.first(claimer["account_id"])
-        variant_id: int | None = None if head is None else head["id"]
+        head = self._heads.first(claimer.account_id)
+        variant_id: int | None = None if head is None else head.id
         limits = {"now_ms": self._tx.now_ms, "host_leases_max": self._policy.host_leases_max}
         if head is not None and not _may_be_read(self._tx, head):
-            row = self._tx.one("next_variant", {"account_id": claimer["account_id"], **limits})
+            row = self._tx.one("next_variant", {"account_id": claimer.account_id, **limits})
             variant_id = None if row is None else row["id"]
-        if claimer["demanding"]:
+        if claimer.demanding:
             room = {"file_bytes_max": request.file_bytes_max, "disk_free_bytes": request.disk_free_bytes}
-            row = self._tx.one("next_demanding_variant", {"account_id": claimer["account_id"], **room, **limits})
+            row = self._tx.one("next_demanding_variant", {"account_id": claimer.account_id, **room, **limits})
             if row is not None:
                 variant_id = self._tx.get("first_of_two", {"one_id": variant_id, "other_id": row["id"]})["id"]
         return variant_id
 
 
-def _may_claim(claimer: Row, policy: QueuePolicy, now_ms: int) -> bool:
-    from_ms = policy.claims_from_ms(claimer["uploads_parked_until_ms"], claimer["sends_parked_until_ms"])
-    return bool(claimer["mode"] == WorkerMode.ACTIVE and from_ms <= now_ms)
+def _may_claim(claimer: _Claimer, policy: QueuePolicy, now_ms: int) -> bool:
+    from_ms = policy.claims_from_ms(claimer.uploads_parked_until_ms, claimer.sends_parked_until_ms)
+    return bool(claimer.mode == WorkerMode.ACTIVE and from_ms <= now_ms)
 
 
-def _may_be_read(tx: Transaction, head: Row) -> bool:
+def _may_be_read(tx: Transaction, head: Head) -> bool:
     """Whether the host of a lane's head may be read from. How many do is counted only where that is limited."""
-    if head["parked_until_ms"] is None or head["parked_until_ms"] > tx.now_ms:
+    if head.parked_until_ms is None or head.parked_until_ms > tx.now_ms:
         return False
-    limit = head["leases_max"]
-    return limit is None or tx.get("leases_of_host", {"variant_id": head["id"]})["leases"] < limit
+    limit = head.leases_max
+    return limit is None or tx.get("leases_of_host", {"variant_id": head.id})["leases"] < limit
 
 
-def _planned_channel(tx: Transaction, policy: QueuePolicy, claimer: Row) -> int | None:
+def _planned_channel(tx: Transaction, policy: QueuePolicy, claimer: _Claimer) -> int | None:
     """A channel that the worker is to create first; None where the account has as many as it may."""
-    account = {"account_id": claimer["account_id"]}
+    account = {"account_id": claimer.account_id}
     plan = {**account, "now_ms": tx.now_ms, "channels_max": policy.channels_per_account_max}
     row = tx.one("planned_channel", account) or tx.one("plan_another_channel", plan)
     return None if row is None else int(row["id"])
@@ -157,35 +206,36 @@ def _leases(tx: Transaction, terms: LeaseTerms, taken: Sequence[_Taken]) -> list
     asked = [
         (one.variant_id, one.claim.request.file_bytes_max, _ANY_TIME_MS if one.repeats else tx.now_ms) for one in taken
     ]
-    links: list[list[Row]] = [[] for _ in taken]
-    for row in tx.all("sources_to_try", {"asked": _json(asked)}):
-        links[row["number"]].append(row)
-    rows = {row["id"]: row for row in tx.all("leased_variants", {"ids": _json([one.variant_id for one in taken])})}
+    links: list[list[_Link]] = [[] for _ in taken]
+    for link in tx.rows("sources_to_try", _Link, {"asked": _json(asked)}):
+        links[link.number].append(link)
+    ids = _json([one.variant_id for one in taken])
+    rows = {row.id: row for row in tx.rows("leased_variants", _Leased, {"ids": ids})}
     return [_lease(tx, terms, one.claimer, rows[one.variant_id], some) for one, some in zip(taken, links, strict=True)]
 
 
-def _lease(tx: Transaction, terms: LeaseTerms, claimer: Row, row: Row, links: list[Row]) -> Lease:
+def _lease(tx: Transaction, terms: LeaseTerms, claimer: _Claimer, row: _Leased, links: list[_Link]) -> Lease:
     return Lease(
-        lease=str(LeaseToken(terms.epoch, row["id"], row["fence"])),
-        code=row["code"],
-        quality=Quality(row["quality"]),
-        generation=row["generation"],
+        lease=str(LeaseToken(terms.epoch, row.id, row.fence)),
+        code=row.code,
+        quality=Quality(row.quality),
+        generation=row.generation,
         ttl_s=terms.policy.lease_ttl_s,
-        channel=ChannelRef(row["channel_id"], codes.channel_code(row["channel_id"]), row["telegram_id"]),
-        sources=_in_order(links, row["host_id"]),
-        runtime_s=row["runtime_s"],
-        sends_parked_s=max(0, claimer["sends_parked_until_ms"] - tx.now_ms) / 1000,
+        channel=ChannelRef(row.channel_id, codes.channel_code(row.channel_id), row.telegram_id),
+        sources=_in_order(links, row.host_id),
+        runtime_s=row.runtime_s,
+        sends_parked_s=max(0, claimer.sends_parked_until_ms - tx.now_ms) / 1000,
     )
 
 
-def _in_order(rows: list[Row], host_id: int | None) -> tuple[SourceRef, ...]:
+def _in_order(links: list[_Link], host_id: int | None) -> tuple[SourceRef, ...]:
     """Untried links first, in retry order; the very first is one of the host whose lane the variant stood in, because
     that is where the lease is counted."""
-    if len(rows) > 1:
-        rows.sort(key=lambda row: (row["fate"] != LinkFate.UNTRIED, row["position"]))
-        first = next((index for index, row in enumerate(rows) if row["host_id"] == host_id), 0)
-        rows.insert(0, rows.pop(first))
-    return tuple(SourceRef(row["link_id"], row["url"], row["position"]) for row in rows[:SOURCES_PER_LEASE_MAX])
+    if len(links) > 1:
+        links.sort(key=lambda link: (link.fate != LinkFate.UNTRIED, link.position))
+        first = next((index for index, link in enumerate(links) if link.host_id == host_id), 0)
+        links.insert(0, links.pop(first))
+    return tuple([SourceRef(link.link_id, link.url, link.position) for link in links[:SOURCES_PER_LEASE_MAX]])
 
 
 def _json(value: object) -> str:

@@ -35,3 +35,16 @@ class HeldLease(msgspec.Struct, frozen=True, gc=False):
             worker_id=row["worker_id"],
             account_id=row["account_id"],
         )
+
+
+class ReportedLease(HeldLease, frozen=True, gc=False):
+    """A lease of which a worker reports the end, and what decides what follows: a row of `leases_to_settle`. `number`:
+    which report it is. The channel is where its parts are expected."""
+
+    number: int
+    channel_id: int
+    channel_telegram_id: int | None
+    channel_account_id: int
+    account_rung: int
+    hosts_climbed: int
+    host_limited: int

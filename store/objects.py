@@ -12,16 +12,16 @@ from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import ObjectReport
 from telecine.store.channels import channel_status, tell_channel
 from telecine.store.connection import IntegrityError
-from telecine.store.held import HeldLease
-from telecine.store.transaction import Row, Transaction
+from telecine.store.held import ReportedLease
+from telecine.store.transaction import Transaction
 
 
-def store_objects(tx: Transaction, lease: HeldLease, row: Row, reports: tuple[ObjectReport, ...]) -> int:
-    """Keep the messages; our id of the channel they are in, which is to hear of it (`count_messages`). `row` says where
-    the lease expects them. Raises InputError for parts that are not whole or not in a channel of the account,
-    ConflictError for a message that holds another upload."""
+def store_objects(tx: Transaction, lease: ReportedLease, reports: tuple[ObjectReport, ...]) -> int:
+    """Keep the messages; our id of the channel they are in, which is to hear of it (`count_messages`). Raises
+    InputError for parts that are not whole or not in a channel of the account, ConflictError for a message that holds
+    another upload."""
     _check_parts(reports)
-    channel_id = _channel(tx, lease, row, reports[0].channel_id)
+    channel_id = _channel(tx, lease, reports[0].channel_id)
     for report in reports:
         _store(
             tx,
@@ -72,10 +72,10 @@ def _check_parts(reports: tuple[ObjectReport, ...]) -> None:
         raise InputError("all parts of an upload belong into one channel", field="objects")
 
 
-def _channel(tx: Transaction, lease: HeldLease, row: Row, telegram_id: int) -> int:
+def _channel(tx: Transaction, lease: ReportedLease, telegram_id: int) -> int:
     """The channel of the worker's account that holds the parts: the lease's or another one."""
-    if telegram_id == row["channel_telegram_id"] and row["channel_account_id"] == lease.account_id:
-        return int(row["channel_id"])
+    if telegram_id == lease.channel_telegram_id and lease.channel_account_id == lease.account_id:
+        return lease.channel_id
     other = tx.one("channel_by_telegram_id", {"telegram_id": telegram_id})
     if other is None or other["account_id"] != lease.account_id:
         raise InputError("the parts are in a channel that is not the account's", field="objects")

@@ -26,10 +26,10 @@ from telecine.store import ladders
 from telecine.store.attempts import Attempt, outcomes_of, record_attempts, reported, shortened
 from telecine.store.corrections import correct_links
 from telecine.store.ends import end_lease
-from telecine.store.held import HeldLease
+from telecine.store.held import ReportedLease
 from telecine.store.lanes import relane
 from telecine.store.objects import count_messages, store_objects
-from telecine.store.transaction import Row, Transaction
+from telecine.store.transaction import Transaction
 
 _REPORTED = frozenset({AttemptOutcome.DONE, AttemptOutcome.FAILED, AttemptOutcome.FLOOD_WAIT, AttemptOutcome.RELEASED})
 
@@ -86,17 +86,19 @@ def _is_plain(outcome: Outcome) -> bool:
     return isinstance(outcome, SettleDone) and all(report.reason is None for report in outcome.sources)
 
 
-def _leases(tx: Transaction, policy: QueuePolicy, reports: Sequence[Report]) -> dict[int, Row]:
+def _leases(tx: Transaction, policy: QueuePolicy, reports: Sequence[Report]) -> dict[int, ReportedLease]:
     """The leases that are held still, by the numbers of their reports."""
     asked = msgspec.json.encode([(one.token.variant_id, one.token.fence, one.worker) for one in reports]).decode()
-    rows = tx.all("leases_to_settle", {"asked": asked, "host_leases_max": policy.host_leases_max})
-    return {row["number"]: row for row in rows}
+    leases = tx.rows("leases_to_settle", ReportedLease, {"asked": asked, "host_leases_max": policy.host_leases_max})
+    return {lease.number: lease for lease in leases}
 
 
-def _settle(tx: Transaction, policy: QueuePolicy, report: Report, row: Row | None, posted: Counter[int]) -> Settlement:
-    if row is None:
+def _settle(
+    tx: Transaction, policy: QueuePolicy, report: Report, lease: ReportedLease | None, posted: Counter[int]
+) -> Settlement:
+    if lease is None:
         return _settle_again(tx, policy, report.worker, report.token, report.outcome)
-    settlement = _Settling(tx, policy, row, posted).settle(report.outcome)
+    settlement = _Settling(tx, policy, lease, posted).settle(report.outcome)
     tx.tell(VariantChanged(settlement.settled.code, settlement.settled.state, report.worker))
     return settlement
 
@@ -124,12 +126,11 @@ def _settle_again(tx: Transaction, policy: QueuePolicy, worker: str, token: Leas
 class _Settling:
     """One report, and what follows from it for the links, their hosts, the variant and the account."""
 
-    def __init__(self, tx: Transaction, policy: QueuePolicy, row: Row, posted: Counter[int]) -> None:
+    def __init__(self, tx: Transaction, policy: QueuePolicy, lease: ReportedLease, posted: Counter[int]) -> None:
         self._tx = tx
         self._policy = policy
-        self._row = row
+        self._lease = lease
         self._posted = posted
-        self._lease = HeldLease.of(row)
         self._wakes_at_ms: list[int] = []
 
     def settle(self, outcome: Outcome) -> Settlement:
@@ -150,7 +151,7 @@ class _Settling:
         corrected = correct_links(self._tx, self._lease.variant_id, state, outcome.sources)
         return Settlement(
             Settled(self._lease.code, corrected.state),
-            wakes=corrected.state is VariantState.READY or corrected.wakes or bool(self._row["host_limited"]),
+            wakes=corrected.state is VariantState.READY or corrected.wakes or bool(self._lease.host_limited),
             wakes_at_ms=tuple(self._wakes_at_ms),
         )
 
@@ -163,7 +164,7 @@ class _Settling:
             raise _foreign_link(report)
 
     def _use_source(self, report: SourceReport) -> None:
-        if self._row["hosts_climbed"] or self._wakes_at_ms:  # before this report, or by an earlier link of it
+        if self._lease.hosts_climbed or self._wakes_at_ms:  # before this report, or by an earlier link of it
             ladders.host_worked(self._tx, report.link_id)
         link = {"variant_id": self._lease.variant_id, "link_id": report.link_id}
         self._tx.change("use_source", {**link, "now_ms": self._tx.now_ms}, lambda: _foreign_link(report))
@@ -191,9 +192,9 @@ class _Settling:
     # ---- the variant and the account -------------------------------------------------------------
 
     def _end_done(self, outcome: SettleDone) -> VariantState:
-        channel_id = store_objects(self._tx, self._lease, self._row, outcome.objects)
+        channel_id = store_objects(self._tx, self._lease, outcome.objects)
         self._posted[channel_id] += len(outcome.objects)
-        if self._row["account_rung"]:
+        if self._lease.account_rung:
             ladders.account_worked(self._tx, self._lease.account_id)
         return end_lease(self._tx, self._lease, Event.DONE, channel_id=channel_id)
 

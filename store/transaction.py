@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+import msgspec
+
 from telecine.core.errors import StoreError
 from telecine.core.events import Happening
 from telecine.store.sql import STATEMENTS
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R", bound=msgspec.Struct)
 A_contra = TypeVar("A_contra", contravariant=True)
 
 Params = Mapping[str, Any]
@@ -18,6 +21,7 @@ Values = tuple[Any, ...]  # of the parameters, in the order of the statement
 
 Row = Mapping[str, Any]  # columns by their name
 
+_KNOWN_KINDS: set[tuple[str, type[msgspec.Struct]]] = set()  # of the rows of queries, which were compared with them
 _COLUMNS: dict[str, tuple[str, ...]] = {}  # of each query that gave rows
 
 
@@ -129,6 +133,17 @@ class Transaction:
         rows = self._run(query, params).fetchall()
         columns = _columns(query, self._cursor) if rows else ()
         return [dict(zip(columns, row)) for row in rows]  # noqa: B905 - they are as many, and saying so takes a while
+
+    def rows(self, query: str, kind: type[R], params: Params | None = None) -> list[R]:
+        """Every row of the named query as a `kind`, of which the fields are its columns in their order: for what runs
+        often, since it takes a tenth of the time. Raises StoreError where the columns are others."""
+        rows = self._run(query, params).fetchall()
+        if (query, kind) not in _KNOWN_KINDS:
+            columns = tuple(column[0] for column in self._cursor.description)
+            if columns != kind.__struct_fields__:
+                raise StoreError(f"the query {query} gives {', '.join(columns)}, which is no {kind.__name__}")
+            _KNOWN_KINDS.add((query, kind))
+        return [kind(*row) for row in rows]
 
     def _run(self, query: str, params: Params | None) -> Any:
         if self._deferred:

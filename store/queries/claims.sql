@@ -1,16 +1,20 @@
 -- Taking and keeping leases.
 
 -- name: claimers
--- `workers` is a JSON list of names. channel_id: the account's open channel with the fewest messages. demanding: whether
--- anything waits that not every worker can take.
+-- `workers` is a JSON list of names. demanding: whether anything waits that not every worker can take.
 SELECT w.name, w.id AS worker_id, w.account_id, w.boot_id, w.mode, w.seen_at_ms,
        a.uploads_parked_until_ms, a.sends_parked_until_ms,
-       (SELECT c.id FROM channels c
-        WHERE c.account_id = w.account_id AND c.telegram_id IS NOT NULL AND c.retired_at_ms IS NULL
-        ORDER BY c.messages, c.id LIMIT 1) AS channel_id,
        EXISTS (SELECT 1 FROM upload_variants INDEXED BY upload_variants_demanding
                WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0)) AS demanding
 FROM json_each(:workers) j CROSS JOIN workers w ON w.name = j.value JOIN accounts a ON a.id = w.account_id;
+
+-- name: channels_to_fill
+-- `accounts` is a JSON list of ids. Of each one's open channels, that with the fewest messages.
+SELECT j.value AS account_id,
+       (SELECT c.id FROM channels c
+        WHERE c.account_id = j.value AND c.telegram_id IS NOT NULL AND c.retired_at_ms IS NULL
+        ORDER BY c.messages, c.id LIMIT 1) AS channel_id
+FROM json_each(:accounts) j;
 
 -- name: leases_of_workers
 -- `workers` is a JSON list of ids.

@@ -4,9 +4,9 @@
 -- `asked` is a JSON list of [variant, fence, worker]. No row: the lease is not, or no longer, this worker's.
 -- channel_telegram_id: where its parts are expected. hosts_climbed: whether there is any host that a success can bring
 -- down a rung.
-SELECT j.key AS number, v.id, v.code, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.progress_link_id,
-       v.worker_id, w.account_id, v.channel_id, c.telegram_id AS channel_telegram_id, c.account_id AS channel_account_id,
-       a.rung AS account_rung,
+SELECT v.id AS variant_id, v.code, v.fence, v.rounds, v.expiries, v.leased_at_ms, v.stage, v.progress_link_id,
+       v.worker_id, w.account_id, j.key AS number,
+       v.channel_id, c.telegram_id AS channel_telegram_id, c.account_id AS channel_account_id, a.rung AS account_rung,
        EXISTS (SELECT 1 FROM hosts INDEXED BY hosts_on_a_rung WHERE rung > 0) AS hosts_climbed,
        EXISTS (SELECT 1 FROM hosts h WHERE h.id = v.host_id AND coalesce(h.leases_max, :host_leases_max) IS NOT NULL)
          AS host_limited

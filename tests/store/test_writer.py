@@ -327,6 +327,22 @@ async def test_an_operation_that_gives_no_row_where_one_must_be_is_an_error(desk
         await desk.readers.run(lambda tx: tx.get("title_by_id", {"title_id": 1}))
 
 
+class Named(msgspec.Struct):
+    id: int
+    name: str
+
+
+async def test_rows_are_of_the_kind_that_their_columns_make_them(desk: Desk) -> None:
+    await desk.writing.run(noting(7))
+
+    class Newest(msgspec.Struct):
+        id: int
+
+    assert await desk.readers.run(lambda tx: tx.rows("newest_event", Newest)) == [Newest(0)]
+    with pytest.raises(StoreError, match="newest_event gives id, which is no Named"):
+        await desk.readers.run(lambda tx: tx.rows("newest_event", Named))
+
+
 async def test_a_reader_cannot_write(desk: Desk) -> None:
     with pytest.raises(StoreError, match="readonly"):
         await desk.readers.run(lambda tx: note(tx, 1))
