@@ -18,6 +18,7 @@ from telecine.core.protocol import (
     Settled,
 )
 from telecine.store import beats, channels, claims, settlements, workers
+from telecine.store.beats import Beat
 from telecine.store.claims import Claim, LeaseTerms
 from telecine.store.settlements import Report
 from telecine.store.signal import WorkSignal
@@ -34,6 +35,7 @@ class SqliteQueue:
         self._signal = signal
         self._terms = terms
         self._claim = lambda tx, asked: claims.claim(tx, terms, asked)
+        self._beat = lambda tx, asked: beats.beat(tx, terms, asked)
         self._settle = lambda tx, reports: settlements.settle(tx, terms.policy, reports)
 
     async def hello(self, worker: str, account: str, hello: Hello, *, channels_wanted: int) -> tuple[ChannelRef, ...]:
@@ -61,7 +63,7 @@ class SqliteQueue:
         await self._signal.wait(timeout_s)
 
     async def beat(self, worker: str, request: BeatRequest) -> BeatAnswer:
-        return await self._writer.run(lambda tx: beats.beat(tx, self._terms, worker, request))
+        return await self._writer.run_together(self._beat, Beat(worker, request))
 
     async def settle(self, worker: str, lease: str, outcome: Outcome) -> Settled:
         token = LeaseToken.parse(lease)

@@ -113,10 +113,21 @@ JOIN hosts h ON h.id = l.host_id
 WHERE h.parked_until_ms <= j.value ->> 2
   AND (s.fate = 'untried' OR (s.passing AND s.failed_round < v.rounds) OR s.file_bytes <= j.value ->> 1);
 
+-- name: speakers
+-- `workers` is a JSON list of names.
+SELECT w.name, w.id AS worker_id, w.boot_id, w.mode, w.seen_at_ms
+FROM json_each(:workers) j CROSS JOIN workers w ON w.name = j.value;
+
+-- name: leases_kept
+-- `asked` is a JSON list of [variant, fence, worker]: those that are held.
+SELECT v.id AS variant_id, v.fence, v.worker_id
+FROM json_each(:asked) j CROSS JOIN upload_variants v ON v.id = j.value ->> 0
+WHERE v.fence = j.value ->> 1 AND v.worker_id = j.value ->> 2 AND v.state = 'leased';
+
 -- name: beat_lease
 -- A link that is not the variant's is not kept as progress.
 UPDATE upload_variants SET
   due_at_ms = :due_at_ms, stage = :stage, bytes_done = :bytes_done, bytes_total = :bytes_total,
   progress_link_id = (SELECT s.link_id FROM variant_sources s
                       WHERE s.link_id = :link_id AND s.variant_id = upload_variants.id)
-WHERE id = :variant_id AND fence = :fence AND worker_id = :worker_id AND state = 'leased';
+WHERE id = :variant_id AND state = 'leased';

@@ -14,14 +14,17 @@ from tests.store.conftest import POLICY, Scene, film, link, uploaded
 
 from telecine.core.errors import ConflictError, InputError, LeaseLostError
 from telecine.core.protocol import (
+    BeatRequest,
     ClaimRequest,
     Lease,
     Outcome,
+    Progress,
     SettleDone,
     SettleFailed,
     SettleFloodWait,
     SettleReleased,
     SourceReport,
+    Stage,
 )
 from telecine.core.reasons import Reason
 from telecine.store import Store
@@ -99,8 +102,24 @@ def report(dice: random.Random, lease: Lease) -> Outcome:
     return dice.choice(reports)
 
 
+def beats(dice: random.Random, held: Sequence[tuple[str, Lease]]) -> list[tuple[str, BeatRequest]]:
+    """Each worker of its own leases, of some twice, and now and then of another's, or of what is no lease of ours."""
+    asked = []
+    for worker, lease in (*held, *held[:2]):
+        others = [other.lease for _, other in held if dice.random() < 0.2]
+        tokens = [lease.lease, *others, *dice.choice([[], [], ["9.1.1"], ["1.99999.1"], ["none"]])]
+        link = dice.choice([lease.sources[0].link_id, 999])
+        said = tuple(Progress(token, Stage.UPLOADING, link, dice.randrange(50), 50) for token in tokens)
+        asked.append((worker, BeatRequest("boot-0" if dice.random() < 0.1 else "boot-1", said)))
+    return asked
+
+
 def claiming(worker: str, request: ClaimRequest) -> Call:
     return lambda scene: scene.store.queue.claim(worker, request)
+
+
+def beating(worker: str, request: BeatRequest) -> Call:
+    return lambda scene: scene.store.queue.beat(worker, request)
 
 
 def settling(worker: str, lease: Lease, outcome: Outcome) -> Call:
@@ -148,6 +167,14 @@ async def test_what_is_asked_together_is_answered_as_one_after_the_other(
                 for (worker, _), lease in zip(asked, leases, strict=True)
                 if isinstance(lease, Lease)
             }
+            for lease in [lease for _, lease in held.values() if dice.random() < 0.2]:
+                for scene in (alone, together):
+                    await scene.store.operations.cancel(lease.code)
+            clock.advance(dice.choice([0, 2]))
+            calls = [beating(*said) for said in beats(dice, list(held.values()))]
+            verdicts = await answers(alone, calls, together=False)
+            assert await answers(together, calls, together=True) == verdicts
+            assert contents(together) == contents(alone)
             calls = [
                 settling(worker, lease, report(dice, lease))
                 for worker, lease in (*held.values(), *list(held.values())[:2])
