@@ -1,11 +1,13 @@
-"""How the daemons run: the event loop, and signals that ask for an orderly end."""
+"""How the daemons run: the event loop, the garbage collector, and signals that ask for an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import uvloop
@@ -14,12 +16,28 @@ from telecine.cmd.logs import LogFormat, formatter
 
 T = TypeVar("T")
 
+GARBAGE_CHECKED_AT = 10_000  # objects more than before; the interpreter's own 700 is a dozen requests
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end on uvloop."""
     return uvloop.run(main)
+
+
+@contextmanager
+def garbage_waits() -> Iterator[None]:
+    """Have the collector leave alone what stays for good, and look at the rest less often: requests leave little behind
+    that needs it, and looking takes a fifth of the time that they do."""
+    usual = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_CHECKED_AT, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 def log_as_daemon(log_format: LogFormat = LogFormat.AUTO) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ import click
 from telecine.cmd import settings
 from telecine.cmd.alone import alone_with
 from telecine.cmd.logs import LogFormat, log_format_option
-from telecine.cmd.running import log_as_daemon, run, stop_requested
+from telecine.cmd.running import garbage_waits, log_as_daemon, run, stop_requested
 from telecine.core.backoff import Ladder
 from telecine.core.clock import Clock, SystemClock
 from telecine.core.config import Config, CoordinatorSettings
@@ -34,8 +33,6 @@ from telecine.store.database import Store
 
 if TYPE_CHECKING:
     from telecine.bot.service import TelecineBot
-
-GARBAGE_CHECKED_AT = 10_000  # objects more than before; the interpreter's own 700 is a dozen requests
 
 
 @click.command()
@@ -92,24 +89,9 @@ async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
         )
         server = CoordinatorServer(services)
         await server.start(coordinator.host, coordinator.port)
-        stack.enter_context(_garbage_waits())
+        stack.enter_context(garbage_waits())
         stack.push_async_callback(server.stop)
         await _until_first(stop.wait(), server.failed(), *_running(bot))
-
-
-@contextmanager
-def _garbage_waits() -> Iterator[None]:
-    """Have the collector leave alone what stays for good, and look at the rest less often: requests leave little behind
-    that needs it, and looking takes a fifth of the time that they do."""
-    usual = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_CHECKED_AT, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-        gc.unfreeze()
 
 
 @asynccontextmanager

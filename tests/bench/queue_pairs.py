@@ -15,6 +15,7 @@ from tests.bench.parking import ParkingFigure, ParkingScale, measure_parking, pa
 from tests.bench.peers import PEERS, Peer, consume, settings_of
 from tests.bench.report import Check, Findings, Options, Sheet, count_words, median
 
+from telecine.cmd.running import garbage_waits
 from telecine.core.clock import SystemClock
 from telecine.store import Store
 
@@ -82,23 +83,27 @@ def measure(options: Options) -> Findings:
     peers = [peer for peer in PEERS if peer.is_installed or not options.skip_missing_peers]
     for peer in peers:
         peer.require()
-    figures: list[PairsFigure] = []
-    for rows in scale.rows:
-        options.say(f"{OURS}, {count_words(rows)} rows")
-        figures += uvloop.run(_ours(options.folder, scale, rows))
-        for peer in peers:
-            options.say(f"{peer.name}, {count_words(rows)} rows")
-            figures += _theirs(options.folder, scale, peer, rows, done=rows // 2)
-            if peer.acknowledges and rows == scale.rows[1]:
-                figures += _theirs(options.folder, scale, peer, rows, done=0)
-    options.say("parked accounts")
-    parking = uvloop.run(measure_parking(options.folder, scale.parking))
+    with garbage_waits():
+        figures = [figure for rows in scale.rows for figure in _compare(options, scale, peers, rows)]
+        options.say("parked accounts")
+        parking = uvloop.run(measure_parking(options.folder, scale.parking))
     return Findings(
         method=(*_method(scale), *(f"{peer.name}: {peer.remark}" for peer in peers)),
         sheets=(_sheet(scale, figures), parking_sheet(parking)),
         figures={"pairs": figures, "parking": parking},
         checks=_checks(scale, figures, parking),
     )
+
+
+def _compare(options: Options, scale: Scale, peers: Sequence[Peer], rows: int) -> list[PairsFigure]:
+    options.say(f"{OURS}, {count_words(rows)} rows")
+    figures = uvloop.run(_ours(options.folder, scale, rows))
+    for peer in peers:
+        options.say(f"{peer.name}, {count_words(rows)} rows")
+        figures += _theirs(options.folder, scale, peer, rows, done=rows // 2)
+        if peer.acknowledges and rows == scale.rows[1]:
+            figures += _theirs(options.folder, scale, peer, rows, done=0)
+    return figures
 
 
 async def _ours(folder: Path, scale: Scale, rows: int) -> list[PairsFigure]:
@@ -189,7 +194,8 @@ def _method(scale: Scale) -> tuple[str, ...]:
         f"peers: median of {scale.peer_rounds} rounds of at most {scale.peer_seconds:g} s; filled by SQL into "
         "their own tables; their own defaults; threads as callers"
     )
-    return rows, ours, peers, parking_method(scale.parking)
+    garbage = "the garbage collector is kept out of the way of all of them, as `telecine serve` does"
+    return rows, ours, peers, garbage, parking_method(scale.parking)
 
 
 def _sheet(scale: Scale, figures: Sequence[PairsFigure]) -> Sheet:
