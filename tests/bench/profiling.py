@@ -48,7 +48,7 @@ def profile_api(options: Options) -> str:
 
 
 class TimedStatements:
-    """A connection that notes how long each statement took, up to its first row."""
+    """A connection that notes how long each statement took, reading its rows included."""
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
@@ -58,11 +58,11 @@ class TimedStatements:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.raw, name)
 
-    def execute(self, sql: str, *params: Any) -> Any:
-        return self._timed(self.raw.execute, sql, *params)
+    def cursor(self) -> TimedCursor:
+        return TimedCursor(self.raw.cursor(), self)
 
-    def executemany(self, sql: str, *params: Any) -> Any:
-        return self._timed(self.raw.executemany, sql, *params)
+    def execute(self, sql: str, *params: Any) -> Any:
+        return self.timed(sql, self.raw.execute, sql, *params)
 
     def top(self, pairs: int) -> str:
         """Statements by their share, the largest first: microseconds and calls for each pair."""
@@ -74,12 +74,37 @@ class TimedStatements:
         lines.append(f"{sum(self._took_s.values()) / pairs * 1e6:10.2f} {'':13}  all")
         return "\n".join(lines)
 
-    def _timed(self, call: Callable[..., Any], sql: str, *params: Any) -> Any:
+    def timed(self, sql: str, call: Callable[..., Any], *args: Any, counts: bool = True) -> Any:
         began_s = time.perf_counter()
-        cursor = call(sql, *params)
+        result = call(*args)
         self._took_s[sql] += time.perf_counter() - began_s
-        self._calls[sql] += 1
-        return cursor
+        self._calls[sql] += counts
+        return result
+
+
+class TimedCursor:
+    """A cursor of such a connection."""
+
+    def __init__(self, raw: Any, statements: TimedStatements) -> None:
+        self.raw = raw
+        self._statements = statements
+        self._sql = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+    def execute(self, sql: str, *params: Any) -> TimedCursor:
+        self._sql = sql
+        self._statements.timed(sql, self.raw.execute, sql, *params)
+        return self
+
+    def executemany(self, sql: str, *params: Any) -> TimedCursor:
+        self._sql = sql
+        self._statements.timed(sql, self.raw.executemany, sql, *params)
+        return self
+
+    def fetchall(self) -> Any:
+        return self._statements.timed(self._sql, self.raw.fetchall, counts=False)
 
 
 async def _profile_store(path: Path) -> str:
