@@ -27,6 +27,7 @@ RAW = "raw protocol"
 HELLO = "aiohttp hello"
 CYCLE = "claim, beat, settle"
 READ = "GET variant"
+EDGE = "GET /healthz"
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -82,6 +83,7 @@ def measure(options: Options) -> Findings:
             RAW: (raw, Workload.HELLO),
             CYCLE: (ours, Workload.CYCLE),
             READ: (ours, Workload.READ),
+            EDGE: (ours, Workload.EDGE),
         }
         for connections in scale.connections:
             options.say(f"{connections} connections")
@@ -197,8 +199,9 @@ def _method(scale: Scale) -> tuple[str, ...]:
         "token of its own that repeats the three calls, a third each; every answer is 200"
     )
     hello = f"{HELLO}: GET /, on uvloop as ours; ratio: to the hello of the same round"
+    edge = f"{EDGE}: a call of ours that asks for no token and looks at nothing shows what all of them have in common"
     raw = f"{RAW}: a server that parses nothing shows how far up the load generator reaches"
-    return rounds, cycle, hello, raw
+    return rounds, cycle, edge, hello, raw
 
 
 def _requests_sheet(figures: Sequence[ApiFigure]) -> Sheet:

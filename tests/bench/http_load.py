@@ -24,6 +24,7 @@ class Workload(enum.StrEnum):
     """What each connection asks for, over and over."""
 
     HELLO = "hello"  # GET /
+    EDGE = "edge"  # GET /healthz
     CYCLE = "cycle"  # claim, beat, settle, as a worker does
     READ = "read"  # GET /v1/variants/{code}
 
@@ -121,17 +122,19 @@ async def generate(plan: Plan) -> Load:
 async def _keep_busy(plan: Plan, number: int, boot: str, watch: Stopwatch, call: Call) -> None:
     match plan.workload:
         case Workload.HELLO:
-            await _greet(watch, call)
+            await _get(watch, call, "/")
+        case Workload.EDGE:
+            await _get(watch, call, "/healthz")
         case Workload.CYCLE:
             await _work(watch, call, plan.callers[number].token, boot)
         case Workload.READ:
             await _read(watch, call, plan.callers[number].token, plan.codes[number :: plan.connections])
 
 
-async def _greet(watch: Stopwatch, call: Call) -> None:
-    head = _head("GET", "/")
+async def _get(watch: Stopwatch, call: Call, path: str) -> None:
+    head = _head("GET", path)
     while not watch.is_over:
-        await call("GET /", head, None)
+        await call(f"GET {path}", head, None)
 
 
 async def _read(watch: Stopwatch, call: Call, token: str, codes: tuple[str, ...]) -> None:
