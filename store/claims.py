@@ -207,7 +207,8 @@ def _leases(tx: Transaction, terms: LeaseTerms, taken: Sequence[_Taken]) -> list
         (one.variant_id, one.claim.request.file_bytes_max, _ANY_TIME_MS if one.repeats else tx.now_ms) for one in taken
     ]
     links: list[list[_Link]] = [[] for _ in taken]
-    for link in tx.rows("sources_to_try", _Link, {"asked": _json(asked)}):
+    to_try = {"asked": _json(asked), "host_leases_max": terms.policy.host_leases_max}
+    for link in tx.rows("sources_to_try", _Link, to_try):
         links[link.number].append(link)
     ids = _json([one.variant_id for one in taken])
     rows = {row.id: row for row in tx.rows("leased_variants", _Leased, {"ids": ids})}

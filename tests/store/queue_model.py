@@ -140,8 +140,11 @@ class Model:
             and not self._is_busy(target.host)
         )
 
+    def _limit(self, host: Host) -> int | None:
+        return self.policy.host_leases_max if host.leases_max is None else host.leases_max
+
     def _is_busy(self, host: Host) -> bool:
-        limit = self.policy.host_leases_max if host.leases_max is None else host.leases_max
+        limit = self._limit(host)
         reading = [one for one in self.targets if one.state is VariantState.LEASED and one.host is host]
         return limit is not None and len(reading) >= limit
 
@@ -157,8 +160,10 @@ class Model:
         return self._plan_channel(account) if len(own) < self.policy.channels_per_account_max else None
 
     def _in_order(self, target: Target, links: Sequence[Link], request: ClaimRequest) -> list[Link]:
-        """Untried ones first, but before them one of the host that the lease counts for."""
-        tried = [link for link in links if link.is_triable(target.rounds)]
+        """Untried ones first, but before them one of the host that the lease counts for. Those of other hosts that are
+        limited are left to leases that count there."""
+        tried = [link for link in links if link.host is target.host or self._limit(link.host) is None]
+        tried = [link for link in tried if link.is_triable(target.rounds)]
         tried = [link for link in tried if (link.needs_bytes or 0) <= request.file_bytes_max]
         tried.sort(key=lambda link: (link.fate is not LinkFate.UNTRIED, link.position))
         first = next((link for link in tried if link.host is target.host), None)

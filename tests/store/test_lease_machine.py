@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
@@ -73,7 +74,9 @@ seconds = st.sampled_from([1, 4, 29, 45, 61, 300, 700])
 
 
 class LeaseMachine(RuleBasedStateMachine):
-    """Every rule is one call, made to both."""
+    """Every rule is one call, made to both. Every host is limited."""
+
+    policy = POLICY
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +89,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.messages = 0
         logging.getLogger("telecine.store").setLevel(logging.ERROR)
         self.scene = self.run(self.open())
-        self.model = stocked_model(self.clock)
+        self.model = stocked_model(self.clock, self.policy)
         self.run(self.stock())
         self.look = dbapi2.connect(str(self.path), isolation_level=None)
 
@@ -95,7 +98,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     async def open(self) -> Scene:
         self.stack = AsyncExitStack()
-        opening = Store.open(self.path, clock=self.clock, policy=POLICY)
+        opening = Store.open(self.path, clock=self.clock, policy=self.policy)
         return Scene(await self.stack.enter_async_context(opening), self.clock, self.path)
 
     async def stock(self) -> None:
@@ -413,9 +416,9 @@ def name(thing: Account | Host | Worker | None) -> str | None:
     return None if thing is None else thing.name
 
 
-def stocked_model(clock: HandClock) -> Model:
+def stocked_model(clock: HandClock, policy: QueuePolicy) -> Model:
     """What the machine begins with: workers that have said hello, one open channel an account, films to upload."""
-    model = Model(clock, POLICY, opened_at_ms=clock.ms)
+    model = Model(clock, policy, opened_at_ms=clock.ms)
     model.hosts = [Host(f"{letter}.example") for letter in "abc"]
     model.accounts = [Account(account) for account in sorted(set(ACCOUNTS.values()))]
     model.workers = {worker: Worker(worker, model.account(account), "boot-1") for worker, account in ACCOUNTS.items()}
@@ -428,17 +431,25 @@ def stocked_model(clock: HandClock) -> Model:
     return model
 
 
+class OpenHandedMachine(LeaseMachine):
+    """Hosts are limited one by one: a lease has the links of several."""
+
+    policy = msgspec.structs.replace(POLICY, host_leases_max=None)
+
+
 FAST = settings(
     max_examples=40,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-LeaseMachine.TestCase.settings = FAST
+LeaseMachine.TestCase.settings = OpenHandedMachine.TestCase.settings = FAST
 TestLeaseMachine = LeaseMachine.TestCase
+TestOpenHandedMachine = OpenHandedMachine.TestCase
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_model_and_store_agree_over_thousands_of_steps() -> None:
-    run_state_machine_as_test(LeaseMachine, settings=settings(FAST, max_examples=100, stateful_step_count=200))
+@pytest.mark.parametrize("machine", [LeaseMachine, OpenHandedMachine])
+def test_model_and_store_agree_over_thousands_of_steps(machine: type[LeaseMachine]) -> None:
+    run_state_machine_as_test(machine, settings=settings(FAST, max_examples=100, stateful_step_count=200))

@@ -208,6 +208,22 @@ async def test_a_limited_host_is_read_by_so_many_at_once(hosted: Scene) -> None:
     assert await hosted.claim("x") is not None
 
 
+async def test_a_lease_falls_back_to_a_limited_host_only_by_a_lease_that_counts_there(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.enrol("x")
+    urls = [f"http://{host}.example/f.mkv" for host in "abc"]
+    await scene.imports(film("1", *(link(f"l{n}", url=url) for n, url in enumerate(urls))))
+    await scene.imports(film("2", link("other", url="http://b.example/other.mkv")))
+    await scene.store.operations.limit_host("b.example", 1)
+    lease = await scene.lease("w")
+    assert [source.url for source in lease.sources] == [urls[0], urls[2]]
+    other = await scene.lease("x")
+    await scene.fails("w", lease, {source.link_id: Reason.GONE for source in lease.sources})
+    assert await scene.claim("w") is None, "the host is read from by as many as may"
+    await scene.done("x", other)
+    assert [source.url for source in (await scene.lease("w")).sources] == [urls[1]]
+
+
 async def test_a_host_that_none_may_read_from_is_left_alone(hosted: Scene) -> None:
     await hosted.store.operations.limit_host("a.example", 0)
     assert (await hosted.lease("w")).sources[0].url.startswith("http://b.example")
