@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pysqlite3 import dbapi2
+from tests.store.desk import Desk, opened
 
 from telecine.core.backoff import Ladder
 from telecine.core.catalogue import (
@@ -187,3 +188,17 @@ async def scene(path: Path, clock: HandClock) -> AsyncIterator[Scene]:
         yield Scene(store, clock, path)
     assert Scene(store, clock, path).sql("PRAGMA integrity_check") == [("ok",)]
     assert Scene(store, clock, path).sql("PRAGMA foreign_key_check") == []
+
+
+@pytest.fixture
+async def queued(scene: Scene) -> Scene:
+    """A film of three links that are said to be 720p, and somebody to upload it."""
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b"), link("c")))
+    return scene
+
+
+@pytest.fixture
+async def desk(path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    async with opened(path, clock, monkeypatch) as desk:
+        yield desk

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 from tests.store.conftest import episode, film, link, series, uploaded
+from tests.store.correcting import HD, SD, changes, corrects, links, measured, settles, state
 
 from telecine.core.catalogue import PROBED
 from telecine.core.errors import ConflictError
@@ -17,7 +17,6 @@ from telecine.core.leases import AttemptOutcome, LinkFate, VariantState
 from telecine.core.protocol import (
     Lease,
     Outcome,
-    Settled,
     SettleDone,
     SettleFailed,
     SettleFloodWait,
@@ -30,45 +29,6 @@ from telecine.store.corrections import STEADY_MS
 
 if TYPE_CHECKING:
     from tests.store.conftest import Scene
-
-HD, SD, COPY = "CM_M000001_720P", "CM_M000001_480P", "CM_M000001_720P_C02"
-
-
-def measured(link_id: int, quality: Quality | None = Quality.SD) -> SourceReport:
-    return SourceReport(link_id, Reason.WRONG_CONTENT, "the picture is 854x480", 10, 1.0, quality=quality)
-
-
-async def settles(scene: Scene, worker: str, lease: Lease, *reports: SourceReport) -> Settled:
-    return await scene.store.queue.settle(worker, lease.lease, SettleFailed(Reason.WRONG_CONTENT, reports))
-
-
-async def corrects(scene: Scene, worker: str, quality: Quality = Quality.SD) -> Settled:
-    """A worker leases, and measures the first link."""
-    lease = await scene.lease(worker)
-    return await settles(scene, worker, lease, measured(lease.sources[0].link_id, quality))
-
-
-async def state(scene: Scene, code: str) -> VariantState:
-    return (await scene.store.catalogue.variant(code)).state
-
-
-async def links(scene: Scene, code: str) -> list[tuple[str, int, LinkFate]]:
-    sources = (await scene.store.catalogue.variant(code)).sources
-    return [(source.cm_id, source.position, source.fate) for source in sources]
-
-
-async def changes(scene: Scene, before: int) -> list[VariantChanged]:
-    told = await scene.store.events.after(before, limit=50)
-    return [msgspec.json.decode(one.data, type=VariantChanged) for one in told if one.kind == "variant"]
-
-
-@pytest.fixture
-async def queued(scene: Scene) -> Scene:
-    """A film of three links that are said to be 720p, and somebody to upload it."""
-    await scene.enrol("w")
-    await scene.imports(film("1", link("a"), link("b"), link("c")))
-    return scene
-
 
 # ---- where the link goes -------------------------------------------------------------------------
 
@@ -342,118 +302,3 @@ async def test_new_keys_of_a_link_do_not_keep_it_where_it_was_measured_long_ago(
     await scene.imports(film("1", link("a", url="http://a.example/a.mkv?key=1")))
     assert (await corrects(scene, "w", Quality.HD)).state is VariantState.CANCELLED
     assert await links(scene, HD) == [("a", 1, LinkFate.UNTRIED)]
-
-
-# ---- imports -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("declared", [Quality.HD, Quality.UHD, Quality.AUTO, Quality.SD])
-async def test_what_was_measured_goes_before_whatever_is_declared(queued: Scene, declared: Quality) -> None:
-    await corrects(queued, "w")
-    again = film("1", link("a", declared), link("b"), link("c"))
-    await queued.imports(again)
-    assert [cm_id for cm_id, *_ in await links(queued, SD)] == ["a"]
-    assert [cm_id for cm_id, *_ in await links(queued, HD)] == ["b", "c"]
-    assert queued.sql("SELECT quality, evidence FROM source_links WHERE cm_id = 'a'") == [("480P", PROBED)]
-    assert len((await queued.store.catalogue.title(1)).variants) == 2
-    rows = queued.sql("SELECT * FROM source_links")
-    queued.clock.advance(10)
-    await queued.imports(again)
-    assert queued.sql("SELECT * FROM source_links") == rows, "an import of what is there changes nothing"
-
-
-@pytest.mark.parametrize(
-    ("url", "code"),
-    [
-        ("http://a.example/a.mkv?key=2", SD),
-        ("http://a.example/a.mkv#t=1", SD),
-        ("http://a.example/other.mkv", HD),
-        ("http://b.example/a.mkv", HD),
-    ],
-)
-async def test_another_file_is_taken_for_what_it_is_declared(scene: Scene, url: str, code: str) -> None:
-    await scene.enrol("w")
-    await scene.imports(film("1", link("a", url="http://a.example/a.mkv?key=1")))
-    await corrects(scene, "w")
-    await scene.imports(film("1", link("a", url=url)))
-    assert [cm_id for cm_id, *_ in await links(scene, code)] == ["a"]
-    assert (await scene.lease("w")).sources[0].url == url
-    assert await scene.claim("w") is None, "the other one has no link"
-
-
-async def test_a_measured_link_that_was_unlisted_comes_back_as_measured(queued: Scene) -> None:
-    await corrects(queued, "w")
-    await queued.imports(film("1", link("b")))
-    await queued.imports(film("1", link("a"), link("b")))
-    listed = {source.cm_id: source.listed for source in (await queued.store.catalogue.variant(SD)).sources}
-    assert listed == {"a": True}
-
-
-# ---- second copies -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def copied(scene: Scene) -> Scene:
-    """A film made of its link `a`, with `b` to fall back to, of which `v` is to make the copy."""
-    await scene.enrol("w")
-    await scene.imports(film("1", link("a"), link("b")))
-    await scene.done("w", await scene.lease("w"), 11)
-    await scene.enrol("v")
-    await scene.store.operations.set_copies(1, 2)
-    await scene.store.sweeper.sweep()
-    return scene
-
-
-async def test_a_link_that_a_copy_found_out_leaves_the_original_too(copied: Scene) -> None:
-    lease = await copied.lease("v")
-    _, b = (source.link_id for source in lease.sources)
-    failed = (SourceReport(lease.sources[0].link_id, Reason.GONE), measured(b))
-    await settles(copied, "v", lease, *failed)
-    assert await links(copied, HD) == [("a", 1, LinkFate.USED)]
-    assert await links(copied, COPY) == [("a", 1, LinkFate.FAILED)]
-    assert await links(copied, SD) == [("b", 1, LinkFate.UNTRIED)]
-    assert await state(copied, HD) is VariantState.DONE
-
-
-async def test_a_link_that_the_original_was_made_of_stays(copied: Scene) -> None:
-    lease = await copied.lease("v")
-    await settles(copied, "v", lease, measured(lease.sources[0].link_id))
-    assert await links(copied, HD) == [("a", 1, LinkFate.USED), ("b", 2, LinkFate.UNTRIED)]
-    assert await links(copied, COPY) == [("a", 1, LinkFate.FAILED), ("b", 2, LinkFate.UNTRIED)]
-
-
-async def test_a_link_that_somebody_reads_elsewhere_stays_until_that_is_over(copied: Scene) -> None:
-    await copied.store.operations.requeue(HD)
-    reading = await copied.lease("w")
-    lease = await copied.lease("v")
-    assert (reading.code, lease.code) == (HD, COPY)
-    _, b = (source.link_id for source in lease.sources)
-    await settles(copied, "v", lease, measured(b))
-    assert [cm_id for cm_id, *_ in await links(copied, HD)] == ["a", "b"]
-    report = SourceReport(reading.sources[0].link_id, Reason.GONE)
-    settled = await settles(copied, "w", reading, report, measured(b))
-    assert settled.state is VariantState.DEAD
-    assert [cm_id for cm_id, *_ in await links(copied, SD)] == ["b"]
-    assert [cm_id for cm_id, *_ in await links(copied, COPY)] == ["a"]
-
-
-async def test_a_copy_that_is_being_read_drops_the_link_when_it_has_found_out_itself(copied: Scene) -> None:
-    await copied.store.operations.requeue(HD)
-    original, copy = await copied.lease("w"), await copied.lease("v")
-    b = original.sources[1].link_id
-    await settles(copied, "w", original, measured(b))
-    assert [cm_id for cm_id, *_ in await links(copied, COPY)] == ["a", "b"], "its worker may be reading it"
-    await settles(copied, "v", copy, measured(b))
-    assert [cm_id for cm_id, *_ in await links(copied, COPY)] == ["a"]
-    assert [cm_id for cm_id, *_ in await links(copied, SD)] == ["b"]
-
-
-async def test_what_is_delivered_from_a_copy_is_not_taken_out(copied: Scene) -> None:
-    await copied.done("v", await copied.lease("v"), 21)
-    await copied.store.operations.requeue(HD)
-    lease = await copied.lease("w")
-    reports = [measured(source.link_id) for source in lease.sources]
-    assert (await settles(copied, "w", lease, *reports)).state is VariantState.DEAD
-    resolved = await copied.store.shelf.resolve(HD, bot_id=9)
-    assert (resolved.code, [part.message_id for part in resolved.parts]) == (COPY, [21])
-    assert await links(copied, HD) == []

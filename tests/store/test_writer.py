@@ -2,34 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 from pysqlite3 import dbapi2
+from tests.store.desk import Desk, note, noting
 
 from telecine.core.errors import NotFoundError, StoreError
 from telecine.core.events import QueueSwept, Recorded
-from telecine.store import schema
-from telecine.store.connection import open_writer
 from telecine.store.events import events_after
-from telecine.store.readers import Readers
 from telecine.store.transaction import Operation, Transaction
-from telecine.store.writer import Writer
 
 if TYPE_CHECKING:
     from tests.store.conftest import HandClock
-
-
-def note(tx: Transaction, user_id: int) -> int:
-    """Any write will do."""
-    return tx.execute("note_user", {"user_id": user_id, "language": None, "now_ms": tx.now_ms})
-
-
-def noting(user_id: int) -> Operation[int]:
-    return lambda tx: note(tx, user_id)
 
 
 def noting_all(tx: Transaction, users: Sequence[int]) -> list[int]:
@@ -39,49 +27,6 @@ def noting_all(tx: Transaction, users: Sequence[int]) -> list[int]:
 def refuse(tx: Transaction, user_id: int) -> int:
     note(tx, user_id)
     raise NotFoundError("written, then regretted")
-
-
-class Desk:
-    """A writer with a reader beside it, and a count of its commits."""
-
-    def __init__(self, writing: Writer, readers: Readers, commits: list[int], told: list[Recorded]) -> None:
-        self.writing = writing
-        self.readers = readers
-        self.commits = commits
-        self.told = told
-
-    async def users(self) -> int:
-        def count(tx: Transaction) -> int:
-            return len(tx._cursor.execute("SELECT id FROM users").fetchall())
-
-        return await self.readers.run(count)
-
-
-Commit = Callable[[Writer, int, list[Any]], Awaitable[list[Recorded]]]
-
-
-def counted(commit: Commit, commits: list[int]) -> Commit:
-    async def count_and_commit(writing: Writer, now_ms: int, batch: list[Any]) -> list[Recorded]:
-        commits.append(len(batch))
-        return await commit(writing, now_ms, batch)
-
-    return count_and_commit
-
-
-@pytest.fixture
-async def desk(path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    connection = await open_writer(path, replicated=False)
-    await connection.run(lambda raw: schema.migrate(raw, schema.load(), 0))
-    commits: list[int] = []
-    for name in ("_commit", "_commit_briefly"):
-        monkeypatch.setattr(Writer, name, counted(getattr(Writer, name), commits))
-    told: list[Recorded] = []
-    writing = Writer(connection, clock, on_told=told.extend)
-    readers = await Readers.open(path, count=1, clock=clock)
-    yield Desk(writing, readers, commits, told)
-    await writing.close()
-    await readers.close()
-    await connection.close()
 
 
 async def test_whoever_waits_shares_a_commit(desk: Desk) -> None:
@@ -320,52 +265,3 @@ async def test_a_failed_commit_tells_nothing(desk: Desk) -> None:
     assert desk.told == []
     await desk.writing.run(telling(1))
     assert numbers(desk.told) == [(1, 1)]
-
-
-async def test_an_operation_that_gives_no_row_where_one_must_be_is_an_error(desk: Desk) -> None:
-    with pytest.raises(StoreError, match="title_by_id gave no row"):
-        await desk.readers.run(lambda tx: tx.get("title_by_id", {"title_id": 1}))
-
-
-class Named(msgspec.Struct):
-    id: int
-    name: str
-
-
-async def test_rows_are_of_the_kind_that_their_columns_make_them(desk: Desk) -> None:
-    await desk.writing.run(noting(7))
-
-    class Newest(msgspec.Struct):
-        id: int
-
-    assert await desk.readers.run(lambda tx: tx.rows("newest_event", Newest)) == [Newest(0)]
-    with pytest.raises(StoreError, match="newest_event gives id, which is no Named"):
-        await desk.readers.run(lambda tx: tx.rows("newest_event", Named))
-
-
-async def test_a_reader_cannot_write(desk: Desk) -> None:
-    with pytest.raises(StoreError, match="readonly"):
-        await desk.readers.run(lambda tx: note(tx, 1))
-    assert await desk.users() == 0
-
-
-async def test_a_read_sees_one_state_from_start_to_end(desk: Desk) -> None:
-    loop = asyncio.get_running_loop()
-
-    def count_twice(tx: Transaction) -> tuple[int, int]:
-        first = len(tx._cursor.execute("SELECT id FROM users").fetchall())
-        asyncio.run_coroutine_threadsafe(desk.writing.run(lambda tx: note(tx, 1)), loop).result(5)
-        return first, len(tx._cursor.execute("SELECT id FROM users").fetchall())
-
-    assert await desk.readers.run(count_twice) == (0, 0)
-    assert await desk.users() == 1
-
-
-async def test_more_reads_than_connections_take_turns(desk: Desk) -> None:
-    assert await asyncio.gather(*(desk.users() for _ in range(10))) == [0] * 10
-
-
-async def test_closed_readers_say_so(desk: Desk) -> None:
-    await desk.readers.close()
-    with pytest.raises(StoreError, match="closed"):
-        await desk.users()
