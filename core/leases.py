@@ -116,23 +116,27 @@ FINISHED = frozenset({_S.DONE, _S.DEAD, _S.QUARANTINED, _S.CANCELLED, _S.WITHDRA
 
 class LinksLeft(msgspec.Struct, frozen=True):
     """How many links of a variant there still are. `triable`: can be tried at once, by some account; `passing`: failed
-    in this round for a reason that may pass."""
+    in this round for a reason that may pass; `closed`: could be tried, but at hosts that none may read from."""
 
     triable: int
     passing: int
+    closed: int = 0
 
 
 def failure_event(left: LinksLeft, *, tried: bool, rounds: int, rounds_max: int) -> Event:
     """What a failed attempt means, by the links that are left.
 
     `rounds` counts this round over the links. A worker that failed before it `tried` a link would do so again at once:
-    the variant waits as after a round; whether any link is good is not known even after the last.
+    the variant waits as after a round; whether any link is good is not known even after the last. Where nothing else is
+    left, it waits for hosts to be opened.
     """
     if left.triable and tried:
         return Event.FAILED_SOURCES_LEFT
     if (left.triable or left.passing) and rounds < rounds_max:
         return Event.FAILED_WORTH_RETRY
-    return Event.FAILED_UNTRIED if left.triable else Event.FAILED_NOTHING_LEFT
+    if left.triable:
+        return Event.FAILED_UNTRIED
+    return Event.FAILED_SOURCES_LEFT if left.closed else Event.FAILED_NOTHING_LEFT
 
 
 def expiry_event(silent_ends: int) -> Event:

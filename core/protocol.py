@@ -21,6 +21,7 @@ from telecine.core.reasons import Reason
 
 CLAIM_WAIT_MAX_S = 30.0
 SOURCES_PER_LEASE_MAX = 100
+LEASES_PER_BEAT_MAX = 1000
 DETAIL_CHARS_MAX = 500
 PROBLEM_TYPE = "urn:telecine:problem:"  # followed by the `code` of an error
 
@@ -149,7 +150,7 @@ class BeatRequest(Message, frozen=True):
     """`POST /v1/leases/beat`: all leases of a worker at once, every third of the lease's time."""
 
     boot_id: Word
-    leases: tuple[Progress, ...] = ()
+    leases: Annotated[tuple[Progress, ...], Meta(max_length=LEASES_PER_BEAT_MAX)] = ()
 
 
 class Verdict(enum.StrEnum):

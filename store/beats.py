@@ -11,7 +11,7 @@ from telecine.core.leases import AttemptOutcome, LeaseToken
 from telecine.core.operator_protocol import WorkerMode
 from telecine.core.protocol import BeatAnswer, BeatRequest, LeaseVerdict, Progress, Verdict
 from telecine.store.attempts import outcomes_of
-from telecine.store.claims import SEEN_EVERY_MS, LeaseTerms
+from telecine.store.claims import LeaseTerms, is_news
 from telecine.store.transaction import Transaction
 
 
@@ -50,7 +50,7 @@ def beat(tx: Transaction, terms: LeaseTerms, beats: Sequence[Beat]) -> list[Beat
         if speaker is None or speaker.boot_id != one.request.boot_id:
             heard.append(None)
             continue
-        if tx.now_ms - speaker.seen_at_ms >= SEEN_EVERY_MS:
+        if is_news(speaker.seen_at_ms, tx.now_ms):
             tx.change("touch_worker", {"worker_id": speaker.worker_id, "now_ms": tx.now_ms})
         heard.append((speaker, [_Said(each, speaker, _token(terms, each.lease)) for each in one.request.leases]))
     held = _prolong(tx, terms, [said for one in heard if one for said in one[1]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import SOURCES_PER_LEASE_MAX, ChannelRef, ClaimRequest, Lease, SourceRef
 from telecine.core.quality import Quality
 from telecine.store.heads import Head, Heads
-from telecine.store.transaction import Transaction
+from telecine.store.transaction import Params, Transaction
 
 SEEN_EVERY_MS = 1000  # how stale `seen_at_ms` may be: a write less for most claims
 _ANY_TIME_MS = 2**62  # a lease is repeated with the links that it had, wherever they point
@@ -114,6 +115,7 @@ class _Claiming:
         claimers = (self._claimers.get(one.worker) for one in claims)
         accounts = Counter(row.account_id for row in claimers if row and _may_claim(row, policy, tx.now_ms))
         self._heads = Heads(tx, policy, accounts)
+        self._nothing: set[tuple[Any, ...]] = set()  # queries that found nothing
         rows = tx.all("channels_to_fill", {"accounts": _json(list(accounts))})
         self._channels: dict[int, int | None] = {row["account_id"]: row["channel_id"] for row in rows}
 
@@ -158,7 +160,7 @@ class _Claiming:
                 f"another process speaks for the worker {claim.worker} now",
                 hint="stop one of the two, or name it differently",
             )
-        if self._tx.now_ms - row.seen_at_ms >= SEEN_EVERY_MS:
+        if is_news(row.seen_at_ms, self._tx.now_ms):
             self._tx.change("touch_worker", {"worker_id": row.worker_id, "now_ms": self._tx.now_ms})
         return row
 
@@ -168,14 +170,30 @@ class _Claiming:
         variant_id: int | None = None if head is None else head.id
         limits = {"now_ms": self._tx.now_ms, "host_leases_max": self._policy.host_leases_max}
         if head is not None and not _may_be_read(self._tx, head):
-            row = self._tx.one("next_variant", {"account_id": claimer.account_id, **limits})
-            variant_id = None if row is None else row["id"]
+            variant_id = self._found("next_variant", {"account_id": claimer.account_id, **limits})
         if claimer.demanding:
             room = {"file_bytes_max": request.file_bytes_max, "disk_free_bytes": request.disk_free_bytes}
-            row = self._tx.one("next_demanding_variant", {"account_id": claimer.account_id, **room, **limits})
-            if row is not None:
-                variant_id = self._tx.get("first_of_two", {"one_id": variant_id, "other_id": row["id"]})["id"]
+            other_id = self._found("next_demanding_variant", {"account_id": claimer.account_id, **room, **limits})
+            if other_id is not None:
+                variant_id = self._tx.get("first_of_two", {"one_id": variant_id, "other_id": other_id})["id"]
         return variant_id
+
+    def _found(self, query: str, params: Params) -> int | None:
+        """What such a query finds. Where it found nothing for one claim, it finds nothing for those that come with it:
+        they only take."""
+        asked = (query, *params.values())
+        if asked in self._nothing:
+            return None
+        row = self._tx.one(query, params)
+        if row is None:
+            self._nothing.add(asked)
+            return None
+        return int(row["id"])
+
+
+def is_news(seen_at_ms: int, now_ms: int) -> bool:
+    """Whether it is worth writing down that a worker was seen; it may have been, by a clock that was ahead."""
+    return not 0 <= now_ms - seen_at_ms < SEEN_EVERY_MS
 
 
 def _may_claim(claimer: _Claimer, policy: QueuePolicy, now_ms: int) -> bool:
@@ -204,7 +222,13 @@ def _leases(tx: Transaction, terms: LeaseTerms, taken: Sequence[_Taken]) -> list
     if not taken:
         return []
     asked = [
-        (one.variant_id, one.claim.request.file_bytes_max, _ANY_TIME_MS if one.repeats else tx.now_ms) for one in taken
+        (
+            one.variant_id,
+            one.claim.request.file_bytes_max,
+            _ANY_TIME_MS if one.repeats else tx.now_ms,
+            not one.repeats,
+        )
+        for one in taken
     ]
     links: list[list[_Link]] = [[] for _ in taken]
     to_try = {"asked": _json(asked), "host_leases_max": terms.policy.host_leases_max}

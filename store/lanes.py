@@ -35,14 +35,13 @@ class Place(msgspec.Struct, frozen=True):
     is_end: bool = False
 
 
-def parked_hosts(tx: Transaction) -> dict[int, int]:
-    """The hosts whose variants are to evade them, and until when they are parked."""
-    rows = tx.all("parked_hosts", {"at_ms": tx.now_ms + EVADED_FROM_MS})
-    return {row["id"]: row["parked_until_ms"] for row in rows}
+def hosts_to_evade(tx: Transaction) -> dict[int, int | None]:
+    """The hosts whose variants are to evade them, and until when they are parked; None: none may read from them."""
+    return {row["id"]: row["until_ms"] for row in tx.all("hosts_to_evade", {"at_ms": tx.now_ms + EVADED_FROM_MS})}
 
 
 def evade(tx: Transaction, host_id: int, after: Place) -> tuple[int, Place]:
-    """Of the next `SLICE_ROWS` variants in the lanes of a parked host, move those that have links at a host that need
+    """Of the next `SLICE_ROWS` variants in the lanes of such a host, move those that have links at a host that need
     not be evaded. How many moved, and where to go on."""
     open_at_ms = tx.now_ms + EVADED_FROM_MS
     place = {"host_id": host_id, "lane": after.lane, "priority": after.priority, "id": after.variant_id}

@@ -225,7 +225,7 @@ class _Settling:
 
     def _links_left(self) -> LinksLeft:
         row = self._tx.get("links_left", {"variant_id": self._lease.variant_id, "rounds": self._lease.rounds})
-        return LinksLeft(triable=row["triable"], passing=row["passing"])
+        return LinksLeft(triable=row["triable"], passing=row["passing"], closed=row["closed"])
 
     def _blame_account(self, outcome: SettleFailed) -> None:
         reasons = [report.reason for report in outcome.sources if report.reason] or [outcome.reason]

@@ -7,7 +7,7 @@ from telecine.core.leases import AttemptOutcome, Event, Swept, VariantState
 from telecine.store.copies import CopyPlanner
 from telecine.store.ends import break_lease, silent_end
 from telecine.store.held import HeldLease
-from telecine.store.lanes import Place, evade, parked_hosts, relane
+from telecine.store.lanes import Place, evade, hosts_to_evade, relane
 from telecine.store.signal import WorkSignal
 from telecine.store.transaction import Row, Transaction
 from telecine.store.variants import enter_state
@@ -24,7 +24,7 @@ class SqliteSweeper:
         self._signal = signal
         self._opened_at_ms = opened_at_ms
         self._copies = CopyPlanner(writer)
-        self._evaded: dict[int, int] = {}  # host -> the end of the park that its variants have evaded
+        self._evaded: dict[int, int | None] = {}  # host -> the end of the park that its variants have evaded
 
     async def sweep(self) -> Swept:
         expired = promoted = 0
@@ -46,12 +46,12 @@ class SqliteSweeper:
             self._signal.notify()
 
     async def _evade(self) -> None:
-        """Move what waits for parked hosts, and has links elsewhere, to where these point: once for each park, and
-        again when another host opens, which they may have links to."""
-        ends = await self._writer.run(parked_hosts)
+        """Move what waits for hosts that are parked or closed, and has links elsewhere, to where these point: once for
+        each park, and again when another host opens, which they may have links to."""
+        ends = await self._writer.run(hosts_to_evade)
         another_opens = bool(self._evaded.keys() - ends.keys())
         for host_id, until_ms in ends.items():
-            if another_opens or self._evaded.get(host_id) != until_ms:
+            if another_opens or host_id not in self._evaded or self._evaded[host_id] != until_ms:
                 await self._evade_host(host_id)
         self._evaded = ends
 

@@ -45,6 +45,9 @@ WHERE state = 'leased' AND host_id = (SELECT host_id FROM upload_variants WHERE 
 
 -- name: next_variant
 -- The heads of the two lanes that an account may take from within each host that may be read from.
+WITH reading AS MATERIALIZED (
+  SELECT host_id, count(*) AS leases FROM upload_variants INDEXED BY upload_variants_held
+  WHERE state = 'leased' GROUP BY host_id)
 SELECT head.id
 FROM hosts h CROSS JOIN (SELECT 0 AS lane UNION ALL SELECT :account_id) l
 JOIN upload_variants head ON head.id = (
@@ -53,12 +56,14 @@ JOIN upload_variants head ON head.id = (
   ORDER BY v.priority, v.id LIMIT 1)
 WHERE h.parked_until_ms <= :now_ms
   AND (coalesce(h.leases_max, :host_leases_max) IS NULL
-       OR (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_held
-           WHERE r.state = 'leased' AND r.host_id = h.id) < coalesce(h.leases_max, :host_leases_max))
+       OR coalesce((SELECT r.leases FROM reading r WHERE r.host_id = h.id), 0) < coalesce(h.leases_max, :host_leases_max))
 ORDER BY head.priority, head.id LIMIT 1;
 
 -- name: next_demanding_variant
 -- Of those that not every worker can take, the first that this one can.
+WITH reading AS MATERIALIZED (
+  SELECT host_id, count(*) AS leases FROM upload_variants INDEXED BY upload_variants_held
+  WHERE state = 'leased' GROUP BY host_id)
 SELECT head.id
 FROM hosts h CROSS JOIN (SELECT 0 AS lane UNION ALL SELECT :account_id) l
 JOIN upload_variants head ON head.id = (
@@ -68,8 +73,7 @@ JOIN upload_variants head ON head.id = (
   ORDER BY v.priority, v.id LIMIT 1)
 WHERE h.parked_until_ms <= :now_ms
   AND (coalesce(h.leases_max, :host_leases_max) IS NULL
-       OR (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_held
-           WHERE r.state = 'leased' AND r.host_id = h.id) < coalesce(h.leases_max, :host_leases_max))
+       OR coalesce((SELECT r.leases FROM reading r WHERE r.host_id = h.id), 0) < coalesce(h.leases_max, :host_leases_max))
 ORDER BY head.priority, head.id LIMIT 1;
 
 -- name: first_of_two
@@ -101,7 +105,7 @@ JOIN titles t ON t.id = v.title_id
 LEFT JOIN episodes e ON e.id = v.episode_id;
 
 -- name: sources_to_try
--- `asked` is a JSON list of [variant, what its worker may send, when hosts are to be open]. Untried links, those of earlier
+-- `asked` is a JSON list of [variant, what its worker may send, when hosts are to be open, whether limits count]. Untried links, those of earlier
 -- rounds whose failure may have passed, and those that were too large for another account; none of a host that is parked.
 -- Where hosts are limited, only those of the host that the lease counts for: the others wait for a lease that counts there.
 -- Sorted by the caller: there are few.
@@ -112,7 +116,7 @@ JOIN variant_sources s ON s.variant_id = v.id
 JOIN source_links l ON l.id = s.link_id
 JOIN hosts h ON h.id = l.host_id
 WHERE h.parked_until_ms <= j.value ->> 2
-  AND (h.id = v.host_id OR coalesce(h.leases_max, :host_leases_max) IS NULL)
+  AND (h.id = v.host_id OR NOT j.value ->> 3 OR coalesce(h.leases_max, :host_leases_max) IS NULL)
   AND (s.fate = 'untried' OR (s.passing AND s.failed_round < v.rounds) OR s.file_bytes <= j.value ->> 1);
 
 -- name: speakers

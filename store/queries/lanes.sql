@@ -1,15 +1,15 @@
 -- Which lane a variant waits in: by the host of the link that is tried next, and by what that link demands.
 
 -- name: relane_variant
--- Links that anyone may try go first, then those of hosts that are not parked at
--- `open_at_ms`, the untried, the order of retry. Links
--- that were too large for an account that tried them come last: the smallest says what the next account must be allowed.
+-- Links of hosts that may be read from go first, then those that anyone may try, those of hosts that are not parked at
+-- `open_at_ms`, the untried, the order of retry. Of links that were too large for an account that tried them, the smallest
+-- says what the next account must be allowed.
 UPDATE upload_variants SET (host_id, file_bytes) = (
   SELECT l.host_id, coalesce(s.file_bytes, 0)
   FROM variant_sources s JOIN source_links l ON l.id = s.link_id JOIN hosts h ON h.id = l.host_id
   WHERE s.variant_id = upload_variants.id
     AND (s.fate = 'untried' OR (s.passing AND s.failed_round < upload_variants.rounds) OR s.file_bytes IS NOT NULL)
-  ORDER BY coalesce(s.file_bytes, 0), h.parked_until_ms > :open_at_ms, s.fate <> 'untried', s.position
+  ORDER BY h.leases_max IS 0, coalesce(s.file_bytes, 0), h.parked_until_ms > :open_at_ms, s.fate <> 'untried', s.position
   LIMIT 1)
 WHERE id = :variant_id AND EXISTS (
   SELECT 1 FROM variant_sources s
@@ -23,8 +23,13 @@ SELECT id FROM hosts WHERE name = :name;
 INSERT INTO hosts (name) VALUES (:name) RETURNING id;
 
 -- name: parked_hosts
--- Hosts that stay closed for longer than until `at_ms`.
+-- Hosts that are parked for longer than until `at_ms`.
 SELECT id, parked_until_ms FROM hosts WHERE parked_until_ms > :at_ms;
+
+-- name: hosts_to_evade
+-- Hosts that are parked for longer than until `at_ms`, or that none may read from: until an operator says otherwise.
+SELECT id, iif(leases_max IS 0, NULL, parked_until_ms) AS until_ms FROM hosts
+WHERE parked_until_ms > :at_ms OR leases_max IS 0;
 
 -- name: lane_slice
 -- What waits in the lanes of a host, behind a place in them.
@@ -35,12 +40,12 @@ ORDER BY lane, priority, id
 LIMIT :limit + 0;
 
 -- name: has_open_link
--- Whether a variant has a link that can be tried now, at a host that is not parked at `open_at_ms`.
+-- Whether a variant has a link that can be tried now, at a host that may be read from, and is not parked at `open_at_ms`.
 SELECT EXISTS (
   SELECT 1
   FROM upload_variants v
   JOIN variant_sources s ON s.variant_id = v.id
   JOIN source_links l ON l.id = s.link_id
   JOIN hosts h ON h.id = l.host_id
-  WHERE v.id = :variant_id AND h.parked_until_ms <= :open_at_ms
+  WHERE v.id = :variant_id AND h.parked_until_ms <= :open_at_ms AND h.leases_max IS NOT 0
     AND (s.fate = 'untried' OR (s.passing AND s.failed_round < v.rounds))) AS has_open_link;

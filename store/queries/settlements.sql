@@ -31,11 +31,15 @@ UPDATE variant_sources SET fate = 'failed', reason = :reason, detail = :detail, 
 WHERE variant_id = :variant_id AND link_id = :link_id;
 
 -- name: links_left
--- triable: may be tried at once, by an account that may send files so large; passing: failed in this round, worth another.
-SELECT count(*) FILTER (WHERE fate = 'untried' OR (passing AND failed_round < :rounds) OR file_bytes IS NOT NULL)
-         AS triable,
+-- triable: may be tried at once, by an account that may send files so large; closed: so may these, but none may read from
+-- their hosts; passing: failed in this round, worth another.
+SELECT count(*) FILTER (WHERE is_left AND NOT is_closed) AS triable,
+       count(*) FILTER (WHERE is_left AND is_closed) AS closed,
        count(*) FILTER (WHERE passing AND failed_round >= :rounds) AS passing
-FROM variant_sources WHERE variant_id = :variant_id;
+FROM (SELECT s.passing, s.failed_round, h.leases_max IS 0 AS is_closed,
+             s.fate = 'untried' OR (s.passing AND s.failed_round < :rounds) OR s.file_bytes IS NOT NULL AS is_left
+      FROM variant_sources s JOIN source_links l ON l.id = s.link_id JOIN hosts h ON h.id = l.host_id
+      WHERE s.variant_id = :variant_id);
 
 -- name: message_holder
 SELECT v.code FROM telegram_objects o JOIN upload_variants v ON v.id = o.variant_id

@@ -71,7 +71,7 @@ class Model:
     history: list[tuple[int, int, str, AttemptOutcome]] = field(default_factory=list)  # target, fence, worker, end
     epoch: int = 1
     opened_at_ms: int = 0
-    evaded: dict[str, int] = field(default_factory=dict)  # the park of a host that its targets have evaded
+    evaded: dict[str, int | None] = field(default_factory=dict)  # the park of a host that its targets have evaded
 
     # ---- workers ---------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class Model:
         for target in self._held_by(worker):
             if target.request_id == request.request_id:  # its reply was lost: asking again is a sign of life
                 target.due_at_ms = self.policy.lease_due_at_ms(self._now_ms)
-                return self._lease(target, worker, self._in_order(target, target.links, request))
+                return self._lease(target, worker, self._in_order(target, target.links, request, is_repeated=True))
         if not self._may_claim(worker):
             return None
         claimable = [target for target in self.targets if self._is_claimable(target, worker, request)]
@@ -159,11 +159,14 @@ class Model:
             return (is_open or planned)[0]
         return self._plan_channel(account) if len(own) < self.policy.channels_per_account_max else None
 
-    def _in_order(self, target: Target, links: Sequence[Link], request: ClaimRequest) -> list[Link]:
+    def _in_order(
+        self, target: Target, links: Sequence[Link], request: ClaimRequest, *, is_repeated: bool = False
+    ) -> list[Link]:
         """Untried ones first, but before them one of the host that the lease counts for. Those of other hosts that are
         limited are left to leases that count there."""
-        tried = [link for link in links if link.host is target.host or self._limit(link.host) is None]
-        tried = [link for link in tried if link.is_triable(target.rounds)]
+        if not is_repeated:
+            links = [link for link in links if link.host is target.host or self._limit(link.host) is None]
+        tried = [link for link in links if link.is_triable(target.rounds)]
         tried = [link for link in tried if (link.needs_bytes or 0) <= request.file_bytes_max]
         tried.sort(key=lambda link: (link.fate is not LinkFate.UNTRIED, link.position))
         first = next((link for link in tried if link.host is target.host), None)
@@ -340,17 +343,19 @@ class Model:
         """Whoever waits for a host that stays parked, with a link elsewhere that anyone may try, goes there. Each park
         is evaded once, and again when another host opens; what demands something of its worker stays."""
         soon_ms = self._now_ms + EVADED_FROM_MS
-        closed = {one.name: one for one in self.hosts if one.is_parked(soon_ms)}
+        closed = {one.name: one for one in self.hosts if one.is_parked(soon_ms) or one.is_closed}
+        until_ms = {name: None if host.is_closed else host.parked_until_ms for name, host in closed.items()}
         evaded = {} if self.evaded.keys() - closed.keys() else self.evaded
         for target in self.targets:
             host = closed.get(target.host.name)
             demands = target.needs_bytes or target.needs_disk_bytes
-            if host is None or evaded.get(host.name) == host.parked_until_ms or demands:
+            if host is None or evaded.get(host.name, 0) == until_ms[host.name] or demands:
                 continue
-            elsewhere = [one for one in target.triable if not one.needs_bytes and not one.host.is_parked(soon_ms)]
+            anyone_s = [one for one in target.triable if not one.needs_bytes]
+            elsewhere = [one for one in anyone_s if not one.host.is_parked(soon_ms) and not one.host.is_closed]
             if target.state is VariantState.READY and elsewhere:
                 target.relane(soon_ms)
-        self.evaded = {name: host.parked_until_ms for name, host in closed.items()}
+        self.evaded = until_ms
 
     # ---- operators -------------------------------------------------------------------------------
 

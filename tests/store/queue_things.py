@@ -23,6 +23,10 @@ class Host:
     parked_until_ms: int = 0
     leases_max: int | None = None
 
+    @property
+    def is_closed(self) -> bool:
+        return self.leases_max == 0
+
     def is_parked(self, now_ms: int) -> bool:
         return self.parked_until_ms > now_ms
 
@@ -160,13 +164,22 @@ class Target:
 
     @property
     def links_left(self) -> LinksLeft:
-        return LinksLeft(len(self.triable), sum(link.may_pass for link in self.links if link not in self.triable))
+        closed = sum(link.host.is_closed for link in self.triable)
+        passing = sum(link.may_pass for link in self.links if link not in self.triable)
+        return LinksLeft(len(self.triable) - closed, passing, closed)
 
     def relane(self, now_ms: int) -> None:
         """Wait for the link that is best to try next; without one, stay."""
 
-        def how_good(link: Link) -> tuple[int, bool, bool, int]:
-            return link.needs_bytes or 0, link.host.is_parked(now_ms), link.fate is not LinkFate.UNTRIED, link.position
+        def how_good(link: Link) -> tuple[bool, int, bool, bool, int]:
+            host = link.host
+            return (
+                host.is_closed,
+                link.needs_bytes or 0,
+                host.is_parked(now_ms),
+                link.fate is not LinkFate.UNTRIED,
+                link.position,
+            )
 
         best = min(self.triable, key=how_good, default=None)
         if best is not None:

@@ -10,6 +10,7 @@ from tests.store.conftest import Scene, film, link
 
 from telecine.core.errors import ConflictError, ForbiddenError, NotFoundError
 from telecine.core.events import EventKind
+from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import HOST_READY_MAX, ChannelState
 from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import SettleFailed, SourceReport
@@ -222,6 +223,50 @@ async def test_a_lease_falls_back_to_a_limited_host_only_by_a_lease_that_counts_
     assert await scene.claim("w") is None, "the host is read from by as many as may"
     await scene.done("x", other)
     assert [source.url for source in (await scene.lease("w")).sources] == [urls[1]]
+
+
+async def test_a_claim_that_is_repeated_has_links_wherever_they_point_by_then(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(
+        film("1", link("l", url="http://a.example/f.mkv")), film("2", link("m", url="http://b.example/f"))
+    )
+    await scene.store.operations.limit_host("b.example", 1)
+    lease = await scene.claim("w", "once")
+    await scene.imports(film("1", link("l", url="http://b.example/moved.mkv")))
+    again = await scene.claim("w", "once")
+    assert lease is not None
+    assert again is not None
+    assert (again.lease, [source.url for source in again.sources]) == (lease.lease, ["http://b.example/moved.mkv"])
+
+
+async def test_an_upload_goes_on_without_a_host_that_none_may_read_from(scene: Scene) -> None:
+    await scene.enrol("w")
+    urls = [f"http://{host}.example/f.mkv" for host in "ab"]
+    await scene.imports(film("1", *(link(f"l{n}", url=url) for n, url in enumerate(urls))))
+    await scene.store.operations.limit_host("b.example", 0)
+    for pause_s in (30, 300):
+        lease = await scene.lease("w")
+        assert [source.url for source in lease.sources] == urls[:1]
+        settled = await scene.fails("w", lease, {lease.sources[0].link_id: Reason.NETWORK})
+        assert settled.state is VariantState.DELAYED
+        scene.clock.advance(pause_s)
+        await scene.store.sweeper.sweep()
+    lease = await scene.lease("w")
+    settled = await scene.fails("w", lease, {lease.sources[0].link_id: Reason.NETWORK})
+    assert settled.state is VariantState.READY, "after the last round there is still the other one"
+    assert await scene.claim("w") is None
+    await scene.store.operations.limit_host("b.example", None)
+    assert [source.url for source in (await scene.lease("w")).sources] == urls[1:]
+
+
+async def test_what_waits_for_a_host_that_is_closed_goes_elsewhere_with_the_next_sweep(scene: Scene) -> None:
+    await scene.enrol("w")
+    urls = [f"http://{host}.example/f.mkv" for host in "ab"]
+    await scene.imports(film("1", *(link(f"l{n}", url=url) for n, url in enumerate(urls))))
+    await scene.store.operations.limit_host("a.example", 0)
+    assert await scene.claim("w") is None
+    await scene.store.sweeper.sweep()
+    assert [source.url for source in (await scene.lease("w")).sources] == urls[1:]
 
 
 async def test_a_host_that_none_may_read_from_is_left_alone(hosted: Scene) -> None:
