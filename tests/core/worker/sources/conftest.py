@@ -98,22 +98,6 @@ async def whole(source: Source, start: int = 0) -> bytes:
     return b"".join([chunk async for chunk in source.chunks(start)])
 
 
-class Jumping:
-    """A clock that goes where it is put."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def now_ms(self) -> int:
-        return int(self.now_s * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-
-
 class Proxy:
     """An HTTP proxy that knows requests for plain http alone."""
 

@@ -7,6 +7,7 @@ import random
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+from tests.core.worker.clocks import JumpingClock
 
 from telecine.core.clock import SystemClock
 from telecine.core.config import SourceHostSettings
@@ -16,7 +17,7 @@ from telecine.core.worker.sources.limits import Room, SourceLimits
 from telecine.core.worker.sources.meter import Meter
 from telecine.core.worker.sources.source import Source, SourceError
 
-from .conftest import PATIENT, QUICK, Hosted, Jumping, whole
+from .conftest import PATIENT, QUICK, Hosted, whole
 
 NAME = "film.mkv"
 CONTENT = random.Random(5).randbytes(PIECE_BYTES) * 5 + b"the end"
@@ -115,7 +116,7 @@ async def _read_all(opening: AbstractAsyncContextManager[Source]) -> bytes:
 
 
 async def test_bandwidth_is_one_for_all_and_allows_a_burst_after_a_pause() -> None:
-    clock = Jumping()
+    clock = JumpingClock()
     bandwidth = Bandwidth(1000, clock)
     for _ in range(5):
         await bandwidth.take(1000)
@@ -126,7 +127,7 @@ async def test_bandwidth_is_one_for_all_and_allows_a_burst_after_a_pause() -> No
 
 
 async def test_bandwidth_without_limit_takes_no_time() -> None:
-    clock = Jumping()
+    clock = JumpingClock()
     await Bandwidth(None, clock).take(10**12)
     assert clock.now_s == 0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.core.worker.clocks import JumpingClock
+
 from telecine.core.config import SourceHostSettings, WorkerSettings
 from telecine.core.worker.sources.ahead import PIECE_BYTES, Ahead
 from telecine.core.worker.sources.company import STEP_BYTES, Company
@@ -12,14 +14,14 @@ from telecine.core.worker.sources.limits import Room
 from telecine.core.worker.sources.meter import Meter
 from telecine.core.worker.sources.surroundings import Surroundings
 
-from .conftest import QUICK, Jumping
+from .conftest import QUICK
 
 
 class Climb:
     """A host whose rate follows from the number of connections."""
 
     def __init__(self, settings: WorkerSettings, ranges: int) -> None:
-        self.clock = Jumping()
+        self.clock = JumpingClock()
         self.meter = Meter(QUICK, self.clock)
         self.host = Host(SourceHostSettings(ranges=ranges), settings, self.clock)
         self.company = Company(self.host, self.meter, self.clock)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
+from tests.core.worker.clocks import JumpingClock
 
 from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.reasons import Reason
@@ -219,29 +220,13 @@ async def test_source_that_trickles_has_stalled(sources: Hosted) -> None:
 
 
 async def test_slow_consumer_is_not_a_stalled_source(sources: Hosted) -> None:
-    clock = Consuming()
+    clock = JumpingClock()
     async with sources.open(NAME, PATIENT, clock) as source:
         received = b""
         async for chunk in source.chunks():
             clock.now_s += 60.0
             received += chunk
     assert received == CONTENT
-
-
-class Consuming:
-    """A clock that only the consumer moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def now_ms(self) -> int:
-        return int(self.now_s * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
 
 
 async def test_lost_connection_is_taken_up_again_where_it_broke(sources: Hosted) -> None:

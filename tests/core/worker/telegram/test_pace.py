@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.core.worker.telegram.clocks import JumpingClock
+from tests.core.worker.clocks import JumpingClock
 
 from telecine.core.worker.telegram.pace import Pace
 
@@ -15,18 +15,18 @@ async def test_a_few_messages_go_at_once_and_the_rest_at_the_pace() -> None:
     sent_at_s = []
     for _ in range(6):
         await pace.turn()
-        sent_at_s.append(clock.time_s)
+        sent_at_s.append(clock.now_s)
     assert sent_at_s == [0, 0, 0, 3, 6, 9]
 
 
 async def test_an_idle_time_saves_up_no_more_than_the_burst() -> None:
     clock = JumpingClock()
     pace = Pace(clock, per_minute=60, burst=2)
-    clock.time_s = 3600.0
+    clock.now_s = 3600.0
     sent_at_s = []
     for _ in range(4):
         await pace.turn()
-        sent_at_s.append(clock.time_s - 3600)
+        sent_at_s.append(clock.now_s - 3600)
     assert sent_at_s == [0, 0, 1, 2]
 
 
@@ -38,7 +38,7 @@ async def test_several_jobs_share_one_pace() -> None:
     async def job() -> None:
         for _ in range(3):
             await pace.turn()
-            sent_at_s.append(clock.time_s)
+            sent_at_s.append(clock.now_s)
 
     await asyncio.gather(job(), job())
     assert sent_at_s == [0, 1, 2, 3, 4, 5]
@@ -53,4 +53,4 @@ async def test_one_who_gives_up_waiting_costs_the_others_nothing() -> None:
     leaving.cancel()
     await asyncio.wait({leaving})
     await pace.turn()
-    assert clock.time_s == 1
+    assert clock.now_s == 1

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.core.worker.clocks import JumpingClock
 from tests.core.worker.conftest import ACCOUNT, PHONE, SECOND_PHONE
 
 from telecine.core.clock import Clock, SystemClock
@@ -20,22 +21,6 @@ from telecine.core.worker.telegram.channels import Channels
 from telecine.core.worker.telegram.scan import PAGE_PAUSE_S, PAGES_AT_ONCE, Scan, collect
 
 HISTORY = "messages.getHistory"
-
-
-class QuickClock:
-    """A clock whose sleepers wake at once; it remembers for how long they meant to sleep."""
-
-    def __init__(self) -> None:
-        self.slept_s: list[float] = []
-
-    def now_ms(self) -> int:
-        return 0
-
-    def monotonic_s(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept_s.append(seconds)
 
 
 class Shop:
@@ -66,8 +51,8 @@ class Shop:
 
 
 @pytest.fixture
-def clock() -> QuickClock:
-    return QuickClock()
+def clock() -> JumpingClock:
+    return JumpingClock()
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +61,9 @@ def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def shop(emulator: Emulator, telegram: TelegramSettings, session: Path, clock: QuickClock) -> AsyncIterator[Shop]:
+async def shop(
+    emulator: Emulator, telegram: TelegramSettings, session: Path, clock: JumpingClock
+) -> AsyncIterator[Shop]:
     async with open_account(telegram, session, flood_wait_in_place_s=0) as account:
         yield Shop(emulator, account, clock)
 
@@ -129,7 +116,7 @@ async def test_only_own_channels_with_coded_titles_are_storage(shop: Shop) -> No
 # ---- Telegram at its worst -----------------------------------------------------------------------
 
 
-async def test_a_wait_that_telegram_asks_for_is_sat_out(shop: Shop, emulator: Emulator, clock: QuickClock) -> None:
+async def test_a_wait_that_telegram_asks_for_is_sat_out(shop: Shop, emulator: Emulator, clock: JumpingClock) -> None:
     channel = shop.channel()
     ids = [shop.post(channel, f"CM_M{number:06d}_720P") for number in range(1, 8)]
     emulator.faults.plan(Flood(method=HISTORY, after=1, seconds=400))
@@ -148,7 +135,7 @@ async def test_a_connection_that_breaks_costs_no_message(
 
 
 async def test_a_telegram_that_stays_silent_is_asked_again_after_longer_and_longer_and_then_given_up(
-    shop: Shop, clock: QuickClock, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def silent(*_: object) -> None:
         raise UnavailableError("no answer")
@@ -159,7 +146,7 @@ async def test_a_telegram_that_stays_silent_is_asked_again_after_longer_and_long
     assert clock.slept_s == [1, 2, 4, 8, 16]
 
 
-async def test_what_telegram_refuses_is_not_tried_again(shop: Shop, emulator: Emulator, clock: QuickClock) -> None:
+async def test_what_telegram_refuses_is_not_tried_again(shop: Shop, emulator: Emulator, clock: JumpingClock) -> None:
     channel = shop.channel()
     emulator.faults.plan(RpcFailure(method=HISTORY, code=400, name="CHANNEL_PRIVATE"))
     with pytest.raises(TelegramError, match="CHANNEL_PRIVATE"):
@@ -167,7 +154,7 @@ async def test_what_telegram_refuses_is_not_tried_again(shop: Shop, emulator: Em
     assert not clock.slept_s
 
 
-async def test_whoever_reads_much_leaves_telegram_some_air(shop: Shop, clock: QuickClock) -> None:
+async def test_whoever_reads_much_leaves_telegram_some_air(shop: Shop, clock: JumpingClock) -> None:
     channel = shop.channel()
     for number in range(3 * (PAGES_AT_ONCE + 2)):
         shop.post(channel, f"CM_M{number + 1:06d}_720P", file=False)

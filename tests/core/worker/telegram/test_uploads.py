@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from tests.core.worker.clocks import JumpingClock
 
 from telecine.core.worker.telegram.uploads import KEPT_MS_MAX, StoredPart, UploadRecord, Uploads
 
@@ -13,27 +14,13 @@ PART = StoredPart(512 * 1024, b"s" * 32, b"b" * 32)
 OTHER = StoredPart(1000, b"t" * 32)
 
 
-class StandingClock:
-    def __init__(self) -> None:
-        self.time_ms = 1_700_000_000_000
-
-    def now_ms(self) -> int:
-        return self.time_ms
-
-    def monotonic_s(self) -> float:
-        return self.time_ms / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError
+@pytest.fixture
+def clock() -> JumpingClock:
+    return JumpingClock(1_700_000_000.0)
 
 
 @pytest.fixture
-def clock() -> StandingClock:
-    return StandingClock()
-
-
-@pytest.fixture
-def uploads(tmp_path: Path, clock: StandingClock) -> Uploads:
+def uploads(tmp_path: Path, clock: JumpingClock) -> Uploads:
     return Uploads(tmp_path / "ember.uploads", clock)
 
 
@@ -50,7 +37,7 @@ def only_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_got_through_is_known_to_the_next_process(uploads: Uploads, tmp_path: Path, clock: StandingClock) -> None:
+def test_what_got_through_is_known_to_the_next_process(uploads: Uploads, tmp_path: Path, clock: JumpingClock) -> None:
     begun(uploads)
     record = Uploads(tmp_path / "ember.uploads", clock).open("film")
     assert record.file_id == 77
@@ -119,9 +106,9 @@ def test_a_file_that_is_no_record_is_as_good_as_none(uploads: Uploads, tmp_path:
     assert set(uploads.open("film").known) == {0}
 
 
-def test_what_telegram_no_longer_has_is_forgotten(uploads: Uploads, clock: StandingClock, tmp_path: Path) -> None:
+def test_what_telegram_no_longer_has_is_forgotten(uploads: Uploads, clock: JumpingClock, tmp_path: Path) -> None:
     begun(uploads, "old")
-    clock.time_ms += KEPT_MS_MAX + 1
+    clock.now_s += (KEPT_MS_MAX + 1) / 1000
     begun(uploads, "new")
     reopened = Uploads(tmp_path / "ember.uploads", clock)
     assert not reopened.open("old").known

@@ -5,27 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.core.worker.clocks import JumpingClock
 
 from telecine.core.worker.telegram.window import PARTS_AT_START, PARTS_MIN, Slots, Window
 
 PART = 512 * 1024
 
 
-class Time:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def now_ms(self) -> int:
-        return int(self.now_s * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError
-
-
-def carry(window: Window, time: Time, rounds: int, *, round_trip_s: float, parts_per_s: float) -> list[int]:
+def carry(window: Window, time: JumpingClock, rounds: int, *, round_trip_s: float, parts_per_s: float) -> list[int]:
     """Let a line with that round trip and that ceiling answer; the sizes of the window after each round."""
     sizes = []
     for _ in range(rounds):
@@ -39,20 +26,20 @@ def carry(window: Window, time: Time, rounds: int, *, round_trip_s: float, parts
 
 
 def test_a_long_line_is_filled_in_a_few_round_trips() -> None:
-    time = Time()
+    time = JumpingClock()
     window = Window(128, time)
     assert carry(window, time, 4, round_trip_s=0.15, parts_per_s=10_000) == [16, 32, 64, 128]
 
 
 def test_a_narrow_line_is_not_stuffed() -> None:
-    time = Time()
+    time = JumpingClock()
     window = Window(128, time)
     assert max(carry(window, time, 100, round_trip_s=0.05, parts_per_s=2)) == PARTS_AT_START * 2
     assert carry(window, time, 12, round_trip_s=0.05, parts_per_s=2).count(PARTS_AT_START) > 6
 
 
 def test_a_step_that_does_not_pay_is_taken_back_and_tried_again_later() -> None:
-    time = Time()
+    time = JumpingClock()
     window = Window(128, time)
     carry(window, time, 8, round_trip_s=0.1, parts_per_s=100)
     assert window.size < 32
@@ -62,7 +49,7 @@ def test_a_step_that_does_not_pay_is_taken_back_and_tried_again_later() -> None:
 
 @pytest.mark.parametrize("parts_max", [1, 2, 4, 7, 64])
 def test_it_never_exceeds_what_may_be_in_memory(parts_max: int) -> None:
-    time = Time()
+    time = JumpingClock()
     window = Window(parts_max, time)
     assert window.size <= parts_max
     assert max(carry(window, time, 40, round_trip_s=0.2, parts_per_s=1e6)) == parts_max
@@ -71,7 +58,7 @@ def test_it_never_exceeds_what_may_be_in_memory(parts_max: int) -> None:
 
 
 def test_a_source_that_is_too_slow_tells_nothing_about_the_line() -> None:
-    time = Time()
+    time = JumpingClock()
     window = Window(128, time)
     for _ in range(500):
         time.now_s += 0.2
@@ -80,7 +67,7 @@ def test_a_source_that_is_too_slow_tells_nothing_about_the_line() -> None:
 
 
 def test_trouble_halves_it_once_for_all_parts_that_were_under_way() -> None:
-    time = Time()
+    time = JumpingClock()
     window = Window(64, time)
     carry(window, time, 5, round_trip_s=0.15, parts_per_s=10_000)
     sent_at_s = time.now_s
@@ -94,7 +81,7 @@ def test_trouble_halves_it_once_for_all_parts_that_were_under_way() -> None:
 
 
 def test_after_trouble_it_grows_by_single_parts() -> None:
-    time = Time()
+    time = JumpingClock()
     window = Window(64, time)
     carry(window, time, 5, round_trip_s=0.15, parts_per_s=10_000)
     time.now_s += 1
@@ -103,7 +90,7 @@ def test_after_trouble_it_grows_by_single_parts() -> None:
 
 
 def test_trouble_without_end_leaves_something_under_way() -> None:
-    time = Time()
+    time = JumpingClock()
     window = Window(64, time)
     for _ in range(20):
         time.now_s += 1
@@ -112,7 +99,7 @@ def test_trouble_without_end_leaves_something_under_way() -> None:
 
 
 async def test_places_are_given_in_the_order_in_which_they_are_asked_for() -> None:
-    slots = Slots(Window(2, Time()))
+    slots = Slots(Window(2, JumpingClock()))
     given: list[str] = []
 
     async def take(name: str) -> None:
@@ -132,7 +119,7 @@ async def test_places_are_given_in_the_order_in_which_they_are_asked_for() -> No
 
 @pytest.mark.parametrize("released_first", [True, False])
 async def test_a_place_that_nobody_waits_for_any_more_goes_to_the_next(released_first: bool) -> None:
-    slots = Slots(Window(1, Time()))
+    slots = Slots(Window(1, JumpingClock()))
     await slots.acquire()
     leaving, staying = asyncio.create_task(slots.acquire()), asyncio.create_task(slots.acquire())
     await asyncio.sleep(0)
@@ -147,7 +134,7 @@ async def test_a_place_that_nobody_waits_for_any_more_goes_to_the_next(released_
 
 
 async def test_a_place_is_not_given_to_one_who_was_cancelled_a_moment_ago() -> None:
-    slots = Slots(Window(1, Time()))
+    slots = Slots(Window(1, JumpingClock()))
     await slots.acquire()
     leaving = asyncio.create_task(slots.acquire())
     await asyncio.sleep(0)
