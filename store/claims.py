@@ -112,8 +112,8 @@ class _Claiming:
         ids = _json([row.worker_id for row in self._claimers.values()])
         held = tx.rows("leases_of_workers", _Held, {"workers": ids})
         self._held = {(row.worker_id, row.request_id): row.id for row in held}
-        claimers = (self._claimers.get(one.worker) for one in claims)
-        accounts = Counter(row.account_id for row in claimers if row and _may_claim(row, policy, tx.now_ms))
+        self._able = {row.name for row in self._claimers.values() if _may_claim(row, policy, tx.now_ms)}
+        accounts = Counter(self._claimers[one.worker].account_id for one in claims if one.worker in self._able)
         self._heads = Heads(tx, policy, accounts)
         self._nothing: set[tuple[Any, ...]] = set()  # queries that found nothing
         rows = tx.all("channels_to_fill", {"accounts": _json(list(accounts))})
@@ -127,7 +127,7 @@ class _Claiming:
         if held_id is not None:
             self._tx.change("prolong_lease", {"variant_id": held_id, "due_at_ms": due_at_ms})
             return _Taken(held_id, claim, claimer, repeats=True)
-        if not _may_claim(claimer, self._policy, self._tx.now_ms):
+        if claimer.name not in self._able:
             return None
         variant_id = self._next(claimer, claim.request)
         if variant_id is None:
