@@ -16,7 +16,7 @@ from telecine.cmd.logs import LogFormat, formatter
 
 T = TypeVar("T")
 
-GARBAGE_CHECKED_AT = 10_000  # objects more than before; the interpreter's own 700 is a dozen requests
+GARBAGE_CHECKED_AT = 50_000  # objects more than before, some megabytes; the interpreter's own 700 is a dozen requests
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
