@@ -11,6 +11,7 @@ from tests.core.worker.clocks import JumpingClock
 
 from telecine.core.clock import SystemClock
 from telecine.core.config import SourceHostSettings
+from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.worker.sources.ahead import PIECE_BYTES
 from telecine.core.worker.sources.bandwidth import BURST_S, Bandwidth
 from telecine.core.worker.sources.limits import Room, SourceLimits
@@ -82,6 +83,7 @@ async def test_jobs_together_keep_to_the_connections_of_a_host(sources: Hosted) 
     content = CONTENT[: PIECE_BYTES + 1]
     for name in names:
         sources.add(name, content)
+        sources.break_link(name, Fault.SLOW, bytes_per_s=10 * PIECE_BYTES)  # seen while it is sent
     hosts = {"127.0.0.1": SourceHostSettings(connections=1)}
     most = 0
 
