@@ -186,3 +186,13 @@ async def test_parked_messages_wake_as_soon_as_parts_may_be_uploaded_ahead(
         clock.advance(1000 - POLICY.sends_ahead_s_max)
         await asyncio.wait_for(waiting, 5)
         assert await scene.claim("w") is not None
+
+
+@pytest.mark.parametrize("speaks", ["beats", "claims"])
+async def test_a_worker_that_was_seen_by_a_clock_that_was_ahead_is_seen_again(scene: Scene, speaks: str) -> None:
+    await scene.enrol("w")
+    scene.clock.ms -= 86_400_000
+    await (scene.beat("w") if speaks == "beats" else scene.claim("w"))
+    scene.clock.advance(3600)
+    (worker,) = await scene.store.operations.workers()
+    assert worker.seen_ago_s == 3600

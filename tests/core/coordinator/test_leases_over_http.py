@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from telecine.core.errors import ConflictError, UnavailableError
-from telecine.core.protocol import SettleReleased
+from telecine.core.protocol import LEASES_PER_BEAT_MAX, SettleReleased
 
 if TYPE_CHECKING:
     from tests.core.coordinator.conftest import Api
@@ -130,6 +130,15 @@ async def test_beat_tells_lost_leases_from_held_ones(api: Api) -> None:
         answer = await response.json()
     assert [verdict["verdict"] for verdict in answer["leases"]] == ["go_on", "lost"]
     assert answer["drain"] is False
+
+
+async def test_beat_of_more_leases_than_a_worker_can_hold_is_refused(api: Api) -> None:
+    for leases, status in ((LEASES_PER_BEAT_MAX, 200), (LEASES_PER_BEAT_MAX + 1, 400)):
+        told = [{"lease": f"1.9.{number}", "stage": "opening"} for number in range(leases)]
+        async with api.post("/v1/leases/beat", {"boot_id": "b1", "leases": told}) as response:
+            assert response.status == status
+            problem = await response.json()
+    assert problem["field"] == "leases"
 
 
 async def test_settled_lease_settles_again_as_repeated(api: Api) -> None:
