@@ -28,6 +28,7 @@ HELLO = "aiohttp hello"
 CYCLE = "claim, beat, settle"
 READ = "GET variant"
 EDGE = "GET /healthz"
+REPLAY = "the same, replayed"
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -77,11 +78,13 @@ def measure(options: Options) -> Findings:
     with ExitStack() as stack:
         hello = stack.enter_context(serving("tests.bench.hello_server"))
         raw = stack.enter_context(serving("tests.bench.hello_server", "raw"))
+        replay = stack.enter_context(serving("tests.bench.replay_server"))
         ours = stack.enter_context(serving(*served_by(stage)))
         subjects = {
             HELLO: (hello, Workload.HELLO),
             RAW: (raw, Workload.HELLO),
             CYCLE: (ours, Workload.CYCLE),
+            REPLAY: (replay, Workload.CYCLE),
             READ: (ours, Workload.READ),
             EDGE: (ours, Workload.EDGE),
         }
@@ -200,8 +203,9 @@ def _method(scale: Scale) -> tuple[str, ...]:
     )
     hello = f"{HELLO}: GET /, on uvloop as ours; ratio: to the hello of the same round"
     edge = f"{EDGE}: a call of ours that asks for no token and looks at nothing shows what all of them have in common"
+    replay = f"{REPLAY}: aiohttp's low-level server reads the same calls whole and always answers the same"
     raw = f"{RAW}: a server that parses nothing shows how far up the load generator reaches"
-    return rounds, cycle, edge, hello, raw
+    return rounds, cycle, replay, edge, hello, raw
 
 
 def _requests_sheet(figures: Sequence[ApiFigure]) -> Sheet:

@@ -32,10 +32,14 @@ async def hello(request: web.Request) -> web.Response:
     return web.Response(body=BODY, content_type="application/json")
 
 
-async def serve_aiohttp() -> None:
+async def serve_hello() -> None:
     app = web.Application()
     app.router.add_get("/", hello)
-    runner = web.AppRunner(app, access_log=None)
+    await serve_aiohttp(web.AppRunner(app, access_log=None))
+
+
+async def serve_aiohttp(runner: web.BaseRunner) -> None:
+    """Serve on a free port, which is told on stderr, until the process is stopped."""
     await runner.setup()
     await web.TCPSite(runner, HOST, 0).start()
     _tell(runner.addresses[0][1])
@@ -53,4 +57,4 @@ def _tell(port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve_raw() if "raw" in sys.argv else serve_aiohttp())
+    uvloop.run(serve_raw() if "raw" in sys.argv else serve_hello())
