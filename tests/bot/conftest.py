@@ -18,6 +18,7 @@ from aiogram.client.session.base import BaseSession
 from aiogram.methods import CopyMessage, GetMe, GetUpdates, SendMediaGroup, SendMessage, TelegramMethod
 from aiogram.methods.base import TelegramType
 from aiogram.types import InlineKeyboardMarkup
+from tests.clocks import JumpingClock
 
 from telecine.bot.service import TelecineBot
 from telecine.core import codes
@@ -43,25 +44,6 @@ USER_ID = 99
 PATIENCE_S = 5.0
 
 M = TypeVar("M", bound=TelegramMethod[Any])
-
-
-class JumpingClock:
-    """Time passes only by sleeping, and then at once."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-        self.slept: list[float] = []
-
-    def now_ms(self) -> int:
-        return round(self.now_s * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now_s += seconds
-        await asyncio.sleep(0)
 
 
 class MemoryCatalogue:
@@ -354,7 +336,7 @@ def stored(message_id: int, kind: MediaKind = MediaKind.VIDEO) -> BotFile:
 
 @pytest.fixture
 def clock() -> JumpingClock:
-    return JumpingClock()
+    return JumpingClock(1000.0)
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ async def test_a_short_wait_is_sat_through(talk: Talk, shelf: MemoryShelf) -> No
     await talk.next(SendVideo)
     assert (await talk.next(SendVideo)).video == "file-11"
     assert await talk.recorded() == (FILM, USER_ID, SENT)
-    assert 7 in talk.clock.slept
+    assert 7 in talk.clock.slept_s
 
 
 async def test_a_long_wait_is_told(talk: Talk, shelf: MemoryShelf) -> None:
@@ -173,7 +173,7 @@ async def test_a_long_wait_is_told(talk: Talk, shelf: MemoryShelf) -> None:
     talk.session.refuse(SendVideo, 429, "Too Many Requests: retry after 900", retry_after=900)
     await talk.say(FILM)
     assert await talk.reply() == words.BUSY.format(seconds=900)
-    assert 900 not in talk.clock.slept
+    assert 900 not in talk.clock.slept_s
     assert shelf.deliveries == []
     assert shelf.files != {}
 

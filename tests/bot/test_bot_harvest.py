@@ -77,7 +77,7 @@ async def test_a_post_is_confirmed_only_once_it_is_kept(talk: Talk, shelf: Memor
     await talk.post(31, video=VIDEO, caption=FILM)
     assert [file.message_id for file in await kept(shelf)] == [31]
     assert [(await talk.next(GetUpdates)).offset for _ in range(2)] == [None, 2]
-    assert talk.clock.slept == [0.5, 1.0]
+    assert talk.clock.slept_s == [0.5, 1.0]
 
 
 async def test_a_post_that_can_never_be_kept_holds_up_nothing(

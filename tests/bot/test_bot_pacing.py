@@ -10,7 +10,8 @@ from aiogram.exceptions import TelegramBadRequest
 from aiogram.methods import AnswerCallbackQuery, SendMessage
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.bot.conftest import TOKEN, JumpingClock, RecordingSession
+from tests.bot.conftest import TOKEN, RecordingSession
+from tests.clocks import JumpingClock
 
 from telecine.bot.pacing import ATTEMPTS_MAX, CHAT_SPACING_S, OVERALL_SPACING_S, Pace, Pacing
 from telecine.core.errors import FloodWaitError
@@ -54,7 +55,7 @@ def test_nothing_is_sent_faster_than_telegram_allows(sends: list[tuple[int, int]
 
 async def test_the_first_message_to_a_chat_does_not_wait(clock: JumpingClock) -> None:
     await Pace(clock).turn(1, 1)
-    assert clock.slept == []
+    assert clock.slept_s == []
 
 
 async def test_a_busy_chat_holds_up_no_other(clock: JumpingClock) -> None:
@@ -72,9 +73,9 @@ async def test_a_refused_message_costs_its_chat_no_time(
     with pytest.raises(TelegramBadRequest):
         await paced.send_message(1, " ")
     await paced.send_message(1, "hello")
-    assert sum(clock.slept) == pytest.approx(OVERALL_SPACING_S)
+    assert sum(clock.slept_s) == pytest.approx(OVERALL_SPACING_S)
     await paced.send_message(1, "hello again")
-    assert sum(clock.slept) == pytest.approx(OVERALL_SPACING_S + CHAT_SPACING_S)
+    assert sum(clock.slept_s) == pytest.approx(OVERALL_SPACING_S + CHAT_SPACING_S)
 
 
 async def test_a_chats_next_turn_counts_from_the_answer(clock: JumpingClock) -> None:
@@ -83,7 +84,7 @@ async def test_a_chats_next_turn_counts_from_the_answer(clock: JumpingClock) -> 
     clock.now_s += 0.4  # on its way
     pace.answered(1, 1)
     await pace.turn(1, 1)
-    assert clock.slept == [pytest.approx(CHAT_SPACING_S)]
+    assert clock.slept_s == [pytest.approx(CHAT_SPACING_S)]
 
 
 async def test_a_wait_asked_for_again_and_again_is_given_up(
@@ -94,10 +95,10 @@ async def test_a_wait_asked_for_again_and_again_is_given_up(
     with pytest.raises(FloodWaitError) as raised:
         await paced.send_message(1, "hello")
     assert (raised.value.seconds, raised.value.request) == (3, "sendMessage")
-    assert clock.slept.count(3) == ATTEMPTS_MAX - 1
+    assert clock.slept_s.count(3) == ATTEMPTS_MAX - 1
 
 
 async def test_answers_to_presses_are_not_held_back(paced: Bot, clock: JumpingClock) -> None:
     for number in range(50):
         await paced(AnswerCallbackQuery(callback_query_id=str(number)))
-    assert clock.slept == []
+    assert clock.slept_s == []

@@ -21,7 +21,6 @@ from tests.bot.conftest import (
     FILM,
     PATIENCE_S,
     TOKEN,
-    JumpingClock,
     MemoryCatalogue,
     MemoryShelf,
     RecordingSession,
@@ -29,6 +28,7 @@ from tests.bot.conftest import (
     stored,
     target,
 )
+from tests.clocks import JumpingClock
 
 from telecine.bot import words
 from telecine.bot.lanes import LANE_LENGTH_MAX
@@ -98,7 +98,7 @@ async def test_start_raises_and_run_waits_where_telegram_is_away(
     running = asyncio.create_task(bot.run())
     async with asyncio.timeout(PATIENCE_S), session.changed:
         await session.changed.wait_for(lambda: any(isinstance(r, GetUpdates) for r in session.requests))
-    assert clock.slept == list(BACKOFF_S[:2])
+    assert clock.slept_s == list(BACKOFF_S[:2])
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
@@ -115,7 +115,7 @@ async def test_polling_rides_out_outages_conflicts_and_waits(
     talk = Talk(bot, session, shelf, clock)
     await talk.say("/start")
     assert await talk.reply() == words.WELCOME
-    assert clock.slept == [*BACKOFF_S[:3], 60]
+    assert clock.slept_s == [*BACKOFF_S[:3], 60]
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

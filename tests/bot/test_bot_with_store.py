@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from aiogram.methods import AnswerCallbackQuery, CopyMessage, EditMessageText, GetUpdates, SendMessage, SendVideo
-from tests.bot.conftest import BOT_ID, CHANNEL_ID, TOKEN, JumpingClock, MemoryShelf, RecordingSession, Talk, labels
+from tests.bot.conftest import BOT_ID, CHANNEL_ID, TOKEN, MemoryShelf, RecordingSession, Talk, labels
+from tests.clocks import JumpingClock
 
 from telecine.bot import words
 from telecine.bot.service import TelecineBot

@@ -17,9 +17,10 @@ from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from pysqlite3 import dbapi2
 from telethon.tl import types
+from tests.clocks import HandClock
 from tests.cmd.conftest import Said, run_program
 from tests.core.worker.conftest import sign_in_as
-from tests.store.conftest import HandClock, Scene, episode, film, link, series
+from tests.store.conftest import Scene, episode, film, link, series
 
 from telecine.bot.courier import BotCourier
 from telecine.core import codes

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import pytest
 from pysqlite3 import dbapi2
+from tests.clocks import HandClock
 from tests.store.desk import Desk, opened
 
 from telecine.core.backoff import Ladder
@@ -46,37 +46,6 @@ POLICY = QueuePolicy(
     hosts=Ladder((5.0, 20.0)),
     accounts=Ladder((60.0, 600.0)),
 )
-START_MS = 1_700_000_000_000
-
-
-class HandClock:
-    """A clock that moves when a test moves it; sleepers wake when their time has come."""
-
-    def __init__(self) -> None:
-        self.ms = START_MS
-        self._sleepers: list[tuple[int, asyncio.Future[None]]] = []
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.ms / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self.ms + round(seconds * 1000), sleeper))
-        self._wake()
-        await sleeper
-
-    def advance(self, seconds: float) -> None:
-        self.ms += round(seconds * 1000)
-        self._wake()
-
-    def _wake(self) -> None:
-        for due_ms, sleeper in self._sleepers:
-            if due_ms <= self.ms and not sleeper.done():
-                sleeper.set_result(None)
-        self._sleepers = [entry for entry in self._sleepers if not entry[1].done()]
 
 
 def link(cm_id: str, quality: Quality = Quality.HD, url: str | None = None) -> ImportedLink:

@@ -17,7 +17,7 @@ from telecine.store.transaction import Operation, Transaction
 from telecine.store.writer import Writer
 
 if TYPE_CHECKING:
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 
 def note(tx: Transaction, user_id: int) -> int:

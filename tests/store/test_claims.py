@@ -18,7 +18,7 @@ from telecine.store.epoch import write_epoch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 
 async def test_a_claim_hands_out_everything_that_an_upload_needs(scene: Scene) -> None:

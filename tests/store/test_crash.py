@@ -14,7 +14,7 @@ from tests.store.conftest import Scene
 from telecine.store import Store
 
 if TYPE_CHECKING:
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 PROGRAM = """
 import asyncio, os, sys

@@ -18,7 +18,7 @@ from telecine.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 CODE = "CM_M000001_720P"
 

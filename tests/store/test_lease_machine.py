@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from pysqlite3 import dbapi2
-from tests.store.conftest import HandClock, Scene, film, link
+from tests.clocks import HandClock
+from tests.store.conftest import Scene, film, link
 from tests.store.queue_model import Model
 from tests.store.queue_rows import ACCOUNTS_NOW, CHANNELS, HISTORY, LINKS, TARGETS
 from tests.store.queue_things import Account, Channel, Host, Link, Target, Worker

@@ -12,7 +12,7 @@ from pysqlite3 import dbapi2
 from telecine.store import Store
 
 if TYPE_CHECKING:
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 LITESTREAM = Path(sys.executable).with_name("litestream")
 CONFIG = Path(__file__).parents[2] / "litestream.yml"

@@ -17,7 +17,7 @@ from telecine.store.epoch import epoch_path, read_epoch, write_epoch
 from telecine.store.schema import Migration, migrate
 
 if TYPE_CHECKING:
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, set_at_ms INTEGER NOT NULL) STRICT;"
 FIRST = Migration(1, "0001_first", META)

@@ -22,7 +22,7 @@ from telecine.store.sql import QUERIES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 UPLOADS = "upload.saveBigFilePart"
 SENDS = "messages.sendMedia"

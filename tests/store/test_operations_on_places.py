@@ -20,7 +20,7 @@ from telecine.store import Store, hosts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 
 async def waiting(scene: Scene) -> asyncio.Task[None]:

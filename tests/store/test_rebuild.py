@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.store.conftest import POLICY, START_MS, HandClock, Scene, episode, film, link, series
+from tests.clocks import START_MS, HandClock
+from tests.store.conftest import POLICY, Scene, episode, film, link, series
 
 from telecine.core import codes
 from telecine.core.captions import Caption, Origin, write

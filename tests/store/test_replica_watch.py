@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.waiting import found
 
 from telecine.core.clock import SystemClock
 from telecine.core.coordinator import backup
@@ -55,12 +56,12 @@ async def litestream(database: Path, port: int) -> AsyncIterator[asyncio.subproc
 
 async def until(watch: ReplicaWatch, condition: Callable[[BackupStatus], bool]) -> BackupStatus:
     """Litestream tells nobody when it has done something; it has to be asked."""
-    async with asyncio.timeout(20):
-        while True:
-            status = await watch.status()
-            if condition(status):
-                return status
-            await asyncio.sleep(0.05)
+
+    async def look() -> BackupStatus | None:
+        status = await watch.status()
+        return status if condition(status) else None
+
+    return await found(look, within_s=20)
 
 
 async def test_the_watch_follows_litestream_while_it_works_hangs_and_dies(

@@ -19,7 +19,7 @@ from telecine.store.transaction import Transaction
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
     from telecine.store.transaction import Params
 

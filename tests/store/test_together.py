@@ -30,7 +30,7 @@ from telecine.core.reasons import Reason
 from telecine.store import Store
 
 if TYPE_CHECKING:
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 WORKERS = 6
 TABLES = (

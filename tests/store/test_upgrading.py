@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pysqlite3 import dbapi2
-from tests.store.conftest import POLICY, START_MS, HandClock, Scene
+from tests.clocks import START_MS, HandClock
+from tests.store.conftest import POLICY, Scene
 
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import WorkerMode

@@ -17,7 +17,7 @@ from telecine.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 
 async def test_a_new_account_gets_its_channels_planned(scene: Scene) -> None:

@@ -17,7 +17,7 @@ from telecine.store.events import events_after
 from telecine.store.transaction import Operation, Transaction
 
 if TYPE_CHECKING:
-    from tests.store.conftest import HandClock
+    from tests.clocks import HandClock
 
 
 def noting_all(tx: Transaction, users: Sequence[int]) -> list[int]:

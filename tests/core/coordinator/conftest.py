@@ -335,12 +335,6 @@ class Api:
         headers = {"Authorization": f"Bearer {token or self.operator}", **headers}
         return self.client.get(self.server.url + path, headers=headers)
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something has become true of the server, which signals nothing."""
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-
     def claim(self, request_id: str = "r1", *, wait_s: float = 0.0) -> Any:
         return self.post("/v1/leases", {"boot_id": "b1", "request_id": request_id, "wait_s": wait_s})
 

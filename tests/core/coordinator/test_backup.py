@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from aiohttp import web
+from tests.clocks import JumpingClock
 
 from telecine.core.coordinator import backup
 from telecine.core.coordinator.backup import FileSizes, Replicated, ReplicaWatch, UnreadableError, replicated
@@ -59,30 +60,14 @@ class Litestream:
         return web.Response(text=self.text, status=self.status)
 
 
-class RunningClock:
-    """Time that the test lets pass."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now_ms(self) -> int:
-        return round(self.seconds * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError("nobody sleeps here")
-
-
 @pytest.fixture
 def files() -> Files:
     return Files()
 
 
 @pytest.fixture
-def time() -> RunningClock:
-    return RunningClock()
+def time() -> JumpingClock:
+    return JumpingClock(1000.0)
 
 
 @pytest.fixture
@@ -99,7 +84,7 @@ async def litestream() -> AsyncIterator[Litestream]:
 
 
 @pytest.fixture
-def watch(files: Files, litestream: Litestream, time: RunningClock) -> ReplicaWatch:
+def watch(files: Files, litestream: Litestream, time: JumpingClock) -> ReplicaWatch:
     return ReplicaWatch(files, time, replicated=True, litestream_url=litestream.url)
 
 
@@ -118,32 +103,32 @@ async def test_without_an_address_litestream_cannot_be_asked(files: Files, clock
 
 
 async def test_transactions_that_move_are_replicated(
-    watch: ReplicaWatch, litestream: Litestream, files: Files, time: RunningClock
+    watch: ReplicaWatch, litestream: Litestream, files: Files, time: JumpingClock
 ) -> None:
     for txid in range(1, 5):
         litestream.tells(txid)
         status = await watch.status()
         assert (status.state, status.txid, status.detail) == (BackupState.REPLICATING, txid, None)
         files.commit()
-        time.seconds += 60
+        time.now_s += 60
 
 
-async def test_a_quiet_database_has_nothing_to_replicate(watch: ReplicaWatch, time: RunningClock) -> None:
+async def test_a_quiet_database_has_nothing_to_replicate(watch: ReplicaWatch, time: JumpingClock) -> None:
     for _ in range(4):
         assert await state(watch) is BackupState.REPLICATING
-        time.seconds += 3600
+        time.now_s += 3600
 
 
 async def test_commits_that_wait_too_long_are_a_stall_until_they_move(
-    watch: ReplicaWatch, litestream: Litestream, files: Files, time: RunningClock
+    watch: ReplicaWatch, litestream: Litestream, files: Files, time: JumpingClock
 ) -> None:
     await watch.status()
     files.commit()
-    time.seconds += 3600
+    time.now_s += 3600
     assert await state(watch) is BackupState.REPLICATING, "that commit may be a moment old"
-    time.seconds += backup.STALLED_AFTER_S - 1
+    time.now_s += backup.STALLED_AFTER_S - 1
     assert await state(watch) is BackupState.REPLICATING
-    time.seconds += 1
+    time.now_s += 1
     status = await watch.status()
     assert (status.state, status.detail) == (
         BackupState.STALLED,
@@ -151,7 +136,7 @@ async def test_commits_that_wait_too_long_are_a_stall_until_they_move(
     )
     litestream.tells(txid=2)
     assert await state(watch) is BackupState.REPLICATING
-    time.seconds += 60
+    time.now_s += 60
     assert await state(watch) is BackupState.REPLICATING
 
 

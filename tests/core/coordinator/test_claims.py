@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.clocks import JumpingClock
 
 from telecine.core.clock import SystemClock
 from telecine.core.coordinator.claims import Claims
@@ -71,33 +72,25 @@ class QueueOfAges(QueueOfTests):
         self.clock = clock
 
     async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
-        ready = self.clock.seconds >= 7
-        self.clock.seconds += 2
+        ready = self.clock.now_s >= 7
+        self.clock.now_s += 2
         return LEASE if ready else None
 
     async def wait_for_work(self, timeout_s: float) -> None:
-        self.clock.seconds = max(self.clock.seconds, 7)
-
-
-class JumpingClock(SystemClock):
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def monotonic_s(self) -> float:
-        return self.seconds
+        self.clock.now_s = max(self.clock.now_s, 7)
 
 
 async def test_a_lease_tells_how_long_it_was_waited_for_and_never_too_much() -> None:
     clock = JumpingClock()
     lease = await Claims(QueueOfAges(clock), clock).claim("cm-ember", ClaimRequest("b1", "r1", wait_s=20))
     assert lease is not None
-    began_s = clock.seconds - 2
+    began_s = clock.now_s - 2
     assert 7 <= lease.waited_s <= began_s
 
 
 async def test_a_lease_that_was_there_was_not_waited_for() -> None:
     clock = JumpingClock()
-    clock.seconds = 7
+    clock.now_s = 7
     assert await Claims(QueueOfAges(clock), clock).claim("cm-ember", ClaimRequest("b1", "r1", wait_s=20)) == LEASE
 
 

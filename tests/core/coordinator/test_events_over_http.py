@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from tests.waiting import until
 
 from telecine.core.coordinator.events import EVENTS_KEPT_MAX, FOLLOWERS_MAX
 from telecine.core.errors import StoreError
@@ -117,7 +118,7 @@ async def test_reader_that_leaves_makes_room(api: Api) -> None:
     for _ in range(FOLLOWERS_MAX + 2):
         stream = await api.get("/v1/events").__aenter__()
         stream.close()
-        await api.until(lambda: api.server.connections == 0)
+        await until(lambda: api.server.connections == 0)
 
 
 async def test_stream_ends_with_its_token(api: Api) -> None:

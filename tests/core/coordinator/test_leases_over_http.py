@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from tests.waiting import until
 
 from telecine.core.errors import ConflictError, UnavailableError
 from telecine.core.protocol import LEASES_PER_BEAT_MAX, SettleReleased
@@ -59,7 +60,7 @@ async def test_client_that_goes_while_waiting_leaves_no_lease(api: Api) -> None:
     await api.queue.until(lambda: api.queue.waiting == 1)
     claiming.cancel()
     await asyncio.gather(claiming, return_exceptions=True)
-    await api.until(lambda: not api.queue.waiting)
+    await until(lambda: not api.queue.waiting)
     await api.queue.put(CODE)
     assert api.queue.leased == {}
     async with api.claim("r2") as response:
@@ -73,7 +74,7 @@ async def test_lease_committed_for_a_client_that_is_gone_is_given_back(api: Api)
     await api.queue.until(lambda: len(api.queue.heard) == 1)
     claiming.cancel()
     await asyncio.gather(claiming, return_exceptions=True)
-    await api.until(lambda: not api.server.connections)
+    await until(lambda: not api.server.connections)
     api.queue.claiming.release()
     await api.queue.until(lambda: api.queue.settled)
     assert api.queue.leased == {}

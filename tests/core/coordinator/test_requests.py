@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.waiting import until
 from yarl import URL
 
 from telecine.core.coordinator.calls import PARAMETERS_MAX, decode
@@ -240,8 +241,8 @@ async def test_client_that_leaves_in_the_middle_of_its_body_is_no_fault(
     head = f"POST /v1/leases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.worker}\r\nContent-Length: 10\r\n\r\n{{"
     writer.write(head.encode())
     await writer.drain()
-    await api.until(lambda: api.server.connections == 1)
+    await until(lambda: api.server.connections == 1)
     writer.close()
     await writer.wait_closed()
-    await api.until(lambda: api.server.connections == 0)
+    await until(lambda: api.server.connections == 0)
     assert caplog.text == ""

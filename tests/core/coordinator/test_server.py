@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 import uvloop
+from tests.clocks import JumpingClock
+from tests.waiting import until
 
-from telecine.core.clock import SystemClock
 from telecine.core.coordinator.server import CoordinatorServer
 from telecine.core.coordinator.sweeping import SWEEP_PAUSE_S_MIN, sweep_forever
 from telecine.core.errors import ConfigError, StoreError, UnavailableError
@@ -35,29 +36,15 @@ class SweepsInTurn:
         return answer
 
 
-class RecordingClock(SystemClock):
-    """Stands at 1000 s and passes no time."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def now_ms(self) -> int:
-        return 1_000_000
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        await asyncio.sleep(0)
-
-
 async def _pauses(*answers: Swept | Exception) -> list[float]:
-    clock = RecordingClock()
+    clock = JumpingClock(1000.0)
     with pytest.raises(asyncio.CancelledError):
         await sweep_forever(SweepsInTurn(*answers), clock, 5.0)
-    return clock.slept
+    return clock.slept_s
 
 
 async def test_sweep_comes_back_for_what_is_due_first() -> None:
-    assert await _pauses(Swept(0, 0, None), Swept(0, 0, 1_002_500), Swept(0, 0, 9_000_000)) == [5.0, 2.5, 5.0]
+    assert await _pauses(Swept(0, 0, None), Swept(0, 0, 1_007_500), Swept(0, 0, 9_000_000)) == [5.0, 2.5, 5.0]
 
 
 async def test_sweep_does_not_spin_on_what_stays_due() -> None:
@@ -73,7 +60,7 @@ async def test_only_sweeps_that_moved_something_are_told() -> None:
     moved = [Swept(1, 0, None), Swept(0, 2, None)]
     with pytest.raises(asyncio.CancelledError):
         await sweep_forever(
-            SweepsInTurn(moved[0], Swept(0, 0, None), moved[1]), RecordingClock(), 5.0, on_swept=told.append
+            SweepsInTurn(moved[0], Swept(0, 0, None), moved[1]), JumpingClock(1000.0), 5.0, on_swept=told.append
         )
     assert told == moved
 
@@ -121,7 +108,7 @@ async def test_stopping_lets_a_running_request_finish(api: Api) -> None:
     claiming = asyncio.create_task(api.claim().__aenter__())
     await api.queue.until(lambda: len(api.queue.heard) == 1)
     stopping = asyncio.create_task(api.server.stop())
-    await api.until(lambda: _is_refused(api.server.url))
+    await until(lambda: _is_refused(api.server.url))
     api.queue.claiming.release()
     response = await claiming
     assert response.status == 200

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.waiting import until
 
 from telecine.cmd.emulator import emulator as command
 from telecine.core.emulator.cm.content import Table
@@ -70,9 +71,7 @@ async def test_killed_command_has_kept_what_was_done(data: Path) -> None:
     async with running(data, *OPTIONS) as (process, printed), control_of(printed) as control:
         await control.add_account("15550102", "rora")
         await control.add_cm_row(Table.TITLES, name="Kept", kind="movie")
-        async with asyncio.timeout(5):
-            while b"rora" not in state_file(data):  # noqa: ASYNC110  another process writes it
-                await asyncio.sleep(0.01)
+        await until(lambda: b"rora" in state_file(data))
         process.kill()
         await process.wait()
     async with running(data, *OPTIONS) as (_, printed), control_of(printed) as control:

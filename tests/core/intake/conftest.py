@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from tests.clocks import JumpingClock
 
 from telecine.core.catalogue import ImportCounts, ImportedEpisode, ImportedTitle, ImportRun, ImportState
 from telecine.core.config import CmSettings
@@ -34,26 +34,6 @@ DEEP = {
     "sort": "id",
 }
 EMBEDDED = {"path": "/items/titles", "query": DEEP}
-
-
-class JumpingClock:
-    """Time that passes when somebody sleeps, and when a test says so."""
-
-    def __init__(self) -> None:
-        self.ms = 1_800_000_000_000
-        self.slept: list[float] = []
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.ms / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds:
-            self.slept.append(seconds)
-            self.ms += round(seconds * 1000)
-        await asyncio.sleep(0)
 
 
 class MemoryIntake:
@@ -198,7 +178,7 @@ def series(number: int, episodes: int, *qualities: str | None) -> CmTitle:
 
 @pytest.fixture
 def clock() -> JumpingClock:
-    return JumpingClock()
+    return JumpingClock(1_800_000_000.0)
 
 
 @pytest.fixture

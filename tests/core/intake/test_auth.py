@@ -12,7 +12,8 @@ import jwt
 import msgspec
 import pytest
 from aiohttp import web
-from tests.core.intake.conftest import PASSWORD, CmServer, JumpingClock, Serve, cm_settings, connect, jwt_refresh
+from tests.clocks import JumpingClock
+from tests.core.intake.conftest import PASSWORD, CmServer, Serve, cm_settings, connect, jwt_refresh
 
 from telecine.core.emulator.faults import CmFailure
 from telecine.core.errors import CmAuthError, UnavailableError
@@ -93,7 +94,7 @@ async def test_many_requests_over_many_lifetimes_share_one_login_and_few_refresh
     async with connect(cm.settings(max_concurrency=16), cm.clock) as connection:
         for _ in range(25):
             await asyncio.gather(*(connection.get() for _ in range(16)))
-            cm.clock.ms += 1000
+            cm.clock.now_s += 1
     assert cm.count(LOGIN) == 1
     assert cm.count(REFRESH) == 4
     assert cm.count(TITLES) == 25 * 16  # none was sent twice, so none met an expired token
@@ -108,13 +109,13 @@ async def test_token_that_all_find_expired_is_renewed_once(cm: CmServer) -> None
 
 
 async def test_clock_of_cm_may_be_wrong(cm: CmServer) -> None:
-    ours = JumpingClock()
-    ours.ms += 5 * 3600 * 1000
+    ours = JumpingClock(1_800_000_000.0)
+    ours.now_s += 5 * 3600
     async with connect(cm.settings(), ours) as connection:
         for _ in range(14):
             await connection.get()
-            ours.ms += 1000
-            cm.clock.ms += 1000
+            ours.now_s += 1
+            cm.clock.now_s += 1
     assert (cm.count(LOGIN), cm.count(REFRESH), cm.count(TITLES)) == (1, 2, 14)
 
 
@@ -133,7 +134,7 @@ async def test_new_pair_is_on_the_disk_for_its_owner_alone_before_it_is_used(
     async with connect(settings, clock) as connection:
         for _ in range(3):
             await connection.get()
-            clock.ms += 7000
+            clock.now_s += 7
     assert seen == [(True, 0o600)] * 3
     assert issuer.count(REFRESH) == 2
     assert kept(token_file)["pair"]["refresh_token"] in issuer.alive
@@ -145,7 +146,7 @@ async def test_next_process_goes_on_with_the_pair_of_the_last(cm: CmServer, toke
     for _ in range(3):
         async with connect(settings, cm.clock) as connection:
             await connection.get()
-        cm.clock.ms += 20_000
+        cm.clock.now_s += 20
     assert (cm.count(LOGIN), cm.count(REFRESH)) == (1, 2)
 
 
@@ -154,7 +155,7 @@ async def test_refresh_token_that_was_used_before_leads_to_a_login(cm: CmServer,
     async with connect(settings, cm.clock) as connection:
         await connection.get()
         cm.cm.auth.refresh(kept(token_file)["pair"]["refresh_token"])  # somebody else spends it
-        cm.clock.ms += 20_000
+        cm.clock.now_s += 20
         await connection.get()
     assert (cm.count(LOGIN), cm.count(REFRESH)) == (2, 1)
 
@@ -189,7 +190,7 @@ async def test_refresh_whose_answer_is_lost_is_tried_once_more_and_then_a_login(
     issuer.lose_refreshes = 1
     async with connect(cm_settings(await serve(issuer.answer)), clock) as connection:
         await connection.get()
-        clock.ms += 7000
+        clock.now_s += 7
         await connection.get()
     assert issuer.calls == [LOGIN, TITLES, REFRESH, REFRESH, LOGIN, TITLES]
 
@@ -199,7 +200,7 @@ async def test_refresh_outlives_the_request_that_asked_for_it(
 ) -> None:
     async with connect(cm_settings(await serve(issuer.answer)), clock) as connection:
         await connection.get()
-        clock.ms += 7000
+        clock.now_s += 7
         issuer.gate = asyncio.Event()
         asking = asyncio.create_task(connection.get())
         await asyncio.wait_for(issuer.entered.wait(), 10)
@@ -216,7 +217,7 @@ async def test_without_a_refresh_every_pair_comes_from_a_login(
 ) -> None:
     async with connect(cm_settings(await serve(issuer.answer), auth=jwt_refresh(refresh=None)), clock) as connection:
         await connection.get()
-        clock.ms += 7000
+        clock.now_s += 7
         await connection.get()
     assert issuer.calls == [LOGIN, TITLES, LOGIN, TITLES]
 
@@ -235,7 +236,7 @@ async def test_refresh_token_that_does_not_rotate_is_kept(serve: Serve, clock: J
     async with connect(cm_settings(await serve(answer), auth=auth), clock) as connection:
         for _ in range(3):
             await connection.get()
-            clock.ms += 7000
+            clock.now_s += 7
     assert bodies[1:] == [{"t": "for-good"}, {"t": "for-good"}]
 
 
@@ -271,7 +272,7 @@ async def test_login_is_tried_again_while_cm_is_busy(cm: CmServer, status: int) 
     async with connect(cm.settings(), cm.clock) as connection:
         await connection.get()
     assert cm.count(LOGIN) == 3
-    assert cm.clock.slept == ([7.5, 7.5] if status == 429 else [0.75, 1.5])
+    assert cm.clock.slept_s == ([7.5, 7.5] if status == 429 else [0.75, 1.5])
 
 
 async def test_login_is_not_sent_on_to_where_cm_redirects_it(serve: Serve, clock: JumpingClock) -> None:
@@ -366,7 +367,7 @@ async def test_secrets_stay_out_of_logs_and_errors(
         cm.faults.plan(CmFailure(status=500, method=REFRESH, count=None))
         cm.faults.plan(CmFailure(status=500, method=LOGIN, count=None))
         for wait_ms in (0, 20_000):
-            cm.clock.ms += wait_ms
+            cm.clock.now_s += wait_ms / 1000
             with pytest.raises((CmAuthError, UnavailableError)) as caught:
                 await connection.get()
             told += [repr(caught.value), *traceback.format_exception(caught.value)]

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.core.intake.conftest import CmServer, JumpingClock, Serve, cm_settings, connect
+from tests.clocks import JumpingClock
+from tests.core.intake.conftest import CmServer, Serve, cm_settings, connect
 from yarl import URL
 
 from telecine.core.emulator.faults import CmFailure
@@ -23,14 +24,14 @@ async def test_cm_that_stumbles_is_asked_again(cm: CmServer, status: int) -> Non
     cm.faults.plan(CmFailure(status=status, method="/items/titles", count=2))
     async with connect(cm.settings(), cm.clock) as connection:
         assert await connection.get()
-    assert cm.clock.slept == [0.75, 1.5]
+    assert cm.clock.slept_s == [0.75, 1.5]
 
 
 async def test_cm_that_stays_away_is_given_up(clock: JumpingClock, unused_tcp_port: int) -> None:
     async with connect(settings(f"http://127.0.0.1:{unused_tcp_port}"), clock) as connection:
         with pytest.raises(UnavailableError, match="CM does not answer GET /items/titles: ClientConnectorError"):
             await connection.get()
-    assert len(clock.slept) == ATTEMPTS_MAX - 1
+    assert len(clock.slept_s) == ATTEMPTS_MAX - 1
 
 
 async def test_answer_cut_short_is_fetched_again(serve: Serve, clock: JumpingClock) -> None:
@@ -105,7 +106,7 @@ async def test_answer_that_is_no_document_is_refused_at_once(
     async with connect(settings(await serve(answer)), clock) as connection:
         with pytest.raises(CmError, match=problem):
             await connection.get()
-    assert clock.slept == []
+    assert clock.slept_s == []
 
 
 async def test_refusal_carries_the_code_and_is_not_repeated(cm: CmServer) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiohttp import web
+from tests.clocks import JumpingClock
 from tests.core.intake.conftest import (
     DEEP,
     EMBEDDED,
     CmServer,
-    JumpingClock,
     MemoryIntake,
     Serve,
     cm_settings,
@@ -118,7 +118,7 @@ async def test_tokens_that_expire_in_the_middle_do_not_show(cm: CmServer, intake
     cm.cm.catalogue.replace(CmContent(titles=tuple(film(n) for n in range(1, 301))))
 
     async def pass_time() -> None:
-        cm.clock.ms += 10_000
+        cm.clock.now_s += 10
 
     intake.before_batch = pass_time
     run = await Importer(cm.settings(), intake, cm.clock).run()
@@ -230,8 +230,8 @@ async def test_busy_cm_is_waited_for_as_long_as_it_asks(cm: CmServer, intake: Me
     cm.faults.plan(CmFailure(status=429, retry_after_s=3, method="/items/titles", count=2))
     run = await Importer(cm.settings(), intake, cm.clock).run()
     assert run.state is ImportState.DONE
-    assert len(cm.clock.slept) == 2
-    assert all(3 <= slept_s <= 4 for slept_s in cm.clock.slept)
+    assert len(cm.clock.slept_s) == 2
+    assert all(3 <= slept_s <= 4 for slept_s in cm.clock.slept_s)
 
 
 async def test_second_run_beside_the_first_is_refused(cm: CmServer, intake: MemoryIntake) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from tests.core.worker.scripted import BOT_USERNAME, TOKEN, Coordinator
+from tests.waiting import until
 
 from telecine.core import captions
 from telecine.core.config import TelegramSettings, WorkerSettings
@@ -319,6 +320,4 @@ async def held(emulator: Emulator, url: str) -> AsyncIterator[HeldSource]:
 
 
 async def until_state(daemon: Daemon, state: WorkerState) -> None:
-    async with asyncio.timeout(20):
-        while daemon.worker.board.view().state is not state:  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.02)
+    await until(lambda: daemon.worker.board.view().state is state, within_s=20)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -22,6 +21,7 @@ from tests.core.worker.conftest import (
     until_state,
 )
 from tests.core.worker.scripted import BOT_USERNAME
+from tests.waiting import found, until
 
 from telecine.core import captions
 from telecine.core.catalogue import (
@@ -114,18 +114,14 @@ def _film(name: str, *urls: str) -> ImportedTitle:
     return ImportedTitle(f"cm-{name}", TitleKind.MOVIE, name, links=links, variants=(planned,))
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.02)
-
-
 async def _done(store: Store, count: int) -> list[VariantDetail]:
     """Wait until so many variants are done."""
-    async with asyncio.timeout(30):
-        while len(done := await store.catalogue.variants(state=VariantState.DONE)) < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-    return [await store.catalogue.variant(one.code) for one in done]
+
+    async def look() -> list[VariantDetail] | None:
+        done = await store.catalogue.variants(state=VariantState.DONE)
+        return [await store.catalogue.variant(one.code) for one in done] if len(done) >= count else None
+
+    return await found(look, within_s=30)
 
 
 async def test_films_go_from_the_queue_into_the_channel_and_before_the_bot(
@@ -261,7 +257,7 @@ async def test_a_paused_worker_keeps_its_upload_and_ends_it_when_it_may(
     await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.PAUSED)
     await until_state(daemon, WorkerState.PAUSED)
     held.go.set()
-    await _until(lambda: [job.stage for job in daemon.worker.board.view().jobs] == [Stage.UPLOADING])
+    await until(lambda: [job.stage for job in daemon.worker.board.view().jobs] == [Stage.UPLOADING])
     assert not emulator.world.stats.requests["upload.saveFilePart"]
     assert await store.catalogue.variants(state=VariantState.LEASED)
     await store.operations.set_mode(WORKER_ACCOUNT, WorkerMode.ACTIVE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +13,7 @@ import msgspec
 from tests.core.worker.conftest import sign_in_as
 from tests.e2e.crash.processes import Child
 from tests.e2e.uploads.front import Front
+from tests.waiting import found, until
 
 from telecine.core import captions
 from telecine.core.catalogue import (
@@ -108,10 +108,13 @@ class Deployment:
 
     async def done(self, code: str, timeout_s: float = 60.0) -> tuple[StoredObject, ...]:
         """Wait for an upload; what the coordinator knows of its parts. Raises DiedError where the worker ends."""
-        async with asyncio.timeout(timeout_s):
-            while (variant := await self.variant(code)).state is not VariantState.DONE:
-                self.worker.check()
-                await asyncio.sleep(0.02)
+
+        async def look() -> VariantDetail | None:
+            self.worker.check()
+            variant = await self.variant(code)
+            return variant if variant.state is VariantState.DONE else None
+
+        variant = await found(look, timeout_s)
         return tuple(sorted(variant.objects, key=lambda kept: kept.part_no))
 
     def uploaded(self, code: str) -> list[Uploaded]:
@@ -136,9 +139,7 @@ class Deployment:
         """SIGKILL. Whoever has worked for it must end, too, and at once."""
         parsers = [] if self.worker.pid is None else _children(self.worker.pid)
         await self.worker.kill()
-        async with asyncio.timeout(20):
-            while any(_is_up(parser) for parser in parsers):  # noqa: ASYNC110 - they are nobody's to wait for
-                await asyncio.sleep(0.02)
+        await until(lambda: not any(_is_up(parser) for parser in parsers), within_s=20)
 
     def left_behind(self) -> list[str]:
         """What a worker that is idle keeps for its next start. Nothing, if all went well."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.uploads.deployment import Deployment, deployed
 from tests.e2e.uploads.moments import At, Film, Moment, drawn, killed_at
+from tests.waiting import until
 
 from telecine.core.catalogue import StoredObject
 from telecine.core.codes import PartCode, parse_variant
@@ -104,10 +105,12 @@ class Trial:
 
     async def _nothing_is_left(self) -> None:
         """The worker tidies up behind the settlement."""
-        async with asyncio.timeout(10):
-            while self._deployment.left_behind():
-                self._deployment.worker.check()
-                await asyncio.sleep(0.02)
+
+        def is_tidy() -> bool:
+            self._deployment.worker.check()
+            return not self._deployment.left_behind()
+
+        await until(is_tidy)
 
 
 def _parts(contents: Iterable[bytes]) -> int:

@@ -109,12 +109,6 @@ class Wire:
         client.send(data)
         return await client.answer()
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something has become true of the server, which signals nothing."""
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-
     def hang_up(self) -> None:
         for writer in self._writers:
             writer.close()

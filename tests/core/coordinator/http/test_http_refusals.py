@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import until
 
 from telecine.core.coordinator.http.answers import Answer
 from telecine.core.coordinator.http.limits import Limits
@@ -92,7 +93,7 @@ async def test_refusal_waits_for_the_answers_before_it(wire: Wire) -> None:
     wire.service.answering = late
     client = await wire.connect()
     client.send(GET)
-    await wire.until(lambda: wire.service.heard)
+    await until(lambda: wire.service.heard)
     client.send(b"nonsense\r\n\r\n")
     gate.set()
     assert (await client.answer()).body == b"late"
@@ -111,7 +112,7 @@ async def test_what_a_client_sent_does_not_get_into_the_log(wire: Wire, caplog: 
     client.send(CHUNKED + b"2\r\n")
     client.send(b"hunter2")
     client.writer.close()
-    await wire.until(lambda: wire.server.connections == 0)
+    await until(lambda: wire.server.connections == 0)
     assert "hunter2" not in caplog.text
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.coordinator.http.conftest import serving
+from tests.waiting import until
 
 from telecine.core.coordinator.http.answers import Answer
 from telecine.core.coordinator.http.requests import Request
@@ -124,7 +125,7 @@ def test_no_bytes_get_past_the_connection(noise: bytes) -> None:
             client.send(noise + b"\r\n\r\n" + GET)
             client.writer.write_eof()
             await client.rest()
-            await wire.until(lambda: wire.server.connections == 0)
+            await until(lambda: wire.server.connections == 0)
             return told
 
     assert asyncio.run(send()) == []

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import until
 
 from telecine.core.coordinator.http.answers import Answer, Stream
 from telecine.core.coordinator.http.requests import Request
@@ -89,7 +90,7 @@ async def test_closing_lets_idle_clients_go_and_running_answers_arrive(wire: Wir
     wire.service.answering = late
     idle, busy = await wire.connect(), await wire.connect()
     busy.send(GET)
-    await wire.until(lambda: wire.service.heard and wire.server.connections == 2)
+    await until(lambda: wire.service.heard and wire.server.connections == 2)
     closing = asyncio.create_task(wire.server.stop())
     assert await idle.rest() == b""
     gate.set()
@@ -102,7 +103,7 @@ async def test_answer_that_is_not_ready_in_time_is_cut_off_at_the_end(wire: Wire
     wire.service.answering = lambda _: asyncio.Future()
     client = await wire.connect()
     client.send(GET)
-    await wire.until(lambda: wire.service.heard)
+    await until(lambda: wire.service.heard)
     await wire.server.stop()
     assert wire.service.cancelled.is_set()
-    await wire.until(lambda: wire.server.connections == 0)
+    await until(lambda: wire.server.connections == 0)

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import until
 
 from telecine.core.coordinator.http.answers import Answer
 from telecine.core.coordinator.http.requests import Request
@@ -62,7 +63,7 @@ async def test_start_that_arrives_before_the_answer_ahead_of_it_waits_no_longer_
 async def test_chunks_that_break_in_the_middle_are_waited_for_no_longer_than_others(quick: Wire, rest: bytes) -> None:
     client = await quick.connect()
     client.send(CHUNKED + b"1\r\na\r\n")
-    await quick.until(lambda: quick.service.begun)
+    await until(lambda: quick.service.begun)
     client.send(rest)
     assert (await client.answer()).status == 408
 
@@ -99,11 +100,11 @@ async def test_client_that_leaves_ends_what_is_done_for_it(wire: Wire) -> None:
     wire.service.answering = lambda _: asyncio.Future()
     client = await wire.connect()
     client.send(GET)
-    await wire.until(lambda: wire.service.heard)
+    await until(lambda: wire.service.heard)
     client.writer.close()
     async with asyncio.timeout(5):
         await wire.service.cancelled.wait()
-    await wire.until(lambda: wire.server.connections == 0)
+    await until(lambda: wire.server.connections == 0)
 
 
 async def test_client_that_takes_nothing_is_given_up(quick: Wire) -> None:
@@ -114,8 +115,8 @@ async def test_client_that_takes_nothing_is_given_up(quick: Wire) -> None:
     client = await quick.connect()
     client.writer.get_extra_info("socket")  # nothing is read from it until the server is gone
     client.send(GET)
-    await quick.until(lambda: quick.service.heard)
-    await quick.until(lambda: quick.server.connections == 0)
+    await until(lambda: quick.service.heard)
+    await until(lambda: quick.server.connections == 0)
 
 
 @pytest.mark.parametrize("ending", [b"", b"Connection: close\r\n"])
@@ -126,8 +127,8 @@ async def test_client_that_does_not_take_the_end_of_its_answer_is_given_up(quick
     quick.service.answering = answering
     with narrow(quick.server.port) as client:
         client.sendall(GET[:-2] + ending + b"\r\n")
-        await quick.until(lambda: quick.service.heard)
-        await quick.until(lambda: quick.server.connections == 0)
+        await until(lambda: quick.service.heard)
+        await until(lambda: quick.server.connections == 0)
 
 
 async def test_client_that_takes_nothing_is_cut_off_at_the_end(wire: Wire) -> None:
@@ -137,9 +138,9 @@ async def test_client_that_takes_nothing_is_cut_off_at_the_end(wire: Wire) -> No
     wire.service.answering = answering
     with narrow(wire.server.port) as client:
         client.sendall(GET)
-        await wire.until(lambda: wire.service.heard)
+        await until(lambda: wire.service.heard)
         await wire.server.stop()
-        await wire.until(lambda: wire.server.connections == 0)
+        await until(lambda: wire.server.connections == 0)
 
 
 def narrow(port: int) -> socket.socket:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import aiohttp
 import jwt
 import pytest
 from aiohttp import web
+from tests.clocks import START_MS, JumpingClock
 
 from telecine.core.emulator.cm.auth import CmCredentials
 from telecine.core.emulator.cm.content import CmContent, CmEpisode, CmKind, CmLink, CmTitle, Table, iso_ms
@@ -17,28 +17,6 @@ from telecine.core.emulator.cm.service import CM_PREFIX, Cm
 from telecine.core.emulator.faults import CmFailure, CmSlow, Faults
 
 CREDENTIALS = CmCredentials(email="importer@cm.example", password="s3cret", access_ttl_ms=8000)
-START_MS = 1_700_000_000_000
-
-
-class HandClock:
-    """A clock that is set by hand; sleeping sets it forward at once."""
-
-    def __init__(self) -> None:
-        self.ms = START_MS
-        self.slept_s = 0.0
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.ms / 1000
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept_s += seconds
-        await asyncio.sleep(0)
-
-    def iso(self) -> str:
-        return iso_ms(self.ms)
 
 
 def film(title_id: int, links: int = 1) -> CmTitle:
@@ -74,7 +52,7 @@ def series(title_id: int, episodes: int) -> CmTitle:
 class Client:
     """Talks to one CM."""
 
-    def __init__(self, cm: Cm, faults: Faults, clock: HandClock, url: str, http: aiohttp.ClientSession) -> None:
+    def __init__(self, cm: Cm, faults: Faults, clock: JumpingClock, url: str, http: aiohttp.ClientSession) -> None:
         self.cm, self.faults, self.clock, self.url, self.http = cm, faults, clock, url, http
         self.token = ""
 
@@ -114,7 +92,7 @@ def code_of(answer: tuple[int, Any]) -> tuple[int, str]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    clock, faults = HandClock(), Faults()
+    clock, faults = JumpingClock(START_MS / 1000), Faults()
     cm = Cm(CREDENTIALS, faults, clock, media_url=lambda: "http://media.example/media")
     app = web.Application()
     app.add_subapp(CM_PREFIX, cm.application())
@@ -152,7 +130,7 @@ async def test_login_without_password_is_a_bad_payload(client: Client) -> None:
 async def test_expired_access_token_says_so(client: Client) -> None:
     await client.login()
     assert (await client.get("/items/titles"))[0] == 200
-    client.clock.ms += 8000
+    client.clock.now_s += 8
     assert code_of(await client.get("/items/titles")) == (401, "TOKEN_EXPIRED")
 
 
@@ -283,7 +261,7 @@ async def test_relations_are_ids_until_their_fields_are_asked_for(client: Client
             "quality": None,
             "language": None,
             "size_bytes": None,
-            "date_created": client.clock.iso(),
+            "date_created": iso_ms(client.clock.now_ms()),
             "date_updated": None,
         }
     ]
@@ -327,21 +305,21 @@ async def test_incremental_filter_finds_new_and_edited_titles(client: Client) ->
     client.cm.catalogue.replace(CmContent(titles=(film(1), film(2), film(3))))
     await client.login()
     assert (await client.titles(fields="date_updated"))[0] == {"date_updated": None}
-    client.clock.ms += 1000
-    moment = client.clock.iso()
+    client.clock.now_s += 1
+    moment = iso_ms(client.clock.now_ms())
     assert await client.ids(filter=since(moment)) == []
-    client.clock.ms += 1000
+    client.clock.now_s += 1
     client.cm.catalogue.edit(Table.TITLES, 2, {"name": "Renamed"})
     client.cm.catalogue.add(Table.TITLES, {"name": "New", "kind": "movie"})
     assert await client.ids(filter=since(moment)) == [2, 4]
-    assert (await client.titles(**{"filter[id][_eq]": 2}))[0]["date_updated"] == client.clock.iso()
+    assert (await client.titles(**{"filter[id][_eq]": 2}))[0]["date_updated"] == iso_ms(client.clock.now_ms())
 
 
 async def test_edited_link_leaves_the_title_untouched_but_a_nested_filter_finds_it(client: Client) -> None:
     client.cm.catalogue.replace(CmContent(titles=(series(1, 2), film(2), film(3))))
     await client.login()
-    client.clock.ms += 1000
-    moment = client.clock.iso()
+    client.clock.now_s += 1
+    moment = iso_ms(client.clock.now_ms())
     client.cm.catalogue.edit(Table.LINKS, 100_002, {"url": "http://host/new"})
     client.cm.catalogue.edit(Table.LINKS, 3000, {"quality": "720p"})
     assert await client.ids(filter=since(moment)) == []
@@ -420,17 +398,17 @@ async def test_planned_refusals_come_with_retry_after(client: Client) -> None:
 async def test_slow_answer_takes_its_time(client: Client) -> None:
     client.faults.plan(CmSlow(method="/auth/*", delay_s=2.5))
     await client.login()
-    assert client.clock.slept_s == 2.5
+    assert client.clock.slept_s == [2.5]
 
 
 async def test_static_token_holds_for_ever(client: Client) -> None:
     client.cm.auth.credentials = CmCredentials(static_token="for-ever")
-    client.clock.ms += 10**10
+    client.clock.now_s += 10**7
     assert (await client.get("/items/titles", token="for-ever"))[0] == 200
 
 
 async def test_content_and_tokens_survive_a_restart(tmp_path: Path) -> None:
-    clock, faults = HandClock(), Faults()
+    clock, faults = JumpingClock(START_MS / 1000), Faults()
     before = Cm(CREDENTIALS, faults, clock, data_dir=tmp_path)
     assert not before.restored
     before.catalogue.replace(CmContent(titles=(series(1, 2), film(2))))

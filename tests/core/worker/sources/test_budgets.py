@@ -7,7 +7,7 @@ import random
 from contextlib import AbstractAsyncContextManager
 
 import pytest
-from tests.core.worker.clocks import JumpingClock
+from tests.clocks import JumpingClock
 
 from telecine.core.clock import SystemClock
 from telecine.core.config import SourceHostSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.core.worker.clocks import JumpingClock
+from tests.clocks import JumpingClock
 
 from telecine.core.config import SourceHostSettings, WorkerSettings
 from telecine.core.worker.sources.ahead import PIECE_BYTES, Ahead

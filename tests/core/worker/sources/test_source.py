@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from tests.core.worker.clocks import JumpingClock
+from tests.clocks import JumpingClock
 
 from telecine.core.emulator.sources.faults import SourceFaultKind as Fault
 from telecine.core.reasons import Reason

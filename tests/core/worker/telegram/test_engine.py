@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from telethon.tl import functions
-from tests.core.worker.clocks import JumpingClock
+from tests.clocks import JumpingClock
 
 from telecine.core.errors import FloodWaitError, InputError, TelegramError, UnavailableError
 from telecine.core.plans import PART_BYTES

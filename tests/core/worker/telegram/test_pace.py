@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.core.worker.clocks import JumpingClock
+from tests.clocks import JumpingClock
 
 from telecine.core.worker.telegram.pace import Pace
 

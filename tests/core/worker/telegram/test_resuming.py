@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ import blake3
 import pytest
 from tests.core.worker.conftest import stored_files
 from tests.core.worker.telegram.desk import BIG, CODE, FILM, NOISE, Desk, stream
+from tests.waiting import until
 
 from telecine.core.clock import SystemClock
 from telecine.core.emulator.faults import MissingPart
@@ -44,22 +44,18 @@ def parts_sent(emulator: Emulator) -> int:
 async def cut_off(desk: Desk, record: UploadRecord, *, known: bool) -> int:
     """Upload, and die in the middle; how many parts are known to be with Telegram."""
 
+    least = CUT_AT if known else CUT_AT - 1  # the last that came may be the last of all
+
     async def blocks() -> AsyncIterator[Block]:
         async for block in stream(NOISE):
             if block.index == CUT_AT:
-                await known_to(record, CUT_AT if known else CUT_AT - 1)  # the last that came may be the last of all
+                await until(lambda: len(record.known) >= least)
                 raise PowerCutError
             yield block
 
     with pytest.raises(PowerCutError):
         await desk.engine.upload(blocks(), size_bytes=BIG if known else None, name=f"{CODE}.mp4", record=record)
     return len(record.known)
-
-
-async def known_to(record: UploadRecord, count: int) -> None:
-    async with asyncio.timeout(10):
-        while len(record.known) < count:  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.001)
 
 
 async def unread(data: bytes, known: Collection[int]) -> AsyncIterator[Block]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.core.worker.clocks import JumpingClock
+from tests.clocks import JumpingClock
 from tests.core.worker.conftest import ACCOUNT, PHONE, SECOND_PHONE
 
 from telecine.core.clock import Clock, SystemClock

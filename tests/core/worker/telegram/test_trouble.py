@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from tests.core.worker.conftest import ACCOUNT, eventually, stored_files
 from tests.core.worker.telegram.desk import BIG, CODE, FILM, NOISE, SMALL, Desk, stream
+from tests.waiting import until
 
 from telecine.core.clock import SystemClock
 from telecine.core.emulator.faults import (
@@ -84,9 +85,7 @@ async def test_idle_connections_are_asked_whether_they_are_there_and_closed_afte
 
     monkeypatch.setattr(senders, "answer", noted)
     await desk.upload(BIG)
-    async with asyncio.timeout(10):
-        while any(line.is_open for line in desk.lines._lines):  # noqa: ASYNC110 - they tell nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: not any(line.is_open for line in desk.lines._lines))
     assert answered.count("ping") >= 2
     await desk.send(await desk.upload(BIG))
     assert stored_files(emulator)[0].content == NOISE

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.core.worker.clocks import JumpingClock
+from tests.clocks import JumpingClock
 
 from telecine.core.worker.telegram.uploads import KEPT_MS_MAX, StoredPart, UploadRecord, Uploads
 

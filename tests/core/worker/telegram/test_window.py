@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.core.worker.clocks import JumpingClock
+from tests.clocks import JumpingClock
 
 from telecine.core.worker.telegram.window import PARTS_AT_START, PARTS_MIN, Slots, Window
 
