@@ -228,7 +228,7 @@ async def test_port_in_use_is_named_and_leaves_nothing_behind(tmp_path: Path, se
 
 
 async def test_address_of_another_machine_is_named(server_key: ServerKey) -> None:
-    with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1:0: Cannot assign requested address"):
+    with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1:0: .+"):  # why: in each Python's own words
         await Emulator(EmulatorSettings(host="192.0.2.1"), key=server_key).__aenter__()
 
 
