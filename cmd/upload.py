@@ -10,6 +10,7 @@ from telecine.cmd.showing import facts, table
 from telecine.cmd.wording import duration, size
 from telecine.core.catalogue import PROBED, VariantDetail, VariantSource
 from telecine.core.leases import VariantState
+from telecine.core.links import shown
 
 WAITING = frozenset({VariantState.READY, VariantState.LEASED, VariantState.DELAYED})  # a link of it is yet to be read
 LINKLESS = frozenset({VariantState.CANCELLED, VariantState.DEAD})  # comes back with the next link, if it has lost all
@@ -41,7 +42,7 @@ def _source(source: VariantSource) -> tuple[object, ...]:
     fate = source.fate.value if source.listed else f"{source.fate.value}, not listed any more"
     why = ": ".join(word for word in (source.reason and source.reason.value, source.detail) if word)
     quality = f"{source.quality.label} measured" if source.evidence == PROBED else source.quality.label
-    return source.link_id, quality, fate, source.url.partition("?")[0], why
+    return source.link_id, quality, fate, shown(source.url), why
 
 
 def _facts(upload: VariantDetail) -> list[tuple[str, object]]:

@@ -45,8 +45,8 @@ def variant() -> None:
 def show(ctx: click.Context, code: str, as_json: bool) -> None:
     """Show one upload with its links and messages.
 
-    Links are in the order in which they are tried, with what became of each. A link is shown without its query, which
-    may hold a key; --json prints it as it is.
+    Links are in the order in which they are tried, with what became of each. A link is shown without user name,
+    password, query and fragment, which may hold a key; --json prints it as it is.
 
     \b
     telecine variant show CM_M000321_1080P

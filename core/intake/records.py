@@ -18,6 +18,7 @@ from telecine.core.errors import CmError
 from telecine.core.intake.inference import infer
 from telecine.core.intake.mapping import CmMapping, Field, kind_of, whole_number
 from telecine.core.intake.planning import plan
+from telecine.core.links import shown
 
 ID_CHARS_MAX = 200
 NAME_CHARS_MAX = 500
@@ -207,7 +208,7 @@ class TitleReader:
         record = Record("link", item, self._mapping.link)
         url = record.present("url", record.text("url", URL_CHARS_MAX))
         if not _URL.fullmatch(url) or _CONTROL.search(url):
-            raise record.error("url", f"is not a URL: {kind_of(url.partition('?')[0])}")  # a query may be a secret
+            raise record.error("url", f"is not a URL: {kind_of(shown(url))}")
         declared = record.line("quality", URL_CHARS_MAX)
         inferred = infer(url, declared=declared, name=record.line("name", URL_CHARS_MAX))
         return ImportedLink(

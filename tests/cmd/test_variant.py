@@ -45,6 +45,14 @@ async def test_an_upload_is_shown_with_its_links_and_what_became_of_them(deploym
     assert "secret" not in said.out, "a link may carry a key in its query"
 
 
+async def test_a_link_is_shown_without_its_user_info(deployment: Deployment) -> None:
+    await deployment.imports(film(1, "user:pw1@a.example"))
+    said = await deployment.types("variant", "show", FIRST)
+    assert "https://a.example/1.mp4" in said.out
+    assert "pw1" not in said.out
+    assert "pw1" in (await deployment.types("variant", "show", FIRST, "--json")).out
+
+
 async def test_a_link_is_shown_with_the_quality_that_was_measured(deployment: Deployment) -> None:
     await deployment.imports(film(1, "a.example", "b.example"))
     await deployment.enrols("cm-ember")

@@ -112,6 +112,7 @@ def test_kind_that_contradicts_is_refused() -> None:
         (link(url="C:\\films\\a.mkv"), "link 1: url: is not a URL"),
         (link(url="https:"), "link 1: url: is not a URL"),
         (link(url="https://h/a\nb.mkv"), "link 1: url: is not a URL"),
+        (link(url="https://me:pw@h/a\n.mkv?key=s"), "link 1: url: is not a URL: 'https://h/a.mkv'"),
         (link(url=None), "link 1: url: `url` is missing"),
         (link(url=7), "link 1: url: is not a URL: '7'"),
         (link(url="https://x/" + "y" * 9000), "link 1: url: longer than 8192 characters"),
