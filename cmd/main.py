@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from telecine.cmd.wording import printable
+from telecine.cmd.wording import complaint, printable
 from telecine.core.errors import TelecineError
 
 # Command name -> (module of telecine.cmd, attribute). Modules are imported when their command is named, so that
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         cli.main(arguments, prog_name="telecine", standalone_mode=False)
     except TelecineError as error:
-        click.echo(f"telecine: {printable(error.message)}", err=True)
+        click.echo(f"telecine: {printable(complaint(error))}", err=True)
         if error.hint:
             click.echo(f"  {printable(error.hint)}", err=True)
         raise SystemExit(error.exit_status) from None

@@ -9,7 +9,7 @@ import msgspec
 
 from telecine.cmd.calling import call, pages
 from telecine.cmd.showing import document, note
-from telecine.cmd.wording import amount
+from telecine.cmd.wording import amount, complaint
 from telecine.core.api import Api
 from telecine.core.errors import ConflictError, InputError, NotFoundError, TelecineError
 from telecine.core.leases import VariantState
@@ -51,7 +51,7 @@ def move(ctx: click.Context, codes: Iterable[str], how: Move, *, as_json: bool, 
             try:
                 moved.append(await how(api, code))
             except (ConflictError, InputError, NotFoundError) as error:
-                refused.append(Refusal(code, error.message))
+                refused.append(Refusal(code, complaint(error)))
                 if len(chosen) > 1:
                     note(str(refused[-1]))
             else:

@@ -1,10 +1,12 @@
-"""Counts, sizes and durations as one says them."""
+"""Counts, sizes, durations and errors as one says them."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 
+from telecine.core.errors import TelecineError
 from telecine.core.leases import VariantState
 
 _UNITS_S = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
@@ -14,6 +16,12 @@ def printable(text: str) -> str:
     """Text from elsewhere in one line, without what would steer a terminal."""
     line = " ".join(text.splitlines())
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(sign) == "Cc" else sign for sign in line)
+
+
+def complaint(error: TelecineError) -> str:
+    """What an error says, with the field at fault in front where it does not name it itself."""
+    is_named = error.field is None or re.search(rf"\b{re.escape(error.field)}\b", error.message)
+    return error.message if is_named else f"{error.field}: {error.message}"
 
 
 def amount(count: int, thing: str, things: str | None = None) -> str:

@@ -177,3 +177,16 @@ async def test_a_channel_or_its_account_that_is_not_there_is_named(
 @pytest.mark.parametrize("arguments", [["add"], ["retire"], ["retire", "first"], ["retire", "0"], ["close"]])
 async def test_a_channel_is_added_to_an_account_and_retired_by_its_id(crew: Deployment, arguments: list[str]) -> None:
     assert (await crew.types("channels", *arguments)).status == 2
+
+
+async def test_what_the_coordinator_refuses_is_said_with_the_field_at_fault(crew: Deployment) -> None:
+    for arguments, complaint in (
+        (("channels", "add", "--account", ""), "telecine: account: Expected `str` of length >= 1"),
+        (("accounts", "park", "cm-ember", "--for", "99999999999d"), "telecine: seconds: Expected `float` <= "),
+        (("channels", "retire", 10**20), "telecine: id: Expected `int` <= "),
+        (("search", "a" * 600), "telecine: q: Expected `str` of length <= 256"),
+        (("variant", "pin", CODE, ""), f"telecine: {CODE}: account: Expected `str` of length >= 1"),
+    ):
+        said = await crew.types(*arguments)
+        assert (said.status, said.out) in {(1, ""), (2, "")}
+        assert said.err.startswith(complaint)

@@ -17,7 +17,8 @@ from rich.console import Console
 
 from telecine.cmd import arguments
 from telecine.cmd.showing import display, document_of_pages, facts, table
-from telecine.cmd.wording import amount, by_state, duration, printable, size
+from telecine.cmd.wording import amount, by_state, complaint, duration, printable, size
+from telecine.core.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,19 @@ def test_a_duration_that_is_said_can_be_typed_and_is_less_than_a_hundredth_off(s
 )
 def test_a_size_is_said_in_the_unit_that_fits(count: int, said: str) -> None:
     assert size(count) == said
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "said"),
+    [
+        ("Expected `str` of length >= 1", "account", "account: Expected `str` of length >= 1"),
+        ("Expected `str` of length >= 1", "q", "q: Expected `str` of length >= 1"),
+        ("there is no account 'ada'", "account", "there is no account 'ada'"),
+        ("too late", None, "too late"),
+    ],
+)
+def test_an_error_names_the_field_at_fault_once(message: str, field: str | None, said: str) -> None:
+    assert complaint(InputError(message, field=field)) == said
 
 
 def test_one_thing_is_not_many() -> None:
