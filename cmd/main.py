@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from telecine.cmd.wording import complaint, printable
-from telecine.core.errors import TelecineError
+from telecine.core.errors import InputError, TelecineError
 
 # Command name -> (module of telecine.cmd, attribute). Modules are imported when their command is named, so that
 # `telecine --help` answers at once.
@@ -119,7 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `arguments` None: those of the process.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        _require_text(arguments)
         cli.main(arguments, prog_name="telecine", standalone_mode=False)
     except TelecineError as error:
         click.echo(f"telecine: {printable(complaint(error))}", err=True)
@@ -138,3 +140,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # the reader of a pipe has gone; do not complain while Python flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Raises InputError for bytes that are not UTF-8: neither a message nor a terminal takes them."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"an argument is not UTF-8: {os.fsencode(argument)!r}") from None

@@ -144,6 +144,29 @@ def test_a_second_coordinator_on_one_database_is_refused(tmp_path: Path) -> None
         pass
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "\udcff"),
+        ("variant", "show", "CM_M000001_\udcff"),
+        ("accounts", "unpark", "cm-\udcff"),
+        ("token", "issue", "--operator", "\udcff"),
+        ("token", "revoke", "\udcff"),
+        ("--config", "\udcff", "status"),
+        ("\udcff",),
+    ],
+)
+def test_arguments_that_are_not_utf_8_are_refused_before_anything_is_done(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 32}"\n[operator]\ntoken = "t"\n')
+    refused = telecine(*arguments, cwd=tmp_path)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.startswith("telecine: an argument is not UTF-8: b'")
+    assert "\\xff" in refused.err
+    assert not (tmp_path / "telecine.db").exists()
+
+
 def test_a_database_in_a_folder_that_is_not_there_is_a_setting_to_mend(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"coordinator\.database"), alone_with(tmp_path / "nowhere" / "telecine.db"):
         pass
