@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from telecine.cmd.streams import open_missing
 from telecine.cmd.wording import complaint, printable
 from telecine.core.errors import InputError, TelecineError
 
@@ -119,6 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `arguments` None: those of the process.
     """
+    open_missing()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         _require_text(arguments)
