@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
-from telecine.cmd.streams import open_missing
+from telecine.cmd.streams import let_go, open_missing
 from telecine.cmd.wording import complaint, printable
 from telecine.core.errors import InputError, TelecineError
 
@@ -68,6 +70,20 @@ SUMMARIES: dict[str, str] = {
 class LazyGroup(click.Group):
     """A group whose commands are imported on first use."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError:  # click would make status 1 of it
+            _end_unread()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _end_unread()
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -121,7 +137,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `arguments` None: those of the process.
     """
     open_missing()
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        _run(sys.argv[1:] if arguments is None else arguments)
+    except BrokenPipeError:  # at what is said of an error
+        _end_unread()
+
+
+def _run(arguments: Sequence[str]) -> None:
     try:
         _require_text(arguments)
         cli.main(arguments, prog_name="telecine", standalone_mode=False)
@@ -136,12 +158,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         raise SystemExit(error.exit_code) from None
-    except click.exceptions.Exit as stop:
-        raise SystemExit(stop.exit_code) from None
-    except BrokenPipeError:
-        # the reader of a pipe has gone; do not complain while Python flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
 
 
 def _require_text(arguments: Sequence[str]) -> None:
@@ -151,3 +167,9 @@ def _require_text(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError:
             raise InputError(f"an argument is not UTF-8: {os.fsencode(argument)!r}") from None
+
+
+def _end_unread() -> NoReturn:
+    """The reader of a pipe has gone: end with the status of SIGPIPE, and without a word."""
+    let_go()
+    raise SystemExit(128 + signal.SIGPIPE) from None

@@ -36,15 +36,35 @@ class Moves(msgspec.Struct, frozen=True):
 Move = Callable[[Api, str], Awaitable[VariantMoved]]
 
 
+class _Saying:
+    """Says what becomes of each, whether or not somebody takes it. `error`: why nobody does."""
+
+    def __init__(self) -> None:
+        self.error: OSError | None = None
+
+    def show(self, moved: VariantMoved, told: str) -> None:
+        self._say(lambda: show_move(moved, told))
+
+    def note(self, refusal: Refusal) -> None:
+        self._say(lambda: note(str(refusal)))
+
+    def _say(self, words: Callable[[], None]) -> None:
+        try:
+            words()
+        except OSError as error:
+            self.error = error
+
+
 def move(ctx: click.Context, codes: Iterable[str], how: Move, *, as_json: bool, told: str = "") -> None:
     """Move all `codes` and say of each what became of it, and what it was `told`, which its state does not show.
 
-    Raises TelecineError, at the end, where some were refused. What concerns them all, such as a coordinator that does
-    not answer, ends it at once.
+    Raises TelecineError, at the end, where some were refused, and OSError where what was to be said could not be: they
+    are moved all the same. What concerns them all, such as a coordinator that does not answer, ends it at once.
     """
     chosen = tuple(dict.fromkeys(codes))
     moved: list[VariantMoved] = []
     refused: list[Refusal] = []
+    saying = _Saying()
 
     async def go(api: Api) -> None:
         for code in chosen:
@@ -53,10 +73,10 @@ def move(ctx: click.Context, codes: Iterable[str], how: Move, *, as_json: bool, 
             except (ConflictError, InputError, NotFoundError) as error:
                 refused.append(Refusal(code, complaint(error)))
                 if len(chosen) > 1:
-                    note(str(refused[-1]))
+                    saying.note(refused[-1])
             else:
                 if not as_json:
-                    show_move(moved[-1], told)
+                    saying.show(moved[-1], told)
 
     try:
         call(ctx, go)
@@ -66,6 +86,8 @@ def move(ctx: click.Context, codes: Iterable[str], how: Move, *, as_json: bool, 
     if refused:
         several = f"{len(refused)} of {amount(len(chosen), 'upload')} stayed as before"
         raise TelecineError(several if len(chosen) > 1 else str(refused[0]))
+    if saying.error is not None:
+        raise saying.error
 
 
 def show_move(moved: VariantMoved, told: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The standard streams of a process."""
+"""The standard streams of a process: there from its start, and let go of where nobody takes what is written."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ def open_missing() -> None:
         if getattr(sys, name) is None:
             stream = os.fdopen(descriptor, mode, encoding="utf-8", errors="backslashreplace", closefd=False)
             setattr(sys, name, stream)
+
+
+def let_go() -> None:
+    """Let nobody complain at the end of the process about what cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)

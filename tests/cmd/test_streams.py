@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,21 @@ async def typed(deployment: Deployment, line: str, *words: str) -> Said:
     return await asyncio.to_thread(shell, line, deployment.settings, *words)
 
 
+def unread(settings: Path, *words: str, errors_too: bool = False) -> Said:
+    """What the program says on standard error while the pipe of its standard output has lost its reader."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "telecine.cmd", "--config", str(settings), *words],
+            stdin=subprocess.DEVNULL, stdout=writing, stderr=writing if errors_too else subprocess.PIPE, check=False,
+            text=True, timeout=60,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    return Said(done.returncode, "", done.stderr or "")
+
+
 async def priority(deployment: Deployment, code: str) -> int:
     return (await deployment.store.catalogue.variant(code)).priority
 
@@ -47,3 +63,37 @@ async def test_where_standard_input_is_closed_nobody_agrees(deployment: Deployme
     said = await typed(deployment, '"$@" <&-', "variant", "cancel", "--state", "ready")
     assert said.status == 2
     assert "nothing was changed" in said.err
+
+
+@pytest.mark.parametrize("words", [("queue",), ("queue", "--json"), ("status",), ("--help",), ("work", "--help")])
+async def test_a_pipe_without_a_reader_ends_a_command_as_sigpipe_would(
+    deployment: Deployment, words: tuple[str, ...]
+) -> None:
+    await deployment.imports(film(1))
+    said = await asyncio.to_thread(unread, deployment.settings, *words)
+    assert (said.status, said.err) == (141, "")
+
+
+async def test_errors_without_a_reader_end_a_command_so_too(tmp_path: Path) -> None:
+    for words in (["status"], ["uplaod"]):
+        said = await asyncio.to_thread(unread, tmp_path / "none.toml", *words, errors_too=True)
+        assert said.status == 141
+
+
+async def test_all_are_moved_though_nobody_reads_of_it(deployment: Deployment) -> None:
+    await deployment.imports(film(1), film(2), film(3))
+    said = await asyncio.to_thread(unread, deployment.settings, "variant", "priority", FIRST, SECOND, THIRD, "4")
+    assert (said.status, said.err) == (141, "")
+    assert [await priority(deployment, code) for code in (FIRST, SECOND, THIRD)] == [4, 4, 4]
+
+
+async def test_those_that_are_refused_are_told_of_though_nobody_reads_of_the_others(deployment: Deployment) -> None:
+    await deployment.imports(film(1), film(2))
+    words = ("variant", "priority", FIRST, "CM_M000999_720P", SECOND, "4")
+    said = await asyncio.to_thread(unread, deployment.settings, *words)
+    assert said.status == 1
+    assert said.err.splitlines() == [
+        "there is no upload target CM_M000999_720P",
+        "telecine: 1 of 3 uploads stayed as before",
+    ]
+    assert await priority(deployment, SECOND) == 4
