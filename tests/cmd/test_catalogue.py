@@ -26,6 +26,26 @@ async def test_titles_are_found_by_their_names(catalogue: Deployment) -> None:
     assert (nothing.status, nothing.out, nothing.err) == (0, "", "nothing found\n")
 
 
+async def test_all_that_is_found_is_listed_however_many_pages_it_takes(deployment: Deployment) -> None:
+    await deployment.imports(*map(film, range(1, 202)))
+    for words in ((), ("film",)):
+        listed = await deployment.types("search", *words)
+        assert (len(listed.lines), listed.err) == (1 + 201, "")
+        written = (await deployment.types("search", *words, "--json")).document
+        assert {title["id"] for title in written["titles"]} == set(range(1, 202))
+
+
+@pytest.mark.parametrize(
+    ("limit", "listed", "told"),
+    [(1, 1, "1 title; there are more\n"), (100, 100, "100 titles; there are more\n"), (101, 101, ""), (300, 101, "")],
+)
+async def test_a_search_that_is_cut_off_says_so(deployment: Deployment, limit: int, listed: int, told: str) -> None:
+    await deployment.imports(*map(film, range(1, 102)))
+    said = await deployment.types("search", "--limit", limit)
+    assert (len(said.lines) - 1, said.err) == (listed, told)
+    assert len((await deployment.types("search", "--limit", limit, "--json")).document["titles"]) == listed
+
+
 async def test_a_title_is_shown_with_its_uploads(catalogue: Deployment) -> None:
     said = await catalogue.types("title", "show", 1)
     assert ["name", "Film", "1", "(1999)"] in said.lines
