@@ -7,6 +7,7 @@ A file without its ending was cut off; it can be gone on with.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -204,6 +205,9 @@ def open_inventory(path: Path, account: FoundAccount) -> Iterator[InventoryFile]
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, SECRET_MODE)
     except OSError as error:
         raise _not_writable(path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"{path}: is no regular file, and one that is cut off could not be gone on with", field="out")
     with os.fdopen(descriptor, "r+b") as file:
         inventory = InventoryFile(path, file)
         is_begun = bool(os.fstat(descriptor).st_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -158,3 +159,10 @@ def test_one_of_a_later_version_is_refused(path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"), open_inventory(tmp_path / "nowhere" / "x", EMBER):
         pass
+
+
+def test_a_place_that_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/full"), Path("/dev/null"), tmp_path / "pipe"):
+        with pytest.raises(InputError, match=f"{path}: is no regular file"), open_inventory(path, EMBER):
+            pass
