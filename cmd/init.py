@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
 from telecine.cmd import settings
-from telecine.core.errors import ConflictError
+from telecine.core.errors import ConfigError, ConflictError
 
 TABLES: dict[str, tuple[str, ...]] = {
     "main": ("telegram", "coordinator", "bot", "operator", "cm"),
@@ -43,9 +44,12 @@ def init(ctx: click.Context, role: str, force: bool) -> None:
     everything else that is secret is taken from the environment.
     """
     path = settings.path(ctx)
-    if path.exists() and not force:
-        raise ConflictError(f"{path} exists and was left alone", hint="--force replaces it")
-    write_private(path, example(role, secrets.token_urlsafe(48)))
+    try:
+        if path.exists() and not force:
+            raise ConflictError(f"{path} exists and was left alone", hint="--force replaces it")
+        write_private(path, example(role, secrets.token_urlsafe(48)))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}", hint="--config says where it goes") from error
     click.echo(f"wrote {path}")
     click.echo(f"next: {NEXT[role]}")
 
@@ -61,8 +65,9 @@ def example(role: str, secret: str) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write so that a crash leaves the old file or the new one, and nobody else can read either."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write so that a crash leaves the old file or the new one, and nobody else can read either. Raises OSError."""
+    with suppress(FileExistsError):  # no folder: that it is none is said when the file is opened
+        path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +18,8 @@ import click
 from telecine.cmd.streams import let_go, open_missing
 from telecine.cmd.wording import complaint, printable
 from telecine.core.errors import InputError, TelecineError
+
+logger = logging.getLogger(__name__)
 
 # Command name -> (module of telecine.cmd, attribute). Modules are imported when their command is named, so that
 # `telecine --help` answers at once.
@@ -141,6 +145,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(sys.argv[1:] if arguments is None else arguments)
     except BrokenPipeError:  # at what is said of an error
         _end_unread()
+    except OSError as error:  # what no command has foreseen: a disk that is full, a folder that may not be written
+        logger.debug("ended by", exc_info=True)
+        with suppress(OSError):
+            click.echo(f"telecine: {printable(_reason(error))}", err=True)
+        let_go()
+        raise SystemExit(1) from None
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -173,3 +183,13 @@ def _end_unread() -> NoReturn:
     """The reader of a pipe has gone: end with the status of SIGPIPE, and without a word."""
     let_go()
     raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def _reason(error: OSError) -> str:
+    """`/etc/telecine.toml: Permission denied`; click and rich are what writes to standard streams."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    subject = error.filename
+    if subject is None and str(frame.f_globals.get("__name__")).startswith(("click.", "rich.")):
+        subject = "standard output"
+    reason = error.strerror or str(error) or type(error).__name__
+    return reason if subject is None else f"{subject}: {reason}"

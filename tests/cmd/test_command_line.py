@@ -94,6 +94,27 @@ def test_init_makes_a_new_secret_each_time_and_replaces_nothing_unasked(tmp_path
     assert path.read_text() != first
 
 
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/dev/null/x", "Not a directory"),
+        ("/proc/x/telecine.toml", "No such file or directory"),
+        ("n" * 300, "File name too long"),
+    ],
+)
+def test_init_says_where_it_cannot_write(tmp_path: Path, path: str, why: str) -> None:
+    refused = telecine("--config", path, "init", cwd=tmp_path)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.splitlines()[0] == f"telecine: {path}: cannot be written: {why}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_system_refuses_is_told_in_one_line(tmp_path: Path) -> None:
+    refused = telecine("demo", "--folder", "/proc/x", cwd=tmp_path)
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err == "telecine: /proc/x: No such file or directory\n"
+
+
 def test_a_missing_file_is_told_in_one_line_with_what_to_do(tmp_path: Path) -> None:
     done = telecine("serve", cwd=tmp_path)
     assert done.status == 2

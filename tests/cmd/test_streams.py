@@ -97,3 +97,21 @@ async def test_those_that_are_refused_are_told_of_though_nobody_reads_of_the_oth
         "telecine: 1 of 3 uploads stayed as before",
     ]
     assert await priority(deployment, SECOND) == 4
+
+
+@pytest.mark.parametrize("words", [("queue",), ("queue", "--json"), ("status",), ("status", "--json"), ("--help",)])
+async def test_a_disk_that_is_full_is_told_of_in_one_line(deployment: Deployment, words: tuple[str, ...]) -> None:
+    await deployment.imports(film(1))
+    said = await typed(deployment, '"$@" >/dev/full', *words)
+    assert (said.status, said.err) == (1, "telecine: standard output: No space left on device\n")
+
+
+async def test_where_nothing_can_be_said_the_status_is_left(deployment: Deployment) -> None:
+    assert (await typed(deployment, '"$@" >/dev/full 2>/dev/full', "status")).status == 1
+
+
+async def test_all_are_moved_though_the_disk_is_full(deployment: Deployment) -> None:
+    await deployment.imports(film(1), film(2))
+    said = await typed(deployment, '"$@" >/dev/full', "variant", "priority", FIRST, SECOND, "4")
+    assert (said.status, said.err) == (1, "telecine: standard output: No space left on device\n")
+    assert [await priority(deployment, code) for code in (FIRST, SECOND)] == [4, 4]
