@@ -51,7 +51,12 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 @accounts.command()
 @click.argument("name")
 @click.option(
-    "--for", "seconds", type=arguments.duration, required=True, metavar="DURATION", help="45s, 30min, 2h, 1d."
+    "--for",
+    "seconds",
+    type=arguments.duration,
+    required=True,
+    metavar="DURATION",
+    help="45s, 30min, 1h30min, 1d; or 90, seconds.",
 )
 @click.option("--uploads", is_flag=True, help="Park uploads of parts only.")
 @click.option("--sends", is_flag=True, help="Park sending of messages only.")

@@ -13,8 +13,10 @@ from telecine.core.leases import VariantState
 
 STATE = click.Choice([state.value for state in VariantState])
 
+_SECONDS = re.compile(r"\d{1,15}", re.ASCII)  # more digits than any wait has, and fewer than a float can hold
 _DURATION = re.compile(
-    r"(?:(?P<d>\d+) ?d)? ?(?:(?P<h>\d+) ?h)? ?(?:(?P<min>\d+) ?m(?:in)?)? ?(?:(?P<s>\d+) ?s?)?", re.ASCII
+    r"(?:(?P<d>\d{1,15}) ?d)? ?(?:(?P<h>\d{1,15}) ?h)? ?(?:(?P<min>\d{1,15}) ?m(?:in)?)? ?(?:(?P<s>\d{1,15}) ?s)?",
+    re.ASCII,
 )
 _UNITS_S = {"d": 86_400, "h": 3600, "min": 60, "s": 1}
 
@@ -28,10 +30,13 @@ def code(text: str) -> str:
 
 
 def duration(text: str) -> float:
-    """Seconds of what is written as 90, 45s, 30min, 2h or 1d12h. Raises click.BadParameter."""
+    """Seconds of what is written as 45s, 30min, 2h or 1d12h, or as 90: only a number that stands alone is one of
+    seconds. Raises click.BadParameter."""
+    if _SECONDS.fullmatch(text.strip()):
+        return float(text)
     match = _DURATION.fullmatch(text.strip())
     if match is None or not match.group():
-        raise click.BadParameter(f"{text!r} is not a duration such as 45s, 30min, 2h or 1d12h")
+        raise click.BadParameter(f"{text!r} is not a duration such as 45s, 30min, 1h30min or 1d12h")
     return float(sum(int(count) * _UNITS_S[unit] for unit, count in match.groupdict().items() if count))
 
 

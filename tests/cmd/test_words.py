@@ -43,7 +43,10 @@ def test_a_duration_is_read_as_people_write_it(text: str, seconds: float) -> Non
     assert arguments.duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", " ", "soon", "-1", "2x", "2h30x", "1h 1d", "1.5h", "٣h", "inf"])
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "soon", "-1", "2x", "2h30x", "1h 1d", "1.5h", "٣h", "inf", "1h30", "2d 12", "9" * 400, "9" * 5000 + "d"],
+)
 def test_what_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="not a duration"):
         arguments.duration(text)
