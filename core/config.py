@@ -16,12 +16,15 @@ from telecine.core.leases import LEASE_TTL_S
 Port = Annotated[int, Meta(ge=0, le=65535, description="a TCP port; 0 takes a free one")]
 Positive = Annotated[float, Meta(gt=0)]
 PositiveInt = Annotated[int, Meta(ge=1)]
+Pauses = Annotated[tuple[Positive, ...], Meta(min_length=1)]  # in seconds, the shortest first
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9_-]{0,62}$"
 URL_PATTERN = "^https?://[^/ ]+[^ ]*$"
+API_URL_PATTERN = "^https?://[^/@?# ]+(/[^?# ]*)?$"  # paths are put behind it, and a token beside it
 BEARER_PATTERN = "^[!-~]+$"  # fit for a header
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Url = Annotated[str, Meta(pattern=URL_PATTERN)]
+ApiUrl = Annotated[str, Meta(pattern=API_URL_PATTERN)]
 Bearer = Annotated[str, Meta(pattern=BEARER_PATTERN)]
 
 
@@ -54,11 +57,11 @@ class CoordinatorSettings(Table, frozen=True):
     sweep_interval_s: Positive = 5.0
     channels_per_account: PositiveInt = 3
     channel_messages_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
-    retry_backoff_s: tuple[Positive, ...] = (30, 300, 3600, 21600)
+    retry_backoff_s: Pauses = (30, 300, 3600, 21600)
     retry_rounds_max: PositiveInt = 4
-    host_backoff_s: tuple[Positive, ...] = (5, 30, 120, 600, 3600)
+    host_backoff_s: Pauses = (5, 30, 120, 600, 3600)
     host_leases_max: Annotated[int, Meta(ge=0)] = 0  # uploads that read from one source host at once; 0: any number
-    account_backoff_s: tuple[Positive, ...] = (60, 300, 1800, 7200)
+    account_backoff_s: Pauses = (60, 300, 1800, 7200)
     attempts_kept_days: PositiveInt = 90
     events_kept_days: PositiveInt = 14
 
@@ -96,7 +99,7 @@ class WorkerSettings(Table, frozen=True):
     """`[worker]`: `telecine work` and `telecine login`."""
 
     name: Name
-    coordinator_url: Url
+    coordinator_url: ApiUrl
     token: Bearer
     session: Path
     journal: Path | None = None  # None: beside the session, with the suffix .journal
@@ -219,7 +222,7 @@ class CmSettings(Table, frozen=True):
 class OperatorSettings(Table, frozen=True):
     """`[operator]`: the commands that talk to a coordinator."""
 
-    coordinator_url: Url = "http://127.0.0.1:8750"
+    coordinator_url: ApiUrl = "http://127.0.0.1:8750"
     token: Bearer | None = None
 
 

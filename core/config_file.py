@@ -17,12 +17,13 @@ from typing import Any, get_args
 
 import msgspec
 
-from telecine.core.config import BEARER_PATTERN, NAME_PATTERN, URL_PATTERN, Config
+from telecine.core.config import API_URL_PATTERN, BEARER_PATTERN, NAME_PATTERN, URL_PATTERN, Config
 from telecine.core.errors import ConfigError
 
 _MEANT = {
     NAME_PATTERN: "a name such as cm-ember, of a-z, 0-9, - and _",
     URL_PATTERN: "an address such as https://telecine.example",
+    API_URL_PATTERN: "an address such as https://telecine.example, without user name, password and query",
     BEARER_PATTERN: "a token, in one line and without spaces",
 }
 
@@ -55,13 +56,23 @@ def decode(document: dict[str, Any], *, path: Path, environ: Mapping[str, str]) 
 
     def decode_path(kind: type, value: object) -> object:
         if kind is Path and isinstance(value, str):
-            return folder / Path(value).expanduser()
+            return _path(value, folder)
         raise ValueError(f"expected {kind.__name__}")
 
     try:
         return _anchored(msgspec.convert(expanded, Config, dec_hook=decode_path), folder)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {_explain(str(error))}", hint="docs/configuration.md lists every key") from error
+
+
+def _path(text: str, folder: Path) -> Path:
+    """A path of the settings, relative to `folder`. Raises ValueError for what can be none."""
+    if "\0" in text:
+        raise ValueError("expected a path: it holds a NUL")
+    try:
+        return folder / Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{text.partition('/')[0]} has no home directory") from error
 
 
 def _anchored(config: Config, folder: Path) -> Config:
@@ -137,7 +148,7 @@ def _referred(match: re.Match[str], *, key: str, path: Path, environ: Mapping[st
             )
         return environ[name]
     try:
-        return (path.resolve().parent / Path(name).expanduser()).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        return _path(name, path.resolve().parent).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path}: {key}: the file {name} cannot be read: {why}") from error

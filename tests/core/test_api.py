@@ -162,3 +162,12 @@ async def test_nobody_at_the_address_is_a_temporary_failure() -> None:
     async with Api(OperatorSettings(coordinator_url="http://127.0.0.1:9", token=TOKEN)) as api:
         with pytest.raises(UnavailableError, match=r"no coordinator answers at http://127\.0\.0\.1:9"):
             await api.get("/v1/status", HostStatus)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://..", f"http://{'a' * 64}", "http://a..b:80", "http://:80", "http://127.0.0.1:99999", "http://[::1"]
+)
+async def test_an_address_that_nobody_can_have_is_a_setting_to_mend(url: str) -> None:
+    async with Api(OperatorSettings(coordinator_url=url, token=TOKEN)) as api:
+        with pytest.raises(ConfigError, match=r"operator\.coordinator_url: .* is no address that can be asked"):
+            await api.get("/v1/status", HostStatus)

@@ -14,6 +14,7 @@ from telecine.core.config import Config
 from telecine.core.errors import ConfigError
 
 WORKER = {"name": "cm-ember", "coordinator_url": "http://c", "token": "t", "session": "ember.session"}
+SECRET = {"secret": "s" * 32}
 CM = {"base_url": "http://cm", "resources": {}, "map": {}}
 
 
@@ -56,6 +57,18 @@ def test_a_database_that_is_not_named_is_beside_the_file_wherever_a_command_runs
             {"worker": WORKER | {"coordinator_url": "c:80"}},
             "worker.coordinator_url: expected an address such as https://",
         ),
+        (
+            {"operator": {"coordinator_url": "http://user:pw@host"}},
+            "operator.coordinator_url: expected an address such as https://telecine.example, without user name",
+        ),
+        ({"operator": {"coordinator_url": "http://host/?a=b"}}, "operator.coordinator_url: expected an address"),
+        ({"worker": WORKER | {"coordinator_url": "http://me@host/"}}, "worker.coordinator_url: expected an address"),
+        ({"coordinator": SECRET | {"retry_backoff_s": []}}, "coordinator.retry_backoff_s: Expected `array` of length"),
+        ({"coordinator": SECRET | {"host_backoff_s": []}}, "coordinator.host_backoff_s: Expected `array` of length"),
+        ({"coordinator": SECRET | {"account_backoff_s": []}}, "coordinator.account_backoff_s: Expected `array` of"),
+        ({"coordinator": SECRET | {"database": "~nobody-here/x"}}, "coordinator.database: ~nobody-here has no home"),
+        ({"coordinator": SECRET | {"database": "a\0b"}}, "coordinator.database: expected a path: it holds a NUL"),
+        ({"worker": WORKER | {"file_roots": ["/srv", "\0"]}}, "worker.file_roots[1]: expected a path: it holds a NUL"),
         ({"operator": {"token": "two\nlines"}}, "operator.token: expected a token, in one line"),
         ({"coordinator": {"secret": "short"}}, "coordinator.secret: Expected `str` of length >= 32"),
         ({"telegram": {"api_id": 0, "api_hash": "h"}}, "telegram.api_id: Expected `int` >= 1"),
@@ -65,6 +78,13 @@ def test_a_wrong_setting_is_named_with_file_key_and_what_was_expected(document: 
     with pytest.raises(ConfigError, match=re.escape(complaint)) as raised:
         decode(document)
     assert "/srv/telecine.toml" in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["http://c", "https://c:8750/", "http://[::1]:80", "http://c/telecine/@1"])
+def test_a_coordinator_may_be_below_a_path_and_a_proxy_may_want_a_login(url: str) -> None:
+    worker = decode({"worker": WORKER | {"coordinator_url": url, "proxy": "http://user:pw@proxy:3128"}}).worker
+    assert worker is not None
+    assert worker.coordinator_url == url
 
 
 def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
@@ -80,7 +100,9 @@ def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
     assert settings.telegram.api_hash == "afrom-envb"
 
 
-@pytest.mark.parametrize("reference", ["${env:NOT_SET}", "${file:not-there}"])
+@pytest.mark.parametrize(
+    "reference", ["${env:NOT_SET}", "${file:not-there}", "${file:~nobody-here/x}", "${file:a\0b}", "${file:/}"]
+)
 def test_a_secret_that_is_not_there_is_named(reference: str) -> None:
     with pytest.raises(ConfigError, match=r"worker\.token"):
         decode({"worker": WORKER | {"token": reference}})
