@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +21,11 @@ from telecine.core import codecs, plans, quality
 from telecine.core.clock import SystemClock
 from telecine.core.config import WorkerSettings
 from telecine.core.errors import TelecineError
+from telecine.core.links import shown
 from telecine.core.plans import AudioTrack, Expectation, PlanKind, Probe, Recipe, VideoTrack
 from telecine.core.quality import Quality
 from telecine.core.worker.forecast import Forecast, foresee
-from telecine.core.worker.sources.errors import OrderError
+from telecine.core.worker.sources.errors import OrderError, SourceError
 from telecine.core.worker.sources.sources import Sources
 
 REJECTED_STATUS = 3
@@ -51,13 +53,15 @@ def plan(
     telecine plan https://files.example/film.mkv --quality 1080p --runtime 5400
     telecine plan /srv/films/film.mkv --free
     """
+    if not source:
+        raise click.BadParameter("expected a URL or a path", ctx, param_hint="URL_OR_PATH")
     worker = _settings(ctx, source)
     if declared is None:  # nothing to correct
         worker = msgspec.structs.replace(worker, plan=msgspec.structs.replace(worker.plan, correct_quality=False))
     expected = Expectation(
         QUALITIES[declared] if declared else Quality.AUTO, plans.file_bytes_max(premium=premium), runtime_s
     )
-    found = asyncio.run(_foresee(_url(source), expected, worker))
+    found = asyncio.run(_foresee(source, expected, worker))
     if as_json:
         document(found)
     else:
@@ -67,15 +71,17 @@ def plan(
         raise SystemExit(REJECTED_STATUS)
 
 
-async def _foresee(url: str, expected: Expectation, worker: WorkerSettings) -> Forecast:
+async def _foresee(source: str, expected: Expectation, worker: WorkerSettings) -> Forecast:
     async with Sources(worker, SystemClock()) as sources:
         try:
-            return await foresee(sources, url, expected, worker)
+            return await foresee(sources, _url(source), expected, worker)
         except OrderError as error:
             raise TelecineError(
-                f"its head does not tell: {error.message}",
+                f"{_named(source)}: its head does not tell: {error.message}",
                 hint="a worker copies such a file to its disk first; try the plan on a copy of it",
             ) from error
+        except SourceError as error:
+            raise TelecineError(f"{_named(source)}: {error.message}", hint=error.hint) from error
 
 
 def _settings(ctx: click.Context, source: str) -> WorkerSettings:
@@ -88,21 +94,32 @@ def _settings(ctx: click.Context, source: str) -> WorkerSettings:
     file = _file(source)
     if file is None:
         return worker
-    return msgspec.structs.replace(worker, file_roots=(*worker.file_roots, file.resolve().parent))
+    return msgspec.structs.replace(worker, file_roots=(*worker.file_roots, _real(file).parent))
 
 
 def _url(source: str) -> str:
     file = _file(source)
-    return source if file is None else file.resolve().as_uri()
+    return source if file is None else _real(file).as_uri()
+
+
+def _real(file: Path) -> Path:
+    """Where it really lies. Total, as `Path.resolve` is not where symbolic links lead in a circle."""
+    return Path(os.path.realpath(file))
+
+
+def _named(source: str) -> str:
+    """As it was typed, without what may hold a key."""
+    return shown(source) if _file(source) is None else source
 
 
 def _file(source: str) -> Path | None:
     """The file of this machine that is meant; None for a URL of another kind."""
     if source.startswith("file:"):
         try:
-            return Path(unquote(urlsplit(source).path))
+            path = unquote(urlsplit(source).path)
         except ValueError:
             return None  # nor one at all, as the worker will say
+        return None if "\0" in path else Path(path)
     return None if "://" in source else Path(source)
 
 

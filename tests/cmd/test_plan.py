@@ -165,6 +165,30 @@ async def test_private_addresses_are_for_those_who_allow_them(shelf: Shelf) -> N
     shelf.configure(private=False)
     said = await shelf.plan(url)
     assert (said.status, said.out) == (1, "")
+    assert said.err.splitlines() == [
+        f"telecine: {url}: leads to an address that is not public",
+        "  `worker.allow_private_sources = true` allows it",
+    ]
+
+
+async def test_what_cannot_be_read_is_named_without_what_may_hold_a_key(shelf: Shelf) -> None:
+    folder = str(shelf.folder)
+    (shelf.folder / "circle.mp4").symlink_to("circle.mp4")
+    for source, complaint in (
+        (folder, f"telecine: {folder}: is no regular file"),
+        (f"{folder}/none?.mp4", f"telecine: {folder}/none?.mp4: there is no such file"),
+        (f"{folder}/circle.mp4", f"telecine: {folder}/circle.mp4: the file cannot be opened"),
+        ("file:///a%00b", "telecine: file:///a%00b: a file: link needs an absolute path"),
+        (f"{shelf.url}/none.mp4?key=secret", f"telecine: {shelf.url}/none.mp4: the host answers 404"),
+    ):
+        said = await shelf.plan(source)
+        assert (said.status, said.err.splitlines()[0]) == (1, complaint)
+
+
+async def test_something_must_be_named(shelf: Shelf) -> None:
+    said = await shelf.plan("")
+    assert said.status == 2
+    assert "expected a URL or a path" in said.err
 
 
 async def test_settings_that_were_named_must_be_there(tmp_path: Path) -> None:

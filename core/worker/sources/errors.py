@@ -22,8 +22,10 @@ class SourceError(TelecineError):
 
     code = "source"
 
-    def __init__(self, reason: Reason, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, reason: Reason, message: str, *, retry_after_s: float | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.reason = reason
         self.retry_after_s = retry_after_s
 
@@ -73,7 +75,7 @@ def failure(error: aiohttp.ClientError | OSError | TimeoutError) -> SourceError:
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return _proxy_failure(error)
     if isinstance(cause, AddressForbiddenError):
-        return SourceError(Reason.FORBIDDEN, str(cause))
+        return SourceError(Reason.FORBIDDEN, str(cause), hint="`worker.allow_private_sources = true` allows it")
     if isinstance(error, aiohttp.InvalidURL):
         return SourceError(Reason.GONE, "is not a URL that can be asked for")
     if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(cause, socket.gaierror):
