@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+from stat import S_ISREG
 
 import click
 import msgspec
@@ -15,6 +18,7 @@ from telecine.cmd.running import run
 from telecine.cmd.showing import display, document, json_option, note, table
 from telecine.core.clock import SystemClock
 from telecine.core.coordinator.tokens import IssuedToken, Scope, Tokens
+from telecine.core.errors import ConfigError
 from telecine.core.operator_protocol import TokenPage, TokenRecord
 from telecine.store.database import Store
 
@@ -58,7 +62,7 @@ def issue(ctx: click.Context, worker: str | None, operator: str | None, days: in
     scope = Scope.WORKER if worker else Scope.OPERATOR
 
     async def go() -> tuple[str, IssuedToken]:
-        async with _tokens(ctx) as tokens:
+        async with _tokens(ctx, may_create=True) as tokens:
             return await tokens.issue(worker or operator or "", scope, ttl_s=days * DAY_S, jti=secrets.token_hex(8))
 
     token, issued = run(go())
@@ -114,12 +118,32 @@ def revoke(ctx: click.Context, jti: str, as_json: bool) -> None:
 
 
 @asynccontextmanager
-async def _tokens(ctx: click.Context) -> AsyncIterator[Tokens]:
+async def _tokens(ctx: click.Context, *, may_create: bool = False) -> AsyncIterator[Tokens]:
+    """Those of the coordinator's database, which need not be there yet if it `may_create` one. Raises ConfigError."""
     config = settings.load(ctx, "coordinator")
     coordinator = settings.need(ctx, "coordinator", config.coordinator)
+    why = _why_not(coordinator.database, may_create=may_create)
+    if why is not None:
+        raise ConfigError(
+            f"{settings.path(ctx)}: coordinator.database: {coordinator.database}: {why}",
+            hint=None if may_create else "`telecine serve` makes it, and `telecine token issue` too",
+        )
     clock = SystemClock()
     async with Store.open(coordinator.database, clock=clock) as store:
         yield Tokens(coordinator.secret, clock, store.tokens)
+
+
+def _why_not(database: Path, *, may_create: bool) -> str | None:
+    """Why there can be no database at a path; None where there is one, or may be made."""
+    try:
+        is_file = S_ISREG(database.stat().st_mode)
+    except FileNotFoundError as error:
+        if may_create and database.parent.is_dir():
+            return None if os.access(database.parent, os.W_OK) else "its folder may not be written"
+        return error.strerror
+    except OSError as error:
+        return error.strerror
+    return None if is_file else "is no regular file"
 
 
 def _row(issued: IssuedToken) -> tuple[object, ...]:

@@ -26,8 +26,10 @@ def read_epoch(database: Path) -> int:
     except FileNotFoundError:
         write_epoch(database, FIRST_EPOCH)
         return FIRST_EPOCH
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        text = ""
     if not text.isdigit() or int(text) < FIRST_EPOCH:
         raise StoreError(
             f"{path}: expected a whole number, {FIRST_EPOCH} or more", hint="write one larger than ever before"
@@ -58,4 +60,4 @@ def write_epoch(database: Path, epoch: int) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error}") from error
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error

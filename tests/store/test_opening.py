@@ -146,9 +146,13 @@ def test_an_epoch_that_makes_no_sense_is_refused(path: Path, text: str) -> None:
         read_epoch(path)
 
 
-def test_an_epoch_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be written"):
-        read_epoch(tmp_path / "missing" / "telecine.db")
+def test_an_epoch_that_cannot_be_read_or_written_is_an_error(tmp_path: Path) -> None:
+    nowhere, folder = tmp_path / "missing" / "telecine.db", tmp_path / "telecine.db"
+    with pytest.raises(StoreError, match=r"missing/telecine\.db\.epoch: cannot be written: No such file or directory$"):
+        read_epoch(nowhere)
+    epoch_path(folder).mkdir()
+    with pytest.raises(StoreError, match=r"telecine\.db\.epoch: cannot be read: Is a directory$"):
+        read_epoch(folder)
 
 
 # ---- migrations ----------------------------------------------------------------------------------
