@@ -103,9 +103,7 @@ class Api:
     def _refused(self, error: TelecineError) -> TelecineError:
         """Which of the settings it is about, where it is about one."""
         if isinstance(error, UnauthorizedError | ForbiddenError):
-            return type(error)(
-                f"the coordinator refuses operator.token: {error.message}", hint=error.hint or REISSUE_HINT
-            )
+            return type(error)(f"the coordinator refuses operator.token: {error.message}", hint=REISSUE_HINT)
         if type(error) is TelecineError or isinstance(error, UnavailableError):
             return type(error)(f"{self._base} answers: {error.message}", hint=error.hint)
         return error

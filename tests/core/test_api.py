@@ -158,6 +158,17 @@ async def test_what_is_refused_or_strange_is_told_apart(
     assert type(caught.value) is kind
 
 
+@pytest.mark.parametrize(("code", "status"), [("unauthorized", 401), ("forbidden", 403)])
+async def test_a_token_that_is_refused_comes_with_the_command_for_one_of_an_operator(
+    answering: Answers, code: str, status: int
+) -> None:
+    body = {"type": f"urn:telecine:problem:{code}", "title": "t", "status": status, "detail": "no", "hint": "another"}
+    async with answering(json_answer(msgspec.json.encode(body).decode(), status)) as (api, _):
+        with pytest.raises(TelecineError) as caught:
+            await api.get("/v1/hosts/x", HostStatus)
+    assert caught.value.hint == "`telecine token issue --operator NAME` on the main machine prints one"
+
+
 async def test_nobody_at_the_address_is_a_temporary_failure() -> None:
     async with Api(OperatorSettings(coordinator_url="http://127.0.0.1:9", token=TOKEN)) as api:
         with pytest.raises(UnavailableError, match=r"no coordinator answers at http://127\.0\.0\.1:9"):
