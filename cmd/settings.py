@@ -30,7 +30,7 @@ def need(ctx: click.Context, table: str, value: T | None) -> T:
     """`value`, or a ConfigError that says which table of which file to write."""
     if value is None:
         raise ConfigError(
-            f"{path(ctx)}: the table [{table}] is missing and `telecine {ctx.info_name}` needs it",
+            f"{path(ctx)}: the table [{table}] is missing and `{ctx.command_path}` needs it",
             hint="`telecine init` writes an example of every table",
         )
     return value

@@ -133,10 +133,16 @@ def test_a_wrong_key_names_file_key_and_expectation(tmp_path: Path) -> None:
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "telecine.toml").write_text("[bot]\nenabled = false\n")
-    for command, table in (("serve", "coordinator"), ("work", "worker"), ("login", "worker")):
-        done = telecine(command, cwd=tmp_path)
+    for command, table in (
+        ("serve", "coordinator"), ("work", "worker"), ("login", "worker"), ("token list", "coordinator"),
+        ("rebuild", "worker"), ("rebuild collect --out x", "worker"), ("rebuild load x", "coordinator"),
+    ):  # fmt: skip
+        done = telecine(*command.split(), cwd=tmp_path)
         assert done.status == 2
-        assert f"[{table}]" in done.err
+        named = command.removesuffix(" --out x").removesuffix(" x")
+        assert done.err.startswith(
+            f"telecine: telecine.toml: the table [{table}] is missing and `telecine {named}` needs it"
+        )
 
 
 def test_a_command_needs_no_secret_but_its_own(tmp_path: Path) -> None:
