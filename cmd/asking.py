@@ -23,20 +23,24 @@ class Person:
         self._descriptor = sys.stdin.fileno()
         self._typed = bytearray()
 
-    async def answer(self, question: str, *, hidden: bool = False) -> str:
-        """One line. Raises click.Abort where nobody answers any more."""
+    async def answer(self, question: str, *, hidden: bool = False, instead: str = "run it on a terminal") -> str:
+        """One line. Raises InputError where nobody answers any more, which says what to do `instead`."""
         # Hidden from before it is asked for: who is quick must not be shown either.
         with _unseen(self._descriptor) if hidden else contextlib.nullcontext():
             click.echo(f"{question}: ", nl=False, err=True)
             line = await self._line()
+        if line is None:
+            click.echo(err=True)
+            raise InputError(f"nobody answers: {question}", hint=instead)
         return line.decode(errors="replace").strip()
 
-    async def _line(self) -> bytes:
+    async def _line(self) -> bytes | None:
+        """None at the end of the input."""
         while b"\n" not in self._typed:
             await self._readable()
             read = os.read(self._descriptor, READ_BYTES)
             if not read:
-                raise click.Abort
+                return None
             self._typed += read
         line, _, rest = bytes(self._typed).partition(b"\n")
         self._typed = bytearray(rest)

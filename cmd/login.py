@@ -11,6 +11,8 @@ from telecine.cmd.asking import Person
 from telecine.cmd.running import run
 from telecine.core.worker.telegram.login import SignedIn, sign_in
 
+NO_TERMINAL = "run it on a terminal, which the code that Telegram sends needs as well; --phone or worker.phone names it"
+
 
 @click.command()
 @click.option("--phone", metavar="NUMBER", help="The account's number with +; worker.phone by default.")
@@ -27,7 +29,7 @@ def login(ctx: click.Context, phone: str | None) -> None:
     person = Person()
 
     async def go() -> SignedIn:
-        number = phone or worker.phone or await person.answer("Phone number, with +")
+        number = phone or worker.phone or await person.answer("Phone number, with +", instead=NO_TERMINAL)
         return await sign_in(
             telegram,
             worker.session,

@@ -3,9 +3,11 @@
 import os
 import pty
 import select
+import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +16,17 @@ SCRIPT = """
 import asyncio, click
 from telecine.cmd.asking import Person
 from telecine.cmd.running import run
+from telecine.core.errors import InputError
 async def ask():
     person = Person()
     code = await person.answer("Code")
     password = await person.answer("Password", hidden=True)
     return f"<{code}|{password}>"
-click.command()(lambda: click.echo(run(ask())))(standalone_mode=True)
+try:
+    click.command()(lambda: click.echo(run(ask())))(standalone_mode=True)
+except InputError as error:
+    click.echo(f"{error}; {error.hint}")
+    raise SystemExit(error.exit_status)
 """
 
 
@@ -80,8 +87,24 @@ def test_ctrl_c_at_a_hidden_question_ends_the_command_and_leaves_the_terminal_as
 def test_the_end_of_the_input_ends_the_command(terminal: Terminal) -> None:
     terminal.until("Code: ")
     terminal.type("\x04")
-    terminal.until("Aborted")
-    assert terminal.status() == 1
+    terminal.until("nobody answers: Code; run it on a terminal")
+    assert terminal.status() == 2
+
+
+def test_login_without_a_terminal_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "telecine.toml").write_text(
+        '[telegram]\napi_id = 1\napi_hash = "h"\n[worker]\nname = "cm-ember"\n'
+        'coordinator_url = "http://127.0.0.1:1"\ntoken = "t"\nsession = "ember.session"\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "telecine.cmd", "login"],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    asked, refused, hint = done.stderr.splitlines()
+    assert asked.strip() == "Phone number, with +:"
+    assert refused == "telecine: nobody answers: Phone number, with +"
+    assert all(way in hint for way in ("terminal", "--phone", "worker.phone"))
 
 
 @pytest.mark.parametrize("typed", [b"1\n2\n", b""])
@@ -97,4 +120,4 @@ def test_answers_may_come_from_a_pipe_all_at_once(typed: bytes) -> None:
     )
     os.close(reading)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status == (0 if typed else 1)
+    assert status == (0 if typed else 2)
