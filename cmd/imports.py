@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import click
 
 from telecine.cmd.calling import call
+from telecine.cmd.redrawing import redrawn_line
 from telecine.cmd.showing import document, json_option, note
 from telecine.core.api import Api
 from telecine.core.catalogue import ImportCounts, ImportRun, ImportState
@@ -48,13 +48,11 @@ def import_(ctx: click.Context, as_json: bool) -> None:
 
 
 async def _follow(api: Api, current: ImportRun) -> ImportRun:
-    while current.state is ImportState.RUNNING:
-        if sys.stderr.isatty():
-            click.echo(f"\r{_sentence(current.counts)}", nl=False, err=True)
-        await asyncio.sleep(POLL_S)
-        current = await api.get(f"/v1/imports/{current.id}", ImportRun)
-    if sys.stderr.isatty():
-        click.echo("\r", nl=False, err=True)
+    with redrawn_line() as draw:
+        while current.state is ImportState.RUNNING:
+            draw(_sentence(current.counts))
+            await asyncio.sleep(POLL_S)
+            current = await api.get(f"/v1/imports/{current.id}", ImportRun)
     return current
 
 

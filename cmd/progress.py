@@ -28,11 +28,6 @@ _STYLES = {
 }
 
 
-def can_draw(console: Console) -> bool:
-    """Whether there is a terminal that lines can be redrawn on."""
-    return console.is_terminal and not console.is_dumb_terminal
-
-
 @asynccontextmanager
 async def drawn(board: Board, console: Console) -> AsyncIterator[None]:
     """Draw the board, over and over, while the context lasts; what is logged meanwhile scrolls by above it."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,6 +10,7 @@ import jwt
 
 from telecine.cmd import settings
 from telecine.cmd.alone import alone_with
+from telecine.cmd.redrawing import redrawn_line
 from telecine.cmd.running import run
 from telecine.cmd.showing import display, document, facts, json_option, note, table
 from telecine.cmd.wording import amount
@@ -111,9 +110,13 @@ async def _collect(telegram: TelegramSettings, worker: WorkerSettings, out: Path
     async with open_account(telegram, worker.session, flood_wait_in_place_s=worker.flood_wait_in_place_s) as account:
         clock = SystemClock()
         scan = Scan(account, Channels(account.client, clock), clock)
-        with open_inventory(out, _found_account(account, name)) as file, _progress(file) as show:
-            await collect(scan, file, on_page=show)
+        with open_inventory(out, _found_account(account, name)) as file, redrawn_line() as draw:
+            await collect(scan, file, on_page=lambda channel: draw(_reached(channel, file)))
             return file.messages
+
+
+def _reached(channel: FoundChannel, file: InventoryFile) -> str:
+    return f"{channel.title}: {amount(file.messages, 'message')} so far"
 
 
 async def _require_empty(database: Path) -> None:
@@ -139,24 +142,6 @@ def _account_name(worker: WorkerSettings) -> str:
     except jwt.PyJWTError:
         return worker.name
     return str(claims.get("account") or claims.get("sub") or worker.name)
-
-
-@contextmanager
-def _progress(file: InventoryFile) -> Iterator[Callable[[FoundChannel], None]]:
-    """A line on the terminal that says how far the reading is. It ends before anything else is said, errors too."""
-    is_shown = False
-
-    def show(channel: FoundChannel) -> None:
-        nonlocal is_shown
-        is_shown = sys.stderr.isatty()
-        if is_shown:
-            click.echo(f"\r{channel.title}: {amount(file.messages, 'message')} so far", nl=False, err=True)
-
-    try:
-        yield show
-    finally:
-        if is_shown:
-            click.echo(err=True)
 
 
 def _show(report: RebuildReport, as_json: bool) -> None:

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from telecine.cmd import settings
 from telecine.cmd.logs import LogFormat, log_format_option
-from telecine.cmd.progress import can_draw, drawn
+from telecine.cmd.progress import drawn
+from telecine.cmd.redrawing import can_draw
 from telecine.cmd.running import log_as_daemon, run, stop_requested
 from telecine.core.worker.daemon import Worker
 

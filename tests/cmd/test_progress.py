@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from telecine.cmd.main import cli
-from telecine.cmd.progress import can_draw, drawn, picture
+from telecine.cmd.progress import drawn, picture
 from telecine.core.clock import SystemClock
 from telecine.core.protocol import Stage
 from telecine.core.worker.board import Board, WorkerState, WorkerView
@@ -99,17 +99,6 @@ async def test_what_is_logged_scrolls_by_above_and_the_handlers_come_back() -> N
         root.removeHandler(plain)
     assert "warning: something happened" in screen.getvalue()
     assert screen.getvalue().count("something happened") == 1
-
-
-@pytest.mark.parametrize(
-    ("terminal", "term", "expected"), [(True, "xterm", True), (True, "dumb", False), (False, "xterm", False)]
-)
-def test_it_is_drawn_only_where_lines_can_be_redrawn(
-    monkeypatch: pytest.MonkeyPatch, terminal: bool, term: str, expected: bool
-) -> None:
-    monkeypatch.setenv("TERM", term)
-    console = Console(file=io.StringIO(), force_terminal=terminal)
-    assert can_draw(console) is expected
 
 
 def test_no_color_is_minded(monkeypatch: pytest.MonkeyPatch) -> None:
