@@ -43,6 +43,9 @@ def rebuild(ctx: click.Context, as_json: bool) -> None:
     telecine rebuild load ember.jsonl rora.jsonl lukas.jsonl
     """
     if ctx.invoked_subcommand is not None:
+        if as_json and ctx.invoked_subcommand != "load":
+            raise click.UsageError(f"`{ctx.invoked_subcommand}` prints no document: leave --json out.", ctx)
+        ctx.default_map = {"load": {"as_json": as_json}}
         return
     config = settings.load(ctx, "telegram", "worker", "coordinator")
     worker = settings.need(ctx, "worker", config.worker)
