@@ -59,7 +59,8 @@ class CoordinatorClient:
     """Calls that survive a coordinator that is away: tried again with growing pauses until it answers.
 
     The calls are safe to repeat: a claim by its request id, a settle by its lease, the others by their nature. They
-    raise LeaseLostError, NotFoundError, ConflictError, InputError, and ConfigError for a token that does not hold.
+    raise LeaseLostError, NotFoundError, ConflictError, InputError, and ConfigError for a token that does not hold
+    and an address that nobody can have.
     """
 
     def __init__(
@@ -140,16 +141,19 @@ class CoordinatorClient:
 
     async def _call(self, method: str, path: str, body: msgspec.Struct | None, *, timeout_s: float) -> bytes:
         headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        data = None if body is None else msgspec.json.encode(body)
         try:
             async with self._session.request(
                 method,
                 self._url + path,
-                data=None if body is None else msgspec.json.encode(body),
+                data=data,
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
                 allow_redirects=False,
             ) as response:
                 answer = await response.read()
+        except ValueError as error:  # of the address, as late as its name is looked up
+            raise ConfigError(f"worker.coordinator_url: {self._url} is no address that can be asked") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"the coordinator does not answer: {error or type(error).__name__}") from error
         if response.status >= 300:

@@ -107,6 +107,15 @@ async def test_a_token_that_does_not_hold_is_the_operators_to_mend(
         await client.claim(CLAIM)
 
 
+@pytest.mark.parametrize("url", ["http://..", f"http://{'a' * 64}", "http://127.0.0.1:99999"])
+async def test_an_address_that_nobody_can_have_is_not_asked_for_ever(
+    web_session: aiohttp.ClientSession, url: str
+) -> None:
+    client = CoordinatorClient(web_session, url, TOKEN, SystemClock())
+    with pytest.raises(ConfigError, match=r"worker\.coordinator_url: .* is no address that can be asked"):
+        await client.claim(CLAIM)
+
+
 async def test_an_answer_of_another_program_is_named_as_such(
     client: CoordinatorClient, coordinator: Coordinator
 ) -> None:
