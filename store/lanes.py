@@ -20,8 +20,8 @@ def host_id(tx: Transaction, url: str) -> int:
 
 def relane(tx: Transaction, variant_id: int, *, open_at_ms: int | None = None) -> None:
     """Put a variant into the lane of the link that is tried next, rather at a host that is open at `open_at_ms` (None:
-    now). To be called whenever its links, their fates or its rounds have changed; one that has no link left stays where
-    it is."""
+    now), or else at the one that opens first. To be called whenever its links, their fates or its rounds have changed;
+    one that has no link left stays where it is."""
     at_ms = tx.now_ms if open_at_ms is None else open_at_ms
     tx.execute("relane_variant", {"variant_id": variant_id, "open_at_ms": at_ms})
 

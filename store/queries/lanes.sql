@@ -1,15 +1,16 @@
 -- Which lane a variant waits in: by the host of the link that is tried next, and by what that link demands.
 
 -- name: relane_variant
--- Links of hosts that may be read from go first, then those that anyone may try, those of hosts that are not parked at
--- `open_at_ms`, the untried, the order of retry. Of links that were too large for an account that tried them, the smallest
+-- Links of hosts that may be read from go first, then those that anyone may try, those of the host that opens first (all
+-- that are open at `open_at_ms` alike), the untried, the order of retry. Of links that were too large for an account that tried them, the smallest
 -- says what the next account must be allowed.
 UPDATE upload_variants SET (host_id, file_bytes) = (
   SELECT l.host_id, coalesce(s.file_bytes, 0)
   FROM variant_sources s JOIN source_links l ON l.id = s.link_id JOIN hosts h ON h.id = l.host_id
   WHERE s.variant_id = upload_variants.id
     AND (s.fate = 'untried' OR (s.passing AND s.failed_round < upload_variants.rounds) OR s.file_bytes IS NOT NULL)
-  ORDER BY h.leases_max IS 0, coalesce(s.file_bytes, 0), h.parked_until_ms > :open_at_ms, s.fate <> 'untried', s.position
+  ORDER BY h.leases_max IS 0, coalesce(s.file_bytes, 0), max(h.parked_until_ms, :open_at_ms), s.fate <> 'untried',
+    s.position
   LIMIT 1)
 WHERE id = :variant_id AND EXISTS (
   SELECT 1 FROM variant_sources s

@@ -169,14 +169,14 @@ class Target:
         return LinksLeft(len(self.triable) - closed, passing, closed)
 
     def relane(self, now_ms: int) -> None:
-        """Wait for the link that is best to try next; without one, stay."""
+        """Wait for the link that is best to try next, or soonest; without one, stay."""
 
-        def how_good(link: Link) -> tuple[bool, int, bool, bool, int]:
+        def how_good(link: Link) -> tuple[bool, int, int, bool, int]:
             host = link.host
             return (
                 host.is_closed,
                 link.needs_bytes or 0,
-                host.is_parked(now_ms),
+                max(host.parked_until_ms, now_ms),
                 link.fate is not LinkFate.UNTRIED,
                 link.position,
             )

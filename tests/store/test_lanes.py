@@ -7,7 +7,7 @@ import pytest
 from tests.store.conftest import Scene, film, link, uploaded
 
 from telecine.core.operator_protocol import WorkerMode
-from telecine.core.protocol import Lease, SettleFailed, SettleFloodWait, SourceReport
+from telecine.core.protocol import Lease, SettleFailed, SettleFloodWait, SettleReleased, SourceReport
 from telecine.core.reasons import Reason
 
 CODE = "CM_M000001_720P"
@@ -54,6 +54,20 @@ async def test_what_found_every_host_closed_goes_to_the_first_that_opens(spread:
     await spread.store.sweeper.sweep()
     lease = await spread.lease("x")
     assert (lease.code, [source.url for source in lease.sources]) == (CODE, ["http://two.example/b.mkv"])
+
+
+async def test_what_comes_back_to_hosts_that_are_all_closed_waits_for_the_one_that_opens_first(spread: Scene) -> None:
+    await spread.imports(film("3", link("d", url="http://two.example/d.mkv")))
+    await spread.store.operations.prioritise(CODE, 5)
+    await host_closes(spread, await spread.lease("x"))
+    await spread.store.operations.prioritise(CODE, 0)
+    await spread.store.sweeper.sweep()
+    lease, other = await spread.lease("w"), await spread.lease("x")
+    assert (lease.code, lease.sources[0].url) == (CODE, "http://two.example/b.mkv")
+    await spread.fails("x", other, {other.sources[0].link_id: Reason.STALLED})  # parks the second host for 5 s
+    await spread.store.queue.settle("w", lease.lease, SettleReleased())
+    spread.clock.advance(5)
+    assert await hosts_to_read_from(spread) == ["two.example"], "though its first link points to the other one"
 
 
 @pytest.mark.parametrize("end", ["expired", "restarted", "disabled"])
