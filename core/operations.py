@@ -23,7 +23,8 @@ class Operations(Protocol):
     # ---- uploads ---------------------------------------------------------------------------------
 
     async def cancel(self, code: str) -> VariantState:
-        """Take a variant out of the queue. Raises NotFoundError, ConflictError."""
+        """Take a variant out of the queue until it is queued again, one too that is out only until it has a link.
+        Raises NotFoundError, ConflictError."""
         ...
 
     async def requeue(self, code: str) -> VariantState:
@@ -36,8 +37,8 @@ class Operations(Protocol):
         ...
 
     async def withdraw_title(self, title_id: int) -> tuple[VariantMoved, ...]:
-        """Withdraw what is done of a title, copies included, and cancel what waits or is leased; what moved.
-        What is dead stays so. Raises NotFoundError."""
+        """Withdraw what is done of a title, copies included, and cancel all else as `cancel` does; what moved.
+        Raises NotFoundError."""
         ...
 
     async def prioritise(self, code: str, priority: int) -> VariantState:

@@ -115,9 +115,10 @@ class _Correction:
         copy = self._copies.get(Quality(self._place["quality"]))
         is_delivered = copy is not None and copy.state is VariantState.DONE
         if self._tried.sources == 0 and self._tried.state is VariantState.DEAD and not is_delivered:
-            self._tried.state = enter_state(self._tx, self._tried.id, self._tried.state, Event.CANCEL)
+            self._tried.state = enter_state(
+                self._tx, self._tried.id, self._tried.state, Event.CANCEL, waits_for_link=True
+            )
 
 
 def _target(row: Row) -> Target:
-    state, sources = VariantState(row["state"]), row["sources"]
-    return Target(row["id"], row["code"], state, sources, was_empty=sources == 0)
+    return Target(row["id"], row["code"], VariantState(row["state"]), row["sources"], bool(row["waits_for_link"]))

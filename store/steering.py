@@ -33,7 +33,7 @@ def withdraw(tx: Transaction, code: str) -> VariantState:
 
 
 def withdraw_title(tx: Transaction, title_id: int) -> tuple[VariantMoved, ...]:
-    """Withdraw what is done of a title and cancel what can be; what moved. Raises NotFoundError."""
+    """Withdraw what is done of a title and cancel what can be, for good; what moved. Raises NotFoundError."""
     if tx.one("title_by_id", {"title_id": title_id}) is None:
         raise _no_title(title_id)
     moved: list[VariantMoved] = []
@@ -41,7 +41,7 @@ def withdraw_title(tx: Transaction, title_id: int) -> tuple[VariantMoved, ...]:
         code, state = row["code"], VariantState(row["state"])
         if state is VariantState.DONE:
             moved.append(VariantMoved(code, withdraw(tx, code)))
-        elif _takes(state, Event.CANCEL):
+        elif row["waits_for_link"] or _takes(state, Event.CANCEL):
             moved.append(VariantMoved(code, cancel(tx, code)))
     return tuple(moved)
 

@@ -18,6 +18,7 @@ from telecine.store.variants import enter_state
 class Target(msgspec.Struct):
     """A variant in the state that it was found in, and how many links it has now.
 
+    `waits_for_link`: it was cancelled for want of one.
     `gained`: it has a link that it had not; `shifted`: the link that is tried next may be another, or elsewhere.
     `new_at`: the host in whose lane a new variant was put.
     """
@@ -26,7 +27,7 @@ class Target(msgspec.Struct):
     code: str
     state: VariantState
     sources: int
-    was_empty: bool
+    waits_for_link: bool = False
     new_at: int | None = None
     gained: bool = False
     shifted: bool = False
@@ -43,7 +44,7 @@ def insert_target(tx: Transaction, code: VariantCode, *, episode_id: int | None,
         "now_ms": tx.now_ms,
     }
     variant_id = tx.get("insert_variant", params)["id"]
-    return Target(variant_id, str(code), VariantState.READY, 0, was_empty=True, new_at=host_id)
+    return Target(variant_id, str(code), VariantState.READY, 0, new_at=host_id)
 
 
 def append_link(tx: Transaction, target: Target, link_id: int, host_id: int) -> None:
@@ -79,7 +80,7 @@ def steer(tx: Transaction, target: Target) -> bool:
     event = _event_of(target)
     if event is None:
         return False
-    target.state = enter_state(tx, target.id, target.state, event)
+    target.state = enter_state(tx, target.id, target.state, event, waits_for_link=event is Event.CANCEL)
     return True
 
 
@@ -91,7 +92,6 @@ def _event_of(target: Target) -> Event | None:
         return None
     if target.state is VariantState.DELAYED:
         return Event.DUE
-    # Cancelled while it had links was an operator's decision, which stands.
-    if target.state is VariantState.DEAD or (target.state is VariantState.CANCELLED and target.was_empty):
+    if target.state is VariantState.DEAD or target.waits_for_link:  # what an operator cancelled stays so
         return Event.REQUEUE
     return None

@@ -193,8 +193,8 @@ class TitleImport:
 
     def _read_variants(self) -> None:
         for row in self._all("known_variants"):
-            state, sources = VariantState(row["state"]), row["sources"]
-            variant = Target(row["id"], row["code"], state, sources, was_empty=sources == 0)
+            state, waits = VariantState(row["state"]), bool(row["waits_for_link"])
+            variant = Target(row["id"], row["code"], state, row["sources"], waits)
             target = (row["episode_id"], row["quality"])
             if row["copy"] == 1:
                 self._variants[target] = variant

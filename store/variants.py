@@ -10,8 +10,11 @@ from telecine.store.lanes import relane
 from telecine.store.transaction import Row, Transaction
 
 
-def enter_state(tx: Transaction, variant_id: int, state: VariantState, event: Event) -> VariantState:
-    """Move a variant that holds no lease. Raises ConflictError where `event` leads nowhere from `state`."""
+def enter_state(
+    tx: Transaction, variant_id: int, state: VariantState, event: Event, *, waits_for_link: bool = False
+) -> VariantState:
+    """Move a variant that holds no lease. `waits_for_link`: it is cancelled only because it has none, and comes back
+    with the next. Raises ConflictError where `event` leads nowhere from `state`."""
     target = transition(state, event)
     changed = tx.execute(
         "change_state",
@@ -20,6 +23,7 @@ def enter_state(tx: Transaction, variant_id: int, state: VariantState, event: Ev
             "from_state": state.value,
             "state": target.value,
             "finished_at_ms": tx.now_ms if target in FINISHED else None,
+            "waits_for_link": waits_for_link,
         },
     )
     if not changed:
@@ -28,10 +32,12 @@ def enter_state(tx: Transaction, variant_id: int, state: VariantState, event: Ev
 
 
 def cancel(tx: Transaction, code: str) -> VariantState:
-    """Take a variant out of the queue; its worker, if there is one, learns of it at the next beat.
-    Raises NotFoundError, ConflictError."""
+    """Take a variant out of the queue; its worker, if there is one, learns of it at the next beat. One that is out for
+    want of a link stays out when there is one. Raises NotFoundError, ConflictError."""
     row = _row(tx, code)
     state = VariantState(row["state"])
+    if tx.execute("stay_cancelled", {"variant_id": row["id"]}):
+        return state
     if state is VariantState.LEASED:
         return break_lease(tx, HeldLease.of(row), Event.CANCEL, AttemptOutcome.CANCELLED)
     return enter_state(tx, row["id"], state, Event.CANCEL)

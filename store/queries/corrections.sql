@@ -6,7 +6,7 @@ FROM upload_variants v LEFT JOIN episodes e ON e.id = v.episode_id
 WHERE v.id = :variant_id;
 
 -- name: variants_of_place
-SELECT v.id, v.code, v.quality, v.copy, v.state,
+SELECT v.id, v.code, v.quality, v.copy, v.state, v.waits_for_link,
        (SELECT count(*) FROM variant_sources s WHERE s.variant_id = v.id) AS sources
 FROM upload_variants v WHERE v.title_id = :title_id AND v.episode_id IS :episode_id;
 

@@ -76,7 +76,7 @@ WHERE id = :id;
 UPDATE source_links SET listed = 0, changed_at_ms = :now_ms WHERE id = :id AND listed = 1;
 
 -- name: known_variants
-SELECT v.id, v.code, v.episode_id, v.quality, v.copy, v.state,
+SELECT v.id, v.code, v.episode_id, v.quality, v.copy, v.state, v.waits_for_link,
        (SELECT count(*) FROM variant_sources s WHERE s.variant_id = v.id) AS sources
 FROM upload_variants v WHERE v.title_id = :title_id;
 

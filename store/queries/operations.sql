@@ -24,7 +24,7 @@ WHERE v.id = :variant_id
 LIMIT 1;
 
 -- name: uploads_of_title
-SELECT code, state FROM upload_variants WHERE title_id = :title_id ORDER BY id;
+SELECT code, state, waits_for_link FROM upload_variants WHERE title_id = :title_id ORDER BY id;
 
 -- name: set_copies
 UPDATE titles SET copies = :copies WHERE id = :title_id;

@@ -13,8 +13,13 @@ WHERE id = :variant_id AND fence = :fence AND state = 'leased';
 
 -- name: change_state
 -- Between states that hold no lease.
-UPDATE upload_variants SET state = :state, due_at_ms = NULL, finished_at_ms = :finished_at_ms
+UPDATE upload_variants SET state = :state, due_at_ms = NULL, finished_at_ms = :finished_at_ms,
+  waits_for_link = :waits_for_link
 WHERE id = :variant_id AND state = :from_state AND state <> 'leased';
+
+-- name: stay_cancelled
+-- Whatever link it gains.
+UPDATE upload_variants SET waits_for_link = 0 WHERE id = :variant_id AND waits_for_link = 1;
 
 -- name: start_over
 -- What was done once gets a new generation when it is queued again.

@@ -40,6 +40,7 @@ async def stocked(scene: Scene) -> Scene:
         "UPDATE upload_variants SET finished_at_ms = 1 WHERE id = 1",
         "UPDATE upload_variants SET bytes_done = 1 WHERE id = 1",
         "UPDATE upload_variants SET attempts = -1 WHERE id = 1",
+        "UPDATE upload_variants SET waits_for_link = 1 WHERE id = 1",
         "UPDATE upload_variants SET priority = 10 WHERE id = 1",
         "UPDATE upload_variants SET title_id = 99 WHERE id = 1",
         "UPDATE upload_variants SET fence = 'x' WHERE id = 1",

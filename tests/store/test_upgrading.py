@@ -7,7 +7,7 @@ from typing import Any
 
 from pysqlite3 import dbapi2
 from tests.clocks import START_MS, HandClock
-from tests.store.conftest import POLICY, Scene
+from tests.store.conftest import POLICY, Scene, film, link
 
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import WorkerMode
@@ -83,6 +83,24 @@ async def test_a_worker_that_drains_goes_on_to_drain(path: Path, clock: HandCloc
         modes = {status.name: status.mode for status in await store.operations.workers()}
         assert modes == {"v": WorkerMode.DRAINING, "w": WorkerMode.ACTIVE}
         assert (await store.operations.set_mode("w", WorkerMode.PAUSED)).mode is WorkerMode.PAUSED
+
+
+async def test_what_was_cancelled_stays_cancelled(path: Path, clock: HandClock) -> None:
+    """By whom was not written down."""
+    raw: Any = dbapi2.connect(str(path), isolation_level=None)
+    schema.migrate(raw, schema.load()[:4], START_MS)
+    raw.executescript("""
+        INSERT INTO titles (cm_id, kind, name, name_folded, first_seen_at_ms, changed_at_ms)
+          VALUES ('1', 'movie', 'One', 'one', 1, 1);
+        INSERT INTO upload_variants (code, title_id, quality, state, created_at_ms, finished_at_ms)
+          VALUES ('CM_M000001_720P', 1, '720P', 'cancelled', 1, 1);
+    """)
+    raw.close()
+    async with Store.open(path, clock=clock, policy=POLICY) as store:
+        await Scene(store, clock, path).imports(film("1", link("a")))
+        variant = await store.catalogue.variant("CM_M000001_720P")
+        assert (variant.state, len(variant.sources)) == (VariantState.CANCELLED, 1)
+        assert await store.operations.requeue("CM_M000001_720P") is VariantState.READY
 
 
 async def test_every_link_gets_the_host_that_it_points_to(path: Path, clock: HandClock) -> None:

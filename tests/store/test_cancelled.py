@@ -1,0 +1,93 @@
+"""Who took an upload out of the queue decides whether its next link brings it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.store.conftest import film, link
+from tests.store.correcting import HD, SD, changes, links, measured, settles, state
+
+from telecine.core.errors import ConflictError
+from telecine.core.events import VariantChanged
+from telecine.core.leases import LinkFate, VariantState
+from telecine.core.operator_protocol import VariantMoved
+from telecine.core.quality import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.store.conftest import Scene
+
+    from telecine.store.operations import SqliteOperations
+
+    TakeOut = Callable[[SqliteOperations], Awaitable[object]]
+
+AS_HD, AS_SD = film("1", link("a")), film("1", link("a", Quality.SD))
+TAKE_OUT: list[TakeOut] = [
+    lambda operations: operations.cancel(HD),
+    lambda operations: operations.withdraw_title(1),
+]
+by_either_call = pytest.mark.parametrize("take_out", TAKE_OUT, ids=["cancel", "withdraw title"])
+
+
+@by_either_call
+async def test_what_an_operator_cancelled_stays_so_when_its_links_go_and_come_back(
+    scene: Scene, take_out: TakeOut
+) -> None:
+    await scene.imports(AS_HD)
+    await take_out(scene.store.operations)
+    await scene.imports(AS_SD)
+    await scene.imports(AS_HD)
+    assert await state(scene, HD) is VariantState.CANCELLED
+    assert await links(scene, HD) == [("a", 1, LinkFate.UNTRIED)]
+
+
+async def test_what_an_operator_cancelled_stays_so_when_a_worker_brings_it_a_link(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("s", Quality.SD)))
+    await scene.store.operations.cancel(SD)
+    await scene.imports(film("1", link("a"), link("s", Quality.UHD)))
+    assert await links(scene, SD) == []
+    lease = await scene.lease("w")
+    assert lease.code == HD
+    await settles(scene, "w", lease, measured(lease.sources[0].link_id, Quality.SD))
+    assert await links(scene, SD) == [("a", 1, LinkFate.UNTRIED)]
+    assert await state(scene, SD) is VariantState.CANCELLED
+
+
+@by_either_call
+async def test_an_operator_keeps_out_what_only_waits_for_a_link(scene: Scene, take_out: TakeOut) -> None:
+    await scene.imports(AS_HD)
+    await scene.imports(AS_SD)
+    assert await state(scene, HD) is VariantState.CANCELLED
+    before = scene.store.events.newest
+    await take_out(scene.store.operations)
+    assert VariantChanged(HD, VariantState.CANCELLED) in await changes(scene, before)
+    await scene.imports(AS_HD)
+    assert await state(scene, HD) is VariantState.CANCELLED
+
+
+async def test_what_is_kept_out_with_its_title_is_told_with_what_moved(scene: Scene) -> None:
+    await scene.imports(AS_HD)
+    await scene.imports(AS_SD)
+    moved = (VariantMoved(HD, VariantState.CANCELLED), VariantMoved(SD, VariantState.CANCELLED))
+    assert await scene.store.operations.withdraw_title(1) == moved
+    assert await scene.store.operations.withdraw_title(1) == ()
+
+
+async def test_what_an_operator_cancelled_cannot_be_cancelled_again(scene: Scene) -> None:
+    await scene.imports(AS_HD)
+    await scene.store.operations.cancel(HD)
+    with pytest.raises(ConflictError, match="cancelled"):
+        await scene.store.operations.cancel(HD)
+
+
+async def test_what_was_cancelled_and_queued_again_may_wait_for_a_link_once_more(scene: Scene) -> None:
+    await scene.imports(AS_HD)
+    await scene.store.operations.cancel(HD)
+    assert await scene.store.operations.requeue(HD) is VariantState.READY
+    await scene.imports(AS_SD)
+    assert await state(scene, HD) is VariantState.CANCELLED
+    await scene.imports(AS_HD)
+    assert await state(scene, HD) is VariantState.READY
