@@ -6,6 +6,8 @@ untried there. It keeps that quality whatever later imports declare, for as long
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from telecine.core.catalogue import PROBED
@@ -29,9 +31,7 @@ class Corrected(msgspec.Struct, frozen=True, gc=False):
     wakes: bool = False
 
 
-def correct_links(
-    tx: Transaction, variant_id: int, state: VariantState, reports: tuple[SourceReport, ...]
-) -> Corrected:
+def correct_links(tx: Transaction, variant_id: int, state: VariantState, reports: Sequence[SourceReport]) -> Corrected:
     """Act on what a worker has measured, once its lease has ended and left the upload in `state`."""
     measured = [
         (report.link_id, report.quality)

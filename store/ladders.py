@@ -5,6 +5,7 @@ from __future__ import annotations
 from telecine.core.backoff import Ladder
 from telecine.core.events import AccountChanged, HostChanged
 from telecine.core.protocol import SourceReport
+from telecine.store.held import HeldLease
 from telecine.store.transaction import Row, Transaction
 
 
@@ -29,9 +30,9 @@ def host_failed(tx: Transaction, ladder: Ladder, report: SourceReport) -> int | 
     return until_ms
 
 
-def host_worked(tx: Transaction, link_id: int) -> None:
-    """The host of a link comes down a rung."""
-    tx.execute("calm_host", {"link_id": link_id})
+def host_worked(tx: Transaction, lease: HeldLease, link_id: int) -> None:
+    """The host of a link that a lease used comes down a rung."""
+    tx.execute("calm_host", {"variant_id": lease.variant_id, "fence": lease.fence, "link_id": link_id})
 
 
 def account_failed(tx: Transaction, ladder: Ladder, account_id: int, why: str) -> int | None:

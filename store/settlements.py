@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -132,6 +133,7 @@ class _Settling:
         self._lease = lease
         self._posted = posted
         self._wakes_at_ms: list[int] = []
+        self._replaced: set[int] = set()  # links that point to another file by now
 
     def settle(self, outcome: Outcome) -> Settlement:
         _check_reports(outcome)
@@ -148,7 +150,8 @@ class _Settling:
             case SettleReleased():
                 state = self._end_unfinished(Event.RELEASED, disk_bytes=outcome.disk_bytes)
         record_attempts(self._tx, reported(self._lease, outcome, self._tx.now_ms))
-        corrected = correct_links(self._tx, self._lease.variant_id, state, outcome.sources)
+        valid = [report for report in outcome.sources if report.link_id not in self._replaced]
+        corrected = correct_links(self._tx, self._lease.variant_id, state, valid)
         return Settlement(
             Settled(self._lease.code, corrected.state),
             wakes=corrected.state is VariantState.READY or corrected.wakes or bool(self._lease.host_limited),
@@ -158,23 +161,29 @@ class _Settling:
     # ---- links and their hosts -------------------------------------------------------------------
 
     def _report_source(self, report: SourceReport) -> None:
+        """What is reported of a file that the link does not point to any more says nothing about the link and its host,
+        but that the upload was made of it."""
         if report.reason is None:
             self._use_source(report)
         elif not self._fail_source(report, report.reason):
-            raise _foreign_link(report)
+            if not self._tx.get("points_to_another_file", self._link(report))["is_another"]:
+                raise _foreign_link(report)
+            self._replaced.add(report.link_id)
+
+    def _link(self, report: SourceReport) -> dict[str, Any]:
+        return {"variant_id": self._lease.variant_id, "fence": self._lease.fence, "link_id": report.link_id}
 
     def _use_source(self, report: SourceReport) -> None:
         if self._lease.hosts_climbed or self._wakes_at_ms:  # before this report, or by an earlier link of it
-            ladders.host_worked(self._tx, report.link_id)
-        link = {"variant_id": self._lease.variant_id, "link_id": report.link_id}
-        self._tx.change("use_source", {**link, "now_ms": self._tx.now_ms}, lambda: _foreign_link(report))
+            ladders.host_worked(self._tx, self._lease, report.link_id)
+        used = {**self._link(report), "now_ms": self._tx.now_ms}
+        self._tx.change("use_source", used, lambda: _foreign_link(report))
 
     def _fail_source(self, report: SourceReport, reason: Reason) -> int:
         known = self._tx.execute(
             "fail_source",
             {
-                "variant_id": self._lease.variant_id,
-                "link_id": report.link_id,
+                **self._link(report),
                 "reason": reason.value,
                 "detail": shortened(report.detail),
                 "passing": int(reason.is_passing),

@@ -181,7 +181,10 @@ class TitleImport:
             host_id = self._hosts.id_of(link.url)
             params |= {"title_id": self._title_id, "episode_id": place.episode_id, "cm_id": link.cm_id}
             return _Link(self._tx.get("insert_link", {"host_id": host_id, **params})["id"], host_id)
-        probed = _probed(row, link)
+        same_file = _path(row["url"]) == _path(link.url)
+        if not same_file:
+            self._tx.execute("note_another_file", {"link_id": row["id"]})
+        probed = _probed(row) if same_file else None
         if probed is not None:
             params |= {"quality": probed.value, "evidence": PROBED}
         host_id = row["host_id"] if row["url"] == link.url else self._hosts.id_of(link.url)
@@ -226,13 +229,13 @@ class TitleImport:
         return self._tx.all(query, {"title_id": self._title_id})
 
 
-def _probed(row: Row, link: ImportedLink) -> Quality | None:
-    """What a worker has measured, if the link points to the same file still. Keys in the query come and go."""
-    same = _path(row["url"]) == _path(link.url)
-    return Quality(row["quality"]) if row["evidence"] == PROBED and same else None
+def _probed(row: Row) -> Quality | None:
+    """What a worker has measured."""
+    return Quality(row["quality"]) if row["evidence"] == PROBED else None
 
 
 def _path(url: str) -> str:
+    """What says which file it is. Keys in the query come and go."""
     return url.partition("#")[0].partition("?")[0]
 
 

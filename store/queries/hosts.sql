@@ -10,8 +10,11 @@ UPDATE hosts SET rung = :rung, parked_until_ms = :until_ms, park_reason = :reaso
 RETURNING name;
 
 -- name: calm_host
+-- Not that of a link which has come to point to another file, perhaps elsewhere, under the lease that it was used by.
 UPDATE hosts SET rung = rung - 1
-WHERE rung > 0 AND id = (SELECT host_id FROM source_links WHERE id = :link_id);
+WHERE rung > 0 AND id = (SELECT host_id FROM source_links WHERE id = :link_id)
+  AND NOT EXISTS (SELECT 1 FROM variant_sources s
+                  WHERE s.variant_id = :variant_id AND s.link_id = :link_id AND s.replaced_fence = :fence);
 
 -- name: account_on_ladder
 SELECT rung, uploads_parked_until_ms FROM accounts WHERE id = :account_id;

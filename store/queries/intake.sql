@@ -72,6 +72,12 @@ UPDATE source_links SET url = :url, host_id = :host_id, quality = :quality, evid
   declared_quality = :declared_quality, listed = 1, changed_at_ms = :now_ms
 WHERE id = :id;
 
+-- name: note_another_file
+-- Whoever reads from the link now may be reading the former one.
+UPDATE variant_sources SET replaced_fence = v.fence
+FROM upload_variants v
+WHERE v.id = variant_sources.variant_id AND v.state = 'leased' AND variant_sources.link_id = :link_id;
+
 -- name: unlist_link
 UPDATE source_links SET listed = 0, changed_at_ms = :now_ms WHERE id = :id AND listed = 1;
 

@@ -26,9 +26,14 @@ UPDATE variant_sources SET fate = 'used', reason = NULL, detail = NULL, passing 
 WHERE variant_id = :variant_id AND link_id = :link_id;
 
 -- name: fail_source
+-- Not where the lease had read another file than the link points to now.
 UPDATE variant_sources SET fate = 'failed', reason = :reason, detail = :detail, passing = :passing,
   failed_round = :failed_round, file_bytes = :file_bytes, tried_at_ms = :now_ms
-WHERE variant_id = :variant_id AND link_id = :link_id;
+WHERE variant_id = :variant_id AND link_id = :link_id AND replaced_fence IS NOT :fence;
+
+-- name: points_to_another_file
+SELECT EXISTS (SELECT 1 FROM variant_sources
+               WHERE variant_id = :variant_id AND link_id = :link_id AND replaced_fence = :fence) AS is_another;
 
 -- name: links_left
 -- triable: may be tried at once, by an account that may send files so large; closed: so may these, but none may read from

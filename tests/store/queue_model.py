@@ -246,8 +246,13 @@ class Model:
         return Settled(target.code, target.state, repeated=True)
 
     def _learn(self, target: Target, report: SourceReport) -> None:
+        """What is said of a file that the link does not point to any more is only that the upload was made of it."""
         link = next(link for link in target.links if link.id == report.link_id)
-        link.learn(report, target.rounds)
+        is_former = link.replaced_fence == target.fence
+        if report.reason is None or not is_former:
+            link.learn(report, target.rounds)
+        if is_former:
+            return
         if report.reason is None:
             link.host.rung = self.policy.hosts.down(link.host.rung)
         elif CONSEQUENCES[report.reason].host is ForHost.CLIMBS:
@@ -356,6 +361,17 @@ class Model:
             if target.state is VariantState.READY and elsewhere:
                 target.relane(soon_ms)
         self.evaded = until_ms
+
+    # ---- imports ---------------------------------------------------------------------------------
+
+    def replace(self, target: Target, link: Link, host: Host) -> None:
+        """A link comes to point to another file. Who reads it is not told."""
+        is_elsewhere = host is not link.host
+        link.host, link.file = host, link.file + 1
+        if target.worker is not None:
+            link.replaced_fence = target.fence
+        elif is_elsewhere:
+            target.relane(self._now_ms)
 
     # ---- operators -------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ LEFT JOIN accounts p ON p.id = v.account_id LEFT JOIN workers w ON w.id = v.work
 ORDER BY v.id
 """
 LINKS = """
-SELECT link_id, variant_id, position, fate, reason, passing, failed_round, file_bytes
+SELECT link_id, variant_id, position, fate, reason, passing, failed_round, file_bytes, replaced_fence
 FROM variant_sources ORDER BY link_id
 """
 ACCOUNTS_NOW = "SELECT name, rung, uploads_parked_until_ms, sends_parked_until_ms FROM accounts ORDER BY name"

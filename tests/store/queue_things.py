@@ -93,7 +93,8 @@ class Channel:
 
 @dataclass
 class Link:
-    """A link of a target. `needs_bytes`: too large for who tried it, not for an account that may send so much."""
+    """A link of a target. `needs_bytes`: too large for who tried it, not for an account that may send so much. `file`:
+    which one it points to; `replaced_fence`: under which lease that became another."""
 
     id: int
     host: Host
@@ -102,10 +103,12 @@ class Link:
     reason: Reason | None = None
     failed_round: int | None = None
     needs_bytes: int | None = None
+    file: int = 0
+    replaced_fence: int | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self.host.name}/{self.id}.mkv"
+        return f"http://{self.host.name}/{self.id}-{self.file}.mkv"
 
     @property
     def may_pass(self) -> bool:

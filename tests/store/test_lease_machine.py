@@ -24,6 +24,7 @@ from tests.store.queue_rows import ACCOUNTS_NOW, CHANNELS, HISTORY, LINKS, TARGE
 from tests.store.queue_things import Account, Channel, Host, Link, Target, Worker
 
 from telecine.core.backoff import Ladder
+from telecine.core.catalogue import ImportedTitle
 from telecine.core.errors import TelecineError
 from telecine.core.leases import FINISHED, LeaseToken
 from telecine.core.operator_protocol import ChannelState, Park, WorkerMode
@@ -105,8 +106,7 @@ class LeaseMachine(RuleBasedStateMachine):
     async def stock(self) -> None:
         for worker, account in ACCOUNTS.items():
             await self.scene.enrol(worker, account=account)
-        urls = [[(one.id, one.url) for one in target.links] for target in self.model.targets]
-        await self.scene.imports(*(film(str(n), *(link(f"l{i}", url=u) for i, u in us)) for n, us in enumerate(urls)))
+        await self.scene.imports(*map(listed, self.model.targets))
 
     def teardown(self) -> None:
         logging.getLogger("telecine.store").setLevel(logging.NOTSET)
@@ -292,6 +292,15 @@ class LeaseMachine(RuleBasedStateMachine):
             write_epoch(self.path, self.model.epoch)
         self.scene = self.run(self.open())
 
+    # ---- imports ---------------------------------------------------------------------------------
+
+    @rule(data=st.data(), film=films, host=hosts)
+    def a_link_is_replaced(self, data: st.DataObject, film: int, host: str) -> None:
+        target = self.target(film)
+        one = data.draw(st.sampled_from(target.links))
+        self.model.replace(target, one, self.model.host(host))
+        self.run(self.scene.imports(listed(target)))
+
     # ---- operators -------------------------------------------------------------------------------
 
     @rule(film=films)
@@ -382,10 +391,13 @@ class LeaseMachine(RuleBasedStateMachine):
     @invariant()
     def the_links_agree(self) -> None:
         assert self.rows(LINKS) == [
-            (one.id, target.id, one.position, one.fate, one.reason, one.may_pass, one.failed_round, one.needs_bytes)
+            (
+                one.id, target.id, one.position, one.fate, one.reason, one.may_pass, one.failed_round, one.needs_bytes,
+                one.replaced_fence,
+            )
             for target in self.model.targets
             for one in target.links
-        ]
+        ]  # fmt: skip
 
     @invariant()
     def hosts_accounts_and_channels_agree(self) -> None:
@@ -415,6 +427,11 @@ RETIRED_BECAUSE = {ChannelState.FULL: "full", ChannelState.LOST: "lost", Channel
 
 def name(thing: Account | Host | Worker | None) -> str | None:
     return None if thing is None else thing.name
+
+
+def listed(target: Target) -> ImportedTitle:
+    """A film as the content API lists it."""
+    return film(str(target.id), *(link(f"l{one.id}", url=one.url) for one in target.links))
 
 
 def stocked_model(clock: HandClock, policy: QueuePolicy) -> Model:
