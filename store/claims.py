@@ -19,7 +19,7 @@ from telecine.store.heads import Head, Heads
 from telecine.store.transaction import Params, Transaction
 
 SEEN_EVERY_MS = 1000  # how stale `seen_at_ms` may be: a write less for most claims
-_ANY_TIME_MS = 2**62  # a lease is repeated with the links that it had, wherever they point
+_ANY_TIME_MS = 2**62  # a lease is repeated with the links that it had, however long their hosts are parked
 
 
 class LeaseTerms(msgspec.Struct, frozen=True):
@@ -226,7 +226,6 @@ def _leases(tx: Transaction, terms: LeaseTerms, taken: Sequence[_Taken]) -> list
             one.variant_id,
             one.claim.request.file_bytes_max,
             _ANY_TIME_MS if one.repeats else tx.now_ms,
-            not one.repeats,
         )
         for one in taken
     ]

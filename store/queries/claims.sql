@@ -105,9 +105,10 @@ JOIN titles t ON t.id = v.title_id
 LEFT JOIN episodes e ON e.id = v.episode_id;
 
 -- name: sources_to_try
--- `asked` is a JSON list of [variant, what its worker may send, when hosts are to be open, whether limits count]. Untried links, those of earlier
+-- `asked` is a JSON list of [variant, what its worker may send, when hosts are to be open]. Untried links, those of earlier
 -- rounds whose failure may have passed, and those that were too large for another account; none of a host that is parked.
 -- Where hosts are limited, only those of the host that the lease counts for: the others wait for a lease that counts there.
+-- A link that came to point elsewhere under this very lease is kept when the claim is repeated: it may be the only one.
 -- Sorted by the caller: there are few.
 SELECT j.key AS number, s.link_id, l.url, s.position, s.fate, l.host_id
 FROM json_each(:asked) j
@@ -116,7 +117,7 @@ JOIN variant_sources s ON s.variant_id = v.id
 JOIN source_links l ON l.id = s.link_id
 JOIN hosts h ON h.id = l.host_id
 WHERE h.parked_until_ms <= j.value ->> 2
-  AND (h.id = v.host_id OR NOT j.value ->> 3 OR coalesce(h.leases_max, :host_leases_max) IS NULL)
+  AND (h.id = v.host_id OR s.replaced_fence = v.fence OR coalesce(h.leases_max, :host_leases_max) IS NULL)
   AND (s.fate = 'untried' OR (s.passing AND s.failed_round < v.rounds) OR s.file_bytes <= j.value ->> 1);
 
 -- name: speakers

@@ -103,7 +103,7 @@ class Model:
         for target in self._held_by(worker):
             if target.request_id == request.request_id:  # its reply was lost: asking again is a sign of life
                 target.due_at_ms = self.policy.lease_due_at_ms(self._now_ms)
-                return self._lease(target, worker, self._in_order(target, target.links, request, is_repeated=True))
+                return self._lease(target, worker, self._in_order(target, target.links, request))
         if not self._may_claim(worker):
             return None
         claimable = [target for target in self.targets if self._is_claimable(target, worker, request)]
@@ -159,18 +159,19 @@ class Model:
             return (is_open or planned)[0]
         return self._plan_channel(account) if len(own) < self.policy.channels_per_account_max else None
 
-    def _in_order(
-        self, target: Target, links: Sequence[Link], request: ClaimRequest, *, is_repeated: bool = False
-    ) -> list[Link]:
+    def _in_order(self, target: Target, links: Sequence[Link], request: ClaimRequest) -> list[Link]:
         """Untried ones first, but before them one of the host that the lease counts for. Those of other hosts that are
         limited are left to leases that count there."""
-        if not is_repeated:
-            links = [link for link in links if link.host is target.host or self._limit(link.host) is None]
-        tried = [link for link in links if link.is_triable(target.rounds)]
+        tried = [link for link in links if link.is_triable(target.rounds) and self._is_counted(target, link)]
         tried = [link for link in tried if (link.needs_bytes or 0) <= request.file_bytes_max]
         tried.sort(key=lambda link: (link.fate is not LinkFate.UNTRIED, link.position))
         first = next((link for link in tried if link.host is target.host), None)
         return tried if first is None else [first, *(link for link in tried if link is not first)]
+
+    def _is_counted(self, target: Target, link: Link) -> bool:
+        """Whether a lease may read from a link; it keeps those that came to point elsewhere while it is held."""
+        is_own = link.host is target.host or link.replaced_fence == target.fence
+        return is_own or self._limit(link.host) is None
 
     def _lease(self, target: Target, worker: Worker, links: list[Link]) -> Lease:
         assert target.channel is not None

@@ -72,6 +72,31 @@ async def test_a_repeated_request_gets_the_same_lease(scene: Scene) -> None:
     assert (await scene.lease("w")).code != (first.code if first else "")
 
 
+@pytest.mark.parametrize("leases_max", [0, 1, 5])
+async def test_a_repeated_request_gets_no_link_of_a_host_that_another_lease_has_to_count_for(
+    scene: Scene, leases_max: int
+) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    await scene.store.operations.limit_host("b.example", leases_max)
+    first = await scene.claim("w", "once")
+    assert await scene.claim("w", "once") == first
+    assert first is not None
+    assert [source.url for source in first.sources] == ["http://a.example/a.mkv"]
+
+
+@pytest.mark.parametrize("leases_max", [0, 1])
+async def test_a_repeated_request_keeps_the_links_of_the_host_that_its_lease_counts_for(
+    scene: Scene, leases_max: int
+) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    first = await scene.claim("w", "once")
+    await scene.store.operations.limit_host("a.example", leases_max)
+    scene.sql("UPDATE hosts SET parked_until_ms = ? WHERE name = 'a.example'", scene.clock.ms + 5000)
+    assert await scene.claim("w", "once") == first
+
+
 async def test_a_request_whose_lease_has_ended_gets_another(scene: Scene) -> None:
     await scene.enrol("w")
     await scene.imports(film("1", link("a")), film("2", link("b")))
