@@ -13,7 +13,7 @@ import msgspec
 from telecine.core.catalogue import PROBED
 from telecine.core.codes import VariantCode
 from telecine.core.events import VariantChanged
-from telecine.core.leases import Event, LinkFate, VariantState
+from telecine.core.leases import Event, VariantState
 from telecine.core.protocol import SourceReport
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
@@ -63,10 +63,10 @@ class _Correction:
         self._new: set[int] = set()
 
     def move(self, link_id: int, measured: Quality) -> None:
-        """Let a link move, unless something was made of it, or a worker may be reading it."""
+        """Let a link move, unless either copy was made of it, or a worker may be reading it."""
         link = self._tx.get("link_to_correct", {"link_id": link_id})
         taken_for = Quality(link["owner_quality"])
-        if measured is taken_for or not self._may_move(link, self._originals[taken_for]):
+        if measured is taken_for or not self._may_move(link):
             return
         remove_link(self._tx, self._originals[taken_for], link_id)
         append_link(self._tx, self._target(measured, link["host_id"]), link_id, link["host_id"])
@@ -88,9 +88,9 @@ class _Correction:
         wakes = any(target.gained and target.state is VariantState.READY for target in changed)
         return Corrected(self._tried.state, wakes)
 
-    def _may_move(self, link: Row, owner: Target) -> bool:
+    def _may_move(self, link: Row) -> bool:
         is_steady = link["evidence"] != PROBED or self._tx.now_ms - link["measured_at_ms"] >= STEADY_MS
-        return is_steady and link["owner_fate"] != LinkFate.USED and owner.state is not VariantState.LEASED
+        return is_steady and not link["is_bound"]
 
     def _target(self, quality: Quality, host_id: int) -> Target:
         known = self._originals.get(quality)

@@ -11,8 +11,10 @@ SELECT v.id, v.code, v.quality, v.copy, v.state, v.waits_for_link,
 FROM upload_variants v WHERE v.title_id = :title_id AND v.episode_id IS :episode_id;
 
 -- name: link_to_correct
--- With the original that it belongs to, and what became of it there.
-SELECT l.host_id, l.evidence, l.measured_at_ms, v.quality AS owner_quality, s.fate AS owner_fate
+-- With the quality of the original that it belongs to. is_bound: that or its copy was made of it, or may be read from it.
+SELECT l.host_id, l.evidence, l.measured_at_ms, v.quality AS owner_quality,
+       EXISTS (SELECT 1 FROM variant_sources b JOIN upload_variants w ON w.id = b.variant_id
+               WHERE b.link_id = l.id AND (b.fate = 'used' OR w.state = 'leased')) AS is_bound
 FROM source_links l
 JOIN variant_sources s ON s.link_id = l.id
 JOIN upload_variants v ON v.id = s.variant_id AND v.copy = 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
-from tests.store.conftest import film, link
+from tests.store.conftest import film, link, uploaded
 from tests.store.correcting import COPY, HD, SD, links, measured, settles, state
 
 from telecine.core.leases import LinkFate, VariantState
@@ -63,19 +64,32 @@ async def test_a_link_that_somebody_reads_elsewhere_stays_until_that_is_over(cop
     assert [cm_id for cm_id, *_ in await links(copied, COPY)] == ["a"]
 
 
-async def test_a_copy_that_is_being_read_drops_the_link_when_it_has_found_out_itself(copied: Scene) -> None:
+async def test_a_link_that_is_being_read_for_the_copy_stays_until_that_is_over(copied: Scene) -> None:
     await copied.store.operations.requeue(HD)
     original, copy = await copied.lease("w"), await copied.lease("v")
     b = original.sources[1].link_id
     await settles(copied, "w", original, measured(b))
+    assert await links(copied, HD) == [("a", 1, LinkFate.UNTRIED), ("b", 2, LinkFate.FAILED)]
     assert [cm_id for cm_id, *_ in await links(copied, COPY)] == ["a", "b"], "its worker may be reading it"
     await settles(copied, "v", copy, measured(b))
+    assert [cm_id for cm_id, *_ in await links(copied, HD)] == ["a"]
     assert [cm_id for cm_id, *_ in await links(copied, COPY)] == ["a"]
     assert [cm_id for cm_id, *_ in await links(copied, SD)] == ["b"]
 
 
-async def test_what_is_delivered_from_a_copy_is_not_taken_out(copied: Scene) -> None:
+async def test_a_link_that_the_copy_was_made_of_stays(copied: Scene) -> None:
     await copied.done("v", await copied.lease("v"), 21)
+    await copied.store.operations.requeue(HD)
+    lease = await copied.lease("w")
+    await settles(copied, "w", lease, measured(lease.sources[0].link_id))
+    assert await links(copied, HD) == [("a", 1, LinkFate.FAILED), ("b", 2, LinkFate.UNTRIED)]
+    assert await links(copied, COPY) == [("a", 1, LinkFate.USED), ("b", 2, LinkFate.UNTRIED)]
+
+
+async def test_what_is_delivered_from_a_copy_is_not_taken_out(copied: Scene) -> None:
+    copy = await copied.lease("v")
+    adopted = msgspec.structs.replace(uploaded(copy, 21), sources=())  # sent before, by whichever link
+    await copied.store.queue.settle("v", copy.lease, adopted)
     await copied.store.operations.requeue(HD)
     lease = await copied.lease("w")
     reports = [measured(source.link_id) for source in lease.sources]
