@@ -19,14 +19,20 @@ def channel_refs(tx: Transaction, account_id: int) -> tuple[ChannelRef, ...]:
     return tuple(ChannelRef(row["id"], codes.channel_code(row["id"]), row["telegram_id"]) for row in rows)
 
 
-def plan_missing(tx: Transaction, account: str, account_id: int, *, wanted: int, channels_max: int) -> None:
+def plan_missing(tx: Transaction, account_id: int, *, wanted: int, channels_max: int) -> None:
     """Plan channels until the account has `wanted` that are not retired, or `channels_max` with those that are."""
-    plan = {"account_id": account_id, "channels_max": channels_max, "now_ms": tx.now_ms}
     for _ in range(wanted - len(channel_refs(tx, account_id))):
-        row = tx.one("plan_another_channel", plan)
-        if row is None:
+        if plan_another(tx, account_id, channels_max) is None:
             return
-        tx.tell(ChannelChanged(row["id"], codes.channel_code(row["id"]), account, ChannelState.PLANNED))
+
+
+def plan_another(tx: Transaction, account_id: int, channels_max: int) -> int | None:
+    """Plan one more channel; None where the account has `channels_max`, retired ones included."""
+    plan = {"account_id": account_id, "channels_max": channels_max, "now_ms": tx.now_ms}
+    row = tx.one("plan_another_channel", plan)
+    if row is None:
+        return None
+    return tell_channel(tx, channel_status(tx, row["id"])).id
 
 
 def channel_opened(tx: Transaction, worker: str, channel_id: int, telegram_id: int) -> None:
@@ -62,11 +68,10 @@ def channel_statuses(tx: Transaction, account: str | None, *, after: int, limit:
 
 def plan_channel(tx: Transaction, account: str, channels_max: int) -> ChannelStatus:
     """Raises NotFoundError, ConflictError for an account that has `channels_max`."""
-    params = {"account_id": account_id(tx, account), "channels_max": channels_max, "now_ms": tx.now_ms}
-    row = tx.one("plan_another_channel", params)
-    if row is None:
+    channel_id = plan_another(tx, account_id(tx, account), channels_max)
+    if channel_id is None:
         raise ConflictError(f"the account {account} has {channels_max} channels, as many as it may have")
-    return tell_channel(tx, channel_status(tx, row["id"]))
+    return channel_status(tx, channel_id)
 
 
 def retire_channel(tx: Transaction, channel_id: int) -> ChannelStatus:

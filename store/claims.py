@@ -15,6 +15,7 @@ from telecine.core.operator_protocol import WorkerMode
 from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import SOURCES_PER_LEASE_MAX, ChannelRef, ClaimRequest, Lease, SourceRef
 from telecine.core.quality import Quality
+from telecine.store.channels import plan_another
 from telecine.store.heads import Head, Heads
 from telecine.store.transaction import Params, Transaction
 
@@ -211,10 +212,10 @@ def _may_be_read(tx: Transaction, head: Head) -> bool:
 
 def _planned_channel(tx: Transaction, policy: QueuePolicy, claimer: _Claimer) -> int | None:
     """A channel that the worker is to create first; None where the account has as many as it may."""
-    account = {"account_id": claimer.account_id}
-    plan = {**account, "now_ms": tx.now_ms, "channels_max": policy.channels_per_account_max}
-    row = tx.one("planned_channel", account) or tx.one("plan_another_channel", plan)
-    return None if row is None else int(row["id"])
+    row = tx.one("planned_channel", {"account_id": claimer.account_id})
+    if row is not None:
+        return int(row["id"])
+    return plan_another(tx, claimer.account_id, policy.channels_per_account_max)
 
 
 def _leases(tx: Transaction, terms: LeaseTerms, taken: Sequence[_Taken]) -> list[Lease]:

@@ -30,7 +30,7 @@ def hello(
             tx.tell(VariantChanged(row["code"], state, worker))
     boot = {"worker": worker, "account_id": account_id, "boot_id": facts.boot_id, "version": facts.version}
     tx.get("upsert_worker", {**boot, "now_ms": tx.now_ms})
-    plan_missing(tx, account, account_id, wanted=channels_wanted, channels_max=channels_max)
+    plan_missing(tx, account_id, wanted=channels_wanted, channels_max=channels_max)
     return channel_refs(tx, account_id)
 
 

@@ -165,6 +165,15 @@ async def test_channels_are_told_when_they_are_planned_opened_and_full(path: Pat
         assert (kind, channel["state"], settled) == ("channel", "full", variant("done"))
 
 
+async def test_a_channel_that_a_claim_plans_is_told_once(queued: Scene, ear: Ear) -> None:
+    await queued.store.operations.retire_channel(1)
+    ear.news()
+    leases = [await queued.lease("w") for _ in range(2)]
+    assert {lease.channel.title for lease in leases} == {"CM_C000002"}
+    planned = {"id": 2, "title": "CM_C000002", "account": "w", "state": "planned"}
+    assert ear.news() == [("channel", planned)]
+
+
 async def test_imports_are_told_when_they_begin_and_end_even_if_cut_off(scene: Scene) -> None:
     ear = Ear(scene.store)
     first = await scene.store.intake.begin_import()
