@@ -69,7 +69,7 @@ def plan_copies(tx: Transaction, after: CopyCursor, limit: int) -> CopyRound:
     """Queue the copies that are wanted of up to `limit` originals. Behind the last of them it begins anew.
 
     An original that was uploaded again may have come to the account of its copy: the copy moves to another. Where there
-    is no other account, nothing happens until there is.
+    is no other account, or no link to upload from, nothing happens until there is.
     """
     rows = tx.all("originals_to_copy", {"title_id": after.title_id, "variant_id": after.variant_id, "limit": limit})
     lacking = [row for row in rows if row["copy_id"] is None or _is_crowded(row)]
@@ -95,6 +95,8 @@ def follow_original(tx: Transaction, copy_id: int, original_id: int) -> Followed
 
 
 def _place_copy(tx: Transaction, uploaders: list[Uploader], row: Row) -> bool:
+    if not tx.get("has_link", {"variant_id": row["id"]})["has_link"]:
+        return False
     largest = tx.get("largest_part", {"variant_id": row["id"]})["size_bytes"]
     uploader = least_loaded(uploaders, other_than=row["account_id"], file_bytes=largest)
     if uploader is None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.store.conftest import Scene, episode, film, link, series
+from tests.store.conftest import Scene, episode, film, link, series, uploaded
 
 from telecine.core.errors import ConflictError, NotFoundError
 from telecine.core.events import VariantChanged
@@ -181,6 +181,24 @@ async def test_every_original_is_looked_at_batch_by_batch(scene: Scene, monkeypa
     for _ in range(3):
         await scene.store.sweeper.sweep()
     assert len(variants(scene)) == 12, "behind the last it begins anew"
+
+
+async def test_what_has_no_link_any_more_is_not_copied_until_it_has_one(scene: Scene) -> None:
+    for worker in ("w", "v"):
+        await scene.enrol(worker)
+    await scene.imports(film("1", link("a")))
+    lease = await scene.lease("w")
+    adopted = msgspec.structs.replace(uploaded(lease, 11), sources=())  # sent before, by whichever link
+    await scene.store.queue.settle("w", lease.lease, adopted)
+    await scene.imports(film("1", link("a", Quality.SD)))
+    await scene.store.operations.set_copies(1, 2)
+    await scene.store.sweeper.sweep()
+    assert [code for code, *_ in variants(scene)] == [CODE, "CM_M000001_480P"]
+    await scene.imports(film("1", link("a", Quality.SD), link("b")))
+    await scene.store.sweeper.sweep()
+    assert variants(scene)[2] == (COPY, "ready", "v")
+    await scene.store.operations.prioritise(COPY, 0)
+    assert [source.url for source in (await scene.lease("v")).sources] == ["http://b.example/b.mkv"]
 
 
 async def test_a_copy_goes_elsewhere_when_its_original_comes_to_its_account(copied: Scene) -> None:
