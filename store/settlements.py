@@ -146,9 +146,9 @@ class _Settling:
                 state = self._end_failed(outcome)
             case SettleFloodWait():
                 self._wakes_at_ms.append(_park(self._tx, self._policy, self._lease.account_id, outcome))
-                state = self._end_unfinished(Event.FLOOD_WAIT)
+                state = self._end_unfinished(Event.FLOOD_WAIT, outcome)
             case SettleReleased():
-                state = self._end_unfinished(Event.RELEASED, disk_bytes=outcome.disk_bytes)
+                state = self._end_unfinished(Event.RELEASED, outcome, disk_bytes=outcome.disk_bytes)
         record_attempts(self._tx, reported(self._lease, outcome, self._tx.now_ms))
         valid = [report for report in outcome.sources if report.link_id not in self._replaced]
         corrected = correct_links(self._tx, self._lease.variant_id, state, valid)
@@ -218,10 +218,13 @@ class _Settling:
             return self._end(event)
         return self._end(event, rounds=rounds, retry_in_s=self._policy.rounds.pause_s(rounds))
 
-    def _end_unfinished(self, event: Event, *, disk_bytes: int = 0) -> VariantState:
-        """Give the variant back, unless the report leaves it without a link to try now: then it has failed."""
+    def _end_unfinished(self, event: Event, outcome: Outcome, *, disk_bytes: int = 0) -> VariantState:
+        """Give the variant back, unless the report leaves it without a link to try now: then it has failed. A report of
+        no link leaves what an operator may have closed meanwhile."""
         left = self._links_left()
-        return self._end(event, disk_bytes=disk_bytes) if left.triable else self._end_round(left, tried=True)
+        if left.triable or (left.closed and not outcome.sources):
+            return self._end(event, disk_bytes=disk_bytes)
+        return self._end_round(left, tried=True)
 
     def _end(
         self, event: Event, *, rounds: int | None = None, retry_in_s: float = 0.0, disk_bytes: int = 0

@@ -226,9 +226,9 @@ class Model:
                 self._end_failed(target, worker, outcome)
             case SettleFloodWait():
                 self._obey(worker.account, outcome)
-                self._end_unfinished(target, Event.FLOOD_WAIT)
+                self._end_unfinished(target, Event.FLOOD_WAIT, outcome)
             case SettleReleased():
-                self._end_unfinished(target, Event.RELEASED, needs_disk_bytes=outcome.disk_bytes)
+                self._end_unfinished(target, Event.RELEASED, outcome, needs_disk_bytes=outcome.disk_bytes)
         target.silent_ends = 0  # who reports has survived
         return Settled(target.code, target.state)
 
@@ -292,9 +292,10 @@ class Model:
             target.due_at_ms = self._now_ms + round(self.policy.rounds.pause_s(rounds) * 1000)
         target.relane(self._now_ms)
 
-    def _end_unfinished(self, target: Target, event: Event, *, needs_disk_bytes: int = 0) -> None:
+    def _end_unfinished(self, target: Target, event: Event, outcome: Outcome, *, needs_disk_bytes: int = 0) -> None:
         """Back into the queue with the attempt unspent, unless the report leaves it without a link to try now."""
-        if not target.links_left.triable:
+        left = target.links_left
+        if not left.triable and not (left.closed and not outcome.sources):
             self._end_round(target, tried=True)
             return
         target.needs_disk_bytes = needs_disk_bytes or target.needs_disk_bytes

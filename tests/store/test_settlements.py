@@ -308,6 +308,25 @@ async def test_a_shorter_flood_wait_does_not_shorten_a_longer_one(queued: Scene)
     assert (await queued.store.operations.accounts())[0].parked_s == 40.0
 
 
+@pytest.mark.parametrize("outcome", [SettleReleased(), SettleFloodWait(9.0, "upload.saveBigFilePart")])
+@pytest.mark.parametrize("earlier", [(), (Reason.STALLED,), (Reason.GONE,)], ids=["", "stalled", "gone"])
+async def test_what_is_given_back_spends_nothing_though_its_host_was_closed_meanwhile(
+    scene: Scene, outcome: Outcome, earlier: tuple[Reason, ...]
+) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", *(link(f"l{n}", url=f"http://{n}.example/") for n in range(len(earlier) + 1))))
+    last = f"{len(earlier)}.example"
+    await scene.store.operations.limit_host(last, 9)  # left to a lease that counts there
+    for reason in earlier:
+        lease = await scene.lease("w")
+        await scene.fails("w", lease, {lease.sources[0].link_id: reason})
+    lease = await scene.lease("w")
+    await scene.store.operations.limit_host(last, 0)
+    settled = await scene.store.queue.settle("w", lease.lease, outcome)
+    assert settled.state is VariantState.READY
+    assert scene.sql("SELECT attempts, rounds FROM upload_variants") == [(len(earlier), 0)]
+
+
 async def test_a_released_lease_gives_the_attempt_back_and_keeps_what_was_learnt(queued: Scene) -> None:
     lease = await queued.lease("w")
     outcome = SettleReleased((SourceReport(1, Reason.GONE),))
