@@ -21,7 +21,8 @@ SELECT rung, uploads_parked_until_ms FROM accounts WHERE id = :account_id;
 
 -- name: park_account
 UPDATE accounts SET rung = :rung, uploads_parked_until_ms = max(uploads_parked_until_ms, :until_ms),
-  park_reason = :reason
+  park_reason = CASE WHEN :until_ms > max(uploads_parked_until_ms, sends_parked_until_ms) THEN :reason
+                     ELSE park_reason END
 WHERE id = :account_id
 RETURNING name, uploads_parked_until_ms, sends_parked_until_ms, park_reason;
 

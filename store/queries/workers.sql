@@ -46,12 +46,17 @@ UPDATE channels SET telegram_id = :telegram_id, opened_at_ms = :now_ms
 WHERE id = :channel_id AND telegram_id IS NULL;
 
 -- name: park_uploads
-UPDATE accounts SET uploads_parked_until_ms = max(uploads_parked_until_ms, :until_ms), park_reason = :reason
+-- The reason is that of the park that lasts longest, here and wherever else an account is parked.
+UPDATE accounts SET uploads_parked_until_ms = max(uploads_parked_until_ms, :until_ms),
+  park_reason = CASE WHEN :until_ms > max(uploads_parked_until_ms, sends_parked_until_ms) THEN :reason
+                     ELSE park_reason END
 WHERE id = :account_id
 RETURNING name, uploads_parked_until_ms, sends_parked_until_ms, park_reason;
 
 -- name: park_sends
-UPDATE accounts SET sends_parked_until_ms = max(sends_parked_until_ms, :until_ms), park_reason = :reason
+UPDATE accounts SET sends_parked_until_ms = max(sends_parked_until_ms, :until_ms),
+  park_reason = CASE WHEN :until_ms > max(uploads_parked_until_ms, sends_parked_until_ms) THEN :reason
+                     ELSE park_reason END
 WHERE id = :account_id
 RETURNING name, uploads_parked_until_ms, sends_parked_until_ms, park_reason;
 

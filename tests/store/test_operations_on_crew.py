@@ -14,7 +14,15 @@ from telecine.core.errors import InputError, LeaseLostError, NotFoundError
 from telecine.core.events import EventKind
 from telecine.core.leases import AttemptOutcome, VariantState
 from telecine.core.operator_protocol import Park, WorkerMode
-from telecine.core.protocol import BeatRequest, SettleFloodWait, SettleReleased, Verdict
+from telecine.core.protocol import (
+    BeatRequest,
+    Outcome,
+    SettleFailed,
+    SettleFloodWait,
+    SettleReleased,
+    SourceReport,
+    Verdict,
+)
 from telecine.core.reasons import Reason
 from telecine.store import Store
 from telecine.store.sql import QUERIES
@@ -192,6 +200,26 @@ async def test_a_park_never_cuts_short_what_telegram_said(queued: Scene) -> None
     assert UPLOADS in status.park_reason, "the reason of the longer one"
     status = await queued.store.operations.park("w", Park(600, sends=False, reason="ours"))
     assert (status.uploads_parked_s, status.sends_parked_s, status.park_reason) == (600.0, 60.0, "ours")
+
+
+async def test_the_reason_that_is_shown_is_that_of_the_longest_park(queued: Scene) -> None:
+    async def shown() -> str:
+        return str((await queued.store.operations.accounts())[0].park_reason)
+
+    *shorter, last = [await queued.lease("w") for _ in range(4)]
+    failed = SourceReport(shorter[2].sources[0].link_id, Reason.TELEGRAM)
+    outcomes: tuple[Outcome, ...] = (
+        SettleFloodWait(5, SENDS),
+        SettleFloodWait(6, UPLOADS),
+        SettleFailed(Reason.TELEGRAM, (failed,)),
+    )
+    await queued.store.operations.park("w", Park(120, uploads=False, reason="the phone is lost"))
+    for lease, outcome in zip(shorter, outcomes, strict=True):
+        await queued.store.queue.settle("w", lease.lease, outcome)
+        assert await shown() == "the phone is lost"
+        queued.clock.advance(7)
+    await queued.store.queue.settle("w", last.lease, SettleFloodWait(300, SENDS))
+    assert SENDS in await shown()
 
 
 async def test_unparking_ends_every_park_and_the_climb(queued: Scene) -> None:
