@@ -82,8 +82,9 @@ def reported(lease: HeldLease, outcome: Outcome, now_ms: int) -> list[Attempt]:
     ended_at_ms = now_ms
     for report in reversed(outcome.sources):
         attempt = _attempt(lease, outcome, report, ended_at_ms)
-        attempts.insert(0, attempt)
+        attempts.append(attempt)
         ended_at_ms = attempt.started_at_ms
+    attempts.reverse()
     if not _explained(attempts, outcome):
         whole = unreported(lease, _OUTCOMES[type(outcome)], now_ms)
         attempts.append(

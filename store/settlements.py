@@ -255,6 +255,8 @@ def _check_reports(outcome: Outcome) -> None:
         raise InputError("a link was used, but the upload is not done", field="sources")
     if used not in ([], [len(outcome.sources) - 1]):
         raise InputError("one link at most was used, and it comes last", field="sources")
+    if len({report.link_id for report in outcome.sources}) < len(outcome.sources):
+        raise InputError("each link is reported once", field="sources")
 
 
 def _foreign_link(report: SourceReport) -> InputError:

@@ -93,6 +93,9 @@ def _parts(*numbers: tuple[int, int], channel_id: int = 501) -> SettleDone:
         SettleFailed(Reason.GONE, (SourceReport(99, Reason.GONE),)),
         SettleFailed(Reason.GONE, (SourceReport(1, None),)),
         msgspec.structs.replace(_parts((1, 1)), sources=(SourceReport(1, None), SourceReport(2, Reason.GONE))),
+        msgspec.structs.replace(_parts((1, 1)), sources=(SourceReport(1, Reason.GONE), SourceReport(1, None))),
+        SettleFailed(Reason.GONE, (SourceReport(1, Reason.GONE), SourceReport(1, Reason.STALLED))),
+        SettleReleased((SourceReport(1, Reason.GONE), SourceReport(2, Reason.GONE), SourceReport(1, Reason.GONE))),
     ],
     ids=[
         "no parts",
@@ -105,6 +108,9 @@ def _parts(*numbers: tuple[int, int], channel_id: int = 501) -> SettleDone:
         "unknown link",
         "used but failed",
         "used before the last",
+        "failed and used",
+        "failed twice",
+        "failed twice on the way",
     ],
 )
 async def test_a_report_that_does_not_fit_changes_nothing(queued: Scene, outcome: Outcome) -> None:
