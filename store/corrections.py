@@ -82,7 +82,8 @@ class _Correction:
             changed.append(self._copies[quality])
         for target in changed:
             self._close_gaps(target)
-            if steer(self._tx, target) or target.id in self._new:
+            moved = steer(self._tx, target) or target.id in self._new
+            if moved and target is not self._tried:  # of which the settlement tells
                 self._tx.tell(VariantChanged(target.code, target.state))
         self._take_out_what_is_dead()
         wakes = any(target.gained and target.state is VariantState.READY for target in changed)

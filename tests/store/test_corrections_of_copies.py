@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from tests.store.conftest import film, link, uploaded
-from tests.store.correcting import COPY, HD, SD, links, measured, settles, state
+from tests.store.correcting import COPY, HD, SD, changes, links, measured, settles, state
 
+from telecine.core.events import VariantChanged
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.protocol import (
     SourceReport,
@@ -84,6 +85,18 @@ async def test_a_link_that_the_copy_was_made_of_stays(copied: Scene) -> None:
     await settles(copied, "w", lease, measured(lease.sources[0].link_id))
     assert await links(copied, HD) == [("a", 1, LinkFate.FAILED), ("b", 2, LinkFate.UNTRIED)]
     assert await links(copied, COPY) == [("a", 1, LinkFate.USED), ("b", 2, LinkFate.UNTRIED)]
+
+
+async def test_a_copy_that_gains_a_link_as_it_fails_is_told_of_once(copied: Scene) -> None:
+    lease = await copied.lease("v")
+    await copied.imports(film("1", link("a"), link("b"), link("c")))  # a copy follows when nobody reads for it
+    before = copied.store.events.newest
+    reports = [measured(source.link_id) for source in lease.sources]
+    assert (await settles(copied, "v", lease, *reports)).state is VariantState.READY
+    assert await changes(copied, before) == [
+        VariantChanged(SD, VariantState.READY),
+        VariantChanged(COPY, VariantState.READY, "v"),
+    ]
 
 
 async def test_what_is_delivered_from_a_copy_is_not_taken_out(copied: Scene) -> None:
