@@ -9,7 +9,8 @@
        |              |- failed, no link tried     -> delayed, at last quarantined
        |              |- flood wait, released      -> ready (the attempt is given back)
        '--- expired --'- expired again             -> quarantined
-    An operator cancels what is not done, and re-queues anything that is not leased.
+    An operator cancels what is not done, and re-queues anything that is not leased. What waits and loses the last link
+    that could be tried in its round has failed like what is leased.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ _TABLE: dict[tuple[VariantState, Event], VariantState] = {
     (_S.LEASED, _E.DONE): _S.DONE,
     (_S.LEASED, _E.FAILED_SOURCES_LEFT): _S.READY,
     (_S.LEASED, _E.FAILED_WORTH_RETRY): _S.DELAYED,
-    (_S.LEASED, _E.FAILED_NOTHING_LEFT): _S.DEAD,
+    (_S.READY, _E.FAILED_WORTH_RETRY): _S.DELAYED,
+    **{(state, _E.FAILED_NOTHING_LEFT): _S.DEAD for state in (_S.LEASED, _S.READY, _S.DELAYED)},
     (_S.LEASED, _E.FAILED_UNTRIED): _S.QUARANTINED,
     (_S.LEASED, _E.FLOOD_WAIT): _S.READY,
     (_S.LEASED, _E.RELEASED): _S.READY,

@@ -14,6 +14,7 @@ from telecine.core.catalogue import PROBED
 from telecine.core.codes import VariantCode
 from telecine.core.events import VariantChanged
 from telecine.core.leases import Event, VariantState
+from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import SourceReport
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
@@ -31,7 +32,9 @@ class Corrected(msgspec.Struct, frozen=True, gc=False):
     wakes: bool = False
 
 
-def correct_links(tx: Transaction, variant_id: int, state: VariantState, reports: Sequence[SourceReport]) -> Corrected:
+def correct_links(
+    tx: Transaction, policy: QueuePolicy, variant_id: int, state: VariantState, reports: Sequence[SourceReport]
+) -> Corrected:
     """Act on what a worker has measured, once its lease has ended and left the upload in `state`."""
     measured = [
         (report.link_id, report.quality)
@@ -40,7 +43,7 @@ def correct_links(tx: Transaction, variant_id: int, state: VariantState, reports
     ]
     if not measured:
         return Corrected(state)
-    correction = _Correction(tx, variant_id)
+    correction = _Correction(tx, policy, variant_id)
     for link_id, quality in measured:
         correction.move(link_id, quality)
     return correction.finish()
@@ -49,8 +52,9 @@ def correct_links(tx: Transaction, variant_id: int, state: VariantState, reports
 class _Correction:
     """The uploads of one film or episode, while links move between them."""
 
-    def __init__(self, tx: Transaction, variant_id: int) -> None:
+    def __init__(self, tx: Transaction, policy: QueuePolicy, variant_id: int) -> None:
         self._tx = tx
+        self._policy = policy
         self._place = tx.get("place_of_variant", {"variant_id": variant_id})
         self._originals: dict[Quality, Target] = {}
         self._copies: dict[Quality, Target] = {}
@@ -82,7 +86,7 @@ class _Correction:
             changed.append(self._copies[quality])
         for target in changed:
             self._close_gaps(target)
-            moved = steer(self._tx, target) or target.id in self._new
+            moved = steer(self._tx, self._policy, target) or target.id in self._new
             if moved and target is not self._tried:  # of which the settlement tells
                 self._tx.tell(VariantChanged(target.code, target.state))
         self._take_out_what_is_dead()

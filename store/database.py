@@ -49,7 +49,7 @@ class Store:
         self.files = files
         self.events = events
         self.catalogue = SqliteCatalogue(readers)
-        self.intake = SqliteIntake(writer, readers, self._signal)
+        self.intake = SqliteIntake(writer, readers, self._signal, terms.policy)
         self.queue = SqliteQueue(writer, self._signal, terms)
         self.operations = SqliteOperations(writer, readers, self._signal, clock, terms)
         self.sweeper = SqliteSweeper(writer, self._signal, opened_at_ms=clock.now_ms())

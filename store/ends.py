@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from telecine.core.errors import LeaseLostError
-from telecine.core.leases import FINISHED, AttemptOutcome, Event, VariantState, expiry_event, transition
+from telecine.core.leases import FINISHED, AttemptOutcome, Event, LinksLeft, VariantState, expiry_event, transition
 from telecine.store.attempts import record_attempts, unreported
 from telecine.store.held import HeldLease
 from telecine.store.lanes import relane
@@ -42,6 +42,12 @@ def end_lease(
         lambda: LeaseLostError("the lease is no longer held"),
     )
     return state
+
+
+def links_left(tx: Transaction, variant_id: int, rounds: int) -> LinksLeft:
+    """What is left of a variant's links in a round."""
+    row = tx.get("links_left", {"variant_id": variant_id, "rounds": rounds})
+    return LinksLeft(triable=row["triable"], passing=row["passing"], closed=row["closed"])
 
 
 def break_lease(

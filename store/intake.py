@@ -8,6 +8,7 @@ import msgspec
 
 from telecine.core.catalogue import ImportCounts, ImportedTitle, ImportRun, ImportState
 from telecine.core.errors import ConflictError, NotFoundError
+from telecine.core.policy import QueuePolicy
 from telecine.store.readers import Readers
 from telecine.store.signal import WorkSignal
 from telecine.store.title_import import SourceHosts, TitleImport
@@ -18,16 +19,17 @@ from telecine.store.writer import Writer
 class SqliteIntake:
     """Implements `CatalogueIntake`."""
 
-    def __init__(self, writer: Writer, readers: Readers, signal: WorkSignal) -> None:
+    def __init__(self, writer: Writer, readers: Readers, signal: WorkSignal, policy: QueuePolicy) -> None:
         self._writer = writer
         self._readers = readers
         self._signal = signal
+        self._policy = policy
 
     async def begin_import(self) -> ImportRun:
         return await self._writer.run(begin_import)
 
     async def import_titles(self, import_id: int, titles: Sequence[ImportedTitle]) -> ImportCounts:
-        counts = await self._writer.run(lambda tx: import_titles(tx, import_id, titles))
+        counts = await self._writer.run(lambda tx: import_titles(tx, self._policy, import_id, titles))
         self._signal.notify()
         return counts
 
@@ -48,12 +50,14 @@ def begin_import(tx: Transaction) -> ImportRun:
     return run
 
 
-def import_titles(tx: Transaction, import_id: int, titles: Sequence[ImportedTitle]) -> ImportCounts:
+def import_titles(
+    tx: Transaction, policy: QueuePolicy, import_id: int, titles: Sequence[ImportedTitle]
+) -> ImportCounts:
     """Raises NotFoundError or ConflictError for a run that is not under way, InputError for a plan with gaps."""
     counts = ImportCounts()
     hosts = SourceHosts(tx)
     for title in titles:
-        counts += TitleImport(tx, title, hosts).write()
+        counts += TitleImport(tx, policy, title, hosts).write()
     if not tx.execute("count_import", {"import_id": import_id, **msgspec.structs.asdict(counts)}):
         raise _not_running(tx, import_id)
     return counts

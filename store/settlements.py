@@ -26,7 +26,7 @@ from telecine.core.reasons import CONSEQUENCES, ForAccount, ForHost, ForLink, Re
 from telecine.store import ladders
 from telecine.store.attempts import Attempt, outcomes_of, record_attempts, reported, shortened
 from telecine.store.corrections import correct_links
-from telecine.store.ends import end_lease
+from telecine.store.ends import end_lease, links_left
 from telecine.store.held import ReportedLease
 from telecine.store.lanes import relane
 from telecine.store.objects import count_messages, store_objects
@@ -151,7 +151,7 @@ class _Settling:
                 state = self._end_unfinished(Event.RELEASED, outcome, disk_bytes=outcome.disk_bytes)
         record_attempts(self._tx, reported(self._lease, outcome, self._tx.now_ms))
         valid = [report for report in outcome.sources if report.link_id not in self._replaced]
-        corrected = correct_links(self._tx, self._lease.variant_id, state, valid)
+        corrected = correct_links(self._tx, self._policy, self._lease.variant_id, state, valid)
         return Settlement(
             Settled(self._lease.code, corrected.state),
             wakes=corrected.state is VariantState.READY or corrected.wakes or bool(self._lease.host_limited),
@@ -236,8 +236,7 @@ class _Settling:
         return state
 
     def _links_left(self) -> LinksLeft:
-        row = self._tx.get("links_left", {"variant_id": self._lease.variant_id, "rounds": self._lease.rounds})
-        return LinksLeft(triable=row["triable"], passing=row["passing"], closed=row["closed"])
+        return links_left(self._tx, self._lease.variant_id, self._lease.rounds)
 
     def _blame_account(self, outcome: SettleFailed) -> None:
         reasons = [report.reason for report in outcome.sources if report.reason] or [outcome.reason]

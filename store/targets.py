@@ -9,18 +9,21 @@ import msgspec
 
 from telecine.core.codes import VariantCode
 from telecine.core.leases import Event, VariantState
+from telecine.core.policy import QueuePolicy
 from telecine.store.copies import follow_original
 from telecine.store.lanes import relane
 from telecine.store.transaction import Transaction
-from telecine.store.variants import enter_state
+from telecine.store.variants import end_round, enter_state
+
+_WAITING = frozenset({VariantState.READY, VariantState.DELAYED})
 
 
 class Target(msgspec.Struct):
     """A variant in the state that it was found in, and how many links it has now.
 
     `waits_for_link`: it was cancelled for want of one.
-    `gained`: it has a link that it had not; `shifted`: the link that is tried next may be another, or elsewhere.
-    `new_at`: the host in whose lane a new variant was put.
+    `gained`: it has a link that it had not; `lost`: it has not one that it had; `shifted`: the link that is tried next
+    may be another, or elsewhere. `new_at`: the host in whose lane a new variant was put.
     """
 
     id: int
@@ -30,6 +33,7 @@ class Target(msgspec.Struct):
     waits_for_link: bool = False
     new_at: int | None = None
     gained: bool = False
+    lost: bool = False
     shifted: bool = False
 
 
@@ -59,7 +63,7 @@ def remove_link(tx: Transaction, target: Target, link_id: int) -> None:
     """Take a link from a target."""
     tx.execute("remove_source", {"variant_id": target.id, "link_id": link_id})
     target.sources -= 1
-    target.shifted = True
+    target.lost = target.shifted = True
 
 
 def follow(tx: Transaction, original: Target, copy: Target) -> None:
@@ -69,25 +73,27 @@ def follow(tx: Transaction, original: Target, copy: Target) -> None:
     followed = follow_original(tx, copy.id, original.id)
     copy.sources += followed.gained - followed.lost
     copy.gained = followed.gained > 0
+    copy.lost = followed.lost > 0
     copy.shifted = original.shifted or followed.gained + followed.lost > 0
 
 
-def steer(tx: Transaction, target: Target) -> bool:
+def steer(tx: Transaction, policy: QueuePolicy, target: Target) -> bool:
     """Once its links have changed: put a target into the right lane, and into the state that follows. Whether it is in
     another state than before. One that is leased finds its lane when the lease ends."""
     if target.shifted and target.state is not VariantState.LEASED:
         relane(tx, target.id)
-    event = _event_of(target)
-    if event is None:
-        return False
-    target.state = enter_state(tx, target.id, target.state, event, waits_for_link=event is Event.CANCEL)
-    return True
+    before, event = target.state, _event_of(target)
+    if event is not None:
+        target.state = enter_state(tx, target.id, before, event, waits_for_link=event is Event.CANCEL)
+    elif target.lost and before in _WAITING:
+        target.state = end_round(tx, policy, target.id, before)
+    return target.state is not before
 
 
 def _event_of(target: Target) -> Event | None:
     """What waits and has lost all its links is taken out; what gained a link is tried at once."""
     if target.sources == 0:
-        return Event.CANCEL if target.state in {VariantState.READY, VariantState.DELAYED} else None
+        return Event.CANCEL if target.state in _WAITING else None
     if not target.gained:
         return None
     if target.state is VariantState.DELAYED:

@@ -19,6 +19,7 @@ from telecine.core.errors import InputError, StoreError
 from telecine.core.folding import fold
 from telecine.core.hosts import source_host
 from telecine.core.leases import LinkFate, VariantState
+from telecine.core.policy import QueuePolicy
 from telecine.core.quality import Quality
 from telecine.store.lanes import host_id
 from telecine.store.targets import Target, append_link, follow, insert_target, remove_link, steer
@@ -68,8 +69,9 @@ class _Link(msgspec.Struct):
 class TitleImport:
     """Writes one title with everything below it. Use once, within a transaction."""
 
-    def __init__(self, tx: Transaction, title: ImportedTitle, hosts: SourceHosts) -> None:
+    def __init__(self, tx: Transaction, policy: QueuePolicy, title: ImportedTitle, hosts: SourceHosts) -> None:
         self._tx = tx
+        self._policy = policy
         self._title = title
         self._hosts = hosts
         self._episodes = list({episode.cm_id: episode for episode in title.episodes}.values())  # the last wins
@@ -94,7 +96,7 @@ class TitleImport:
         for target, copy in self._copies:
             follow(self._tx, self._variants[target], copy)
         for variant in (*self._variants.values(), *(copy for _, copy in self._copies)):
-            steer(self._tx, variant)
+            steer(self._tx, self._policy, variant)
         return ImportCounts(**self._counts)
 
     # ---- titles and episodes ---------------------------------------------------------------------

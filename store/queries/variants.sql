@@ -17,6 +17,14 @@ UPDATE upload_variants SET state = :state, due_at_ms = NULL, finished_at_ms = :f
   waits_for_link = :waits_for_link
 WHERE id = :variant_id AND state = :from_state AND state <> 'leased';
 
+-- name: rounds_of_variant
+SELECT rounds FROM upload_variants WHERE id = :variant_id;
+
+-- name: end_round
+-- Of what waits; a lease that ends with its round has its own.
+UPDATE upload_variants SET state = :state, rounds = rounds + 1, due_at_ms = :due_at_ms, finished_at_ms = :finished_at_ms
+WHERE id = :variant_id AND state = :from_state AND state <> 'leased';
+
 -- name: stay_cancelled
 -- Whatever link it gains.
 UPDATE upload_variants SET waits_for_link = 0 WHERE id = :variant_id AND waits_for_link = 1;

@@ -27,8 +27,8 @@ TABLE = """
 claim                leased     .            .          .          .          .            .          .
 done                 .          done         .          .          .          .            .          .
 failed_sources_left  .          ready        .          .          .          .            .          .
-failed_worth_retry   .          delayed      .          .          .          .            .          .
-failed_nothing_left  .          dead         .          .          .          .            .          .
+failed_worth_retry   delayed    delayed      .          .          .          .            .          .
+failed_nothing_left  dead       dead         dead       .          .          .            .          .
 failed_untried       .          quarantined  .          .          .          .            .          .
 flood_wait           .          ready        .          .          .          .            .          .
 released             .          ready        .          .          .          .            .          .

@@ -47,6 +47,14 @@ WITH triable AS (
 SELECT code FROM triable GROUP BY code HAVING max(is_here) = 0
 """
 
+IDLE = """
+SELECT v.code FROM upload_variants v
+WHERE v.state = 'ready' AND NOT EXISTS (
+  SELECT 1 FROM variant_sources s
+  WHERE s.variant_id = v.id
+    AND (s.fate = 'untried' OR (s.passing AND s.failed_round < v.rounds) OR s.file_bytes IS NOT NULL))
+"""
+
 
 class Walk:
     """A scene, what its workers hold, and a die."""
@@ -78,6 +86,7 @@ class Walk:
         assert self.scene.sql(STRAYS) == [], "each link belongs to one original"
         assert self.scene.sql(MISPLACED, PROBED) == [], "and what was measured, to the one of its quality"
         assert self.scene.sql(ASTRAY) == [], "and each upload waits where a link of it can be tried"
+        assert self.scene.sql(IDLE) == [], "and none is ready without one"
         ((probed,),) = self.scene.sql("SELECT count(*) FROM source_links WHERE evidence = ?", PROBED)
         self.probed_max = max(self.probed_max, probed)
         ((attempts,),) = self.scene.sql("SELECT count(*) FROM upload_attempts")
@@ -93,19 +102,13 @@ class Walk:
             self.scene.clock.advance(24 * 3600)
             await self.scene.store.sweeper.sweep()
             while (lease := await self.scene.claim(worker)) is not None:
-                await self._upload(worker, lease)
-
-    async def _upload(self, worker: str, lease: Lease) -> None:
-        """By the first link; where an import has taken away what was left to try, there is none."""
-        if lease.sources:
-            await self.scene.done(worker, lease, next(self._messages))
-        else:
-            await self.scene.store.queue.settle(worker, lease.lease, SettleFailed(Reason.GONE, ()))
+                await self.scene.done(worker, lease, next(self._messages))
 
     async def _claim(self) -> None:
         worker = self.die.choice(WORKERS)
         lease = await self.scene.claim(worker)
         if lease is not None:
+            assert lease.sources, "every lease has a link to try"
             self.held.append((worker, lease))
 
     async def _end(self) -> None:

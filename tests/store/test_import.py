@@ -147,6 +147,58 @@ async def test_a_new_link_brings_back_what_had_run_out_of_links(scene: Scene, re
     assert again.sources[0].url.endswith("/b.mkv")
 
 
+@pytest.mark.parametrize(
+    ("reasons", "expected"),
+    [
+        ((Reason.GONE,), (VariantState.DEAD, 1)),
+        ((Reason.STALLED,), (VariantState.DELAYED, 1)),
+        ((Reason.STALLED, Reason.GONE), (VariantState.DELAYED, 1)),
+    ],
+    ids=["gone", "stalled", "stalled and gone"],
+)
+async def test_what_loses_the_last_link_of_its_round_to_another_quality_has_failed(
+    scene: Scene, reasons: tuple[Reason, ...], expected: tuple[VariantState, int]
+) -> None:
+    await scene.enrol("w")
+    tried = [link(f"l{n}") for n in range(len(reasons))]
+    await scene.imports(film("1", *tried, link("z")))
+    lease = await scene.lease("w")
+    failed = dict(zip((source.link_id for source in lease.sources), reasons, strict=False))
+    assert (await scene.fails("w", lease, failed)).state is VariantState.READY
+    await scene.imports(film("1", *tried, link("z", Quality.SD)))
+    detail = await scene.store.catalogue.variant(lease.code)
+    assert (detail.state, detail.rounds) == expected
+    assert (await scene.lease("w")).code == "CM_M000001_480P"
+    assert await scene.claim("w") is None, "nobody is given what has no link to try"
+    scene.clock.advance(30)
+    await scene.store.sweeper.sweep()
+    assert (await scene.claim("w") is not None) == (expected[0] is VariantState.DELAYED)
+
+
+async def test_what_was_to_be_tried_again_is_dead_when_all_that_might_have_worked_is_of_another_quality(
+    scene: Scene,
+) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("z")))
+    lease = await scene.lease("w")
+    a, z = (source.link_id for source in lease.sources)
+    assert (await scene.fails("w", lease, {a: Reason.GONE, z: Reason.STALLED})).state is VariantState.DELAYED
+    await scene.imports(film("1", link("a"), link("z", Quality.SD)))
+    assert (await scene.store.catalogue.variant(lease.code)).state is VariantState.DEAD
+    await scene.imports(film("1", link("a"), link("z")))
+    scene.clock.advance(5)  # its host is left alone for so long
+    assert [source.link_id for source in (await scene.lease("w")).sources] == [z]
+
+
+async def test_what_may_still_be_tried_waits_on_when_a_link_is_of_another_quality(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b"), link("z")))
+    lease = await scene.lease("w")
+    await scene.fails("w", lease, {lease.sources[0].link_id: Reason.GONE})
+    await scene.imports(film("1", link("a"), link("b"), link("z", Quality.SD)))
+    assert [source.url for source in (await scene.lease("w")).sources] == ["http://b.example/b.mkv"]
+
+
 def lanes(scene: Scene) -> dict[str, str]:
     """The host that each variant waits for."""
     rows = scene.sql("SELECT v.code, h.name FROM upload_variants v JOIN hosts h ON h.id = v.host_id ORDER BY v.id")
