@@ -18,7 +18,6 @@ from telecine.core.leases import (
     AttemptOutcome,
     Event,
     LeaseToken,
-    LinkFate,
     Swept,
     VariantState,
     expiry_event,
@@ -160,13 +159,10 @@ class Model:
         return self._plan_channel(account) if len(own) < self.policy.channels_per_account_max else None
 
     def _in_order(self, target: Target, links: Sequence[Link], request: ClaimRequest) -> list[Link]:
-        """Untried ones first, but before them one of the host that the lease counts for. Those of other hosts that are
-        limited are left to leases that count there."""
-        tried = [link for link in links if link.is_triable(target.rounds) and self._is_counted(target, link)]
-        tried = [link for link in tried if (link.needs_bytes or 0) <= request.file_bytes_max]
-        tried.sort(key=lambda link: (link.fate is not LinkFate.UNTRIED, link.position))
-        first = next((link for link in tried if link.host is target.host), None)
-        return tried if first is None else [first, *(link for link in tried if link is not first)]
+        """Those that the worker's account may send. Links of other hosts that are limited are left to leases that count
+        there."""
+        counted = [link for link in links if self._is_counted(target, link)]
+        return target.in_order([link for link in counted if (link.needs_bytes or 0) <= request.file_bytes_max])
 
     def _is_counted(self, target: Target, link: Link) -> bool:
         """Whether a lease may read from a link; it keeps those that came to point elsewhere while it is held."""

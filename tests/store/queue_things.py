@@ -165,6 +165,13 @@ class Target:
     def triable(self) -> list[Link]:
         return [link for link in self.links if link.is_triable(self.rounds)]
 
+    def in_order(self, links: Sequence[Link]) -> list[Link]:
+        """Those that can be tried, the untried ones first, but before them one of the host that it stands at."""
+        tried = [link for link in links if link.is_triable(self.rounds)]
+        tried.sort(key=lambda link: (link.fate is not LinkFate.UNTRIED, link.position))
+        first = next((link for link in tried if link.host is self.host), None)
+        return tried if first is None else [first, *(link for link in tried if link is not first)]
+
     @property
     def links_left(self) -> LinksLeft:
         closed = sum(link.host.is_closed for link in self.triable)

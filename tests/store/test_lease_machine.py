@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -18,13 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from pysqlite3 import dbapi2
 from tests.clocks import HandClock
-from tests.store.conftest import Scene, film, link
-from tests.store.queue_model import Model
+from tests.store.conftest import Scene
 from tests.store.queue_rows import ACCOUNTS_NOW, CHANNELS, HISTORY, LINKS, TARGETS
-from tests.store.queue_things import Account, Channel, Host, Link, Target, Worker
+from tests.store.queue_stock import ACCOUNTS, FILMS, listed, stocked_model
+from tests.store.queue_things import Account, Host, Target, Worker
 
 from telecine.core.backoff import Ladder
-from telecine.core.catalogue import ImportedTitle
 from telecine.core.errors import TelecineError
 from telecine.core.leases import FINISHED, LeaseToken
 from telecine.core.operator_protocol import ChannelState, Park, WorkerMode
@@ -61,9 +59,7 @@ POLICY = QueuePolicy(
     channels_per_account_max=6,
     sends_ahead_s_max=100.0,
 )
-ACCOUNTS = {"ember-1": "ember", "ember-2": "ember", "rora": "rora"}  # two workers speak for one account
 WORKERS = sorted(ACCOUNTS)
-FILMS = ("aab", "bc", "c", "ca", "ab")  # the hosts of their links, in retry order
 PLAIN, PREMIUM = file_bytes_max(premium=False), file_bytes_max(premium=True)
 
 workers = st.sampled_from(WORKERS)
@@ -427,26 +423,6 @@ RETIRED_BECAUSE = {ChannelState.FULL: "full", ChannelState.LOST: "lost", Channel
 
 def name(thing: Account | Host | Worker | None) -> str | None:
     return None if thing is None else thing.name
-
-
-def listed(target: Target) -> ImportedTitle:
-    """A film as the content API lists it."""
-    return film(str(target.id), *(link(f"l{one.id}", url=one.url) for one in target.links))
-
-
-def stocked_model(clock: HandClock, policy: QueuePolicy) -> Model:
-    """What the machine begins with: workers that have said hello, one open channel an account, films to upload."""
-    model = Model(clock, policy, opened_at_ms=clock.ms)
-    model.hosts = [Host(f"{letter}.example") for letter in "abc"]
-    model.accounts = [Account(account) for account in sorted(set(ACCOUNTS.values()))]
-    model.workers = {worker: Worker(worker, model.account(account), "boot-1") for worker, account in ACCOUNTS.items()}
-    model.channels = [Channel(n, account, 500 + n) for n, account in enumerate(model.accounts, start=1)]
-    for letters in FILMS:
-        numbers = itertools.count(1 + sum(len(target.links) for target in model.targets))
-        links = [Link(next(numbers), model.host(f"{one}.example"), n) for n, one in enumerate(letters, start=1)]
-        number = len(model.targets) + 1
-        model.targets.append(Target(number, f"CM_M{number:06d}_720P", links, links[0].host))
-    return model
 
 
 class OpenHandedMachine(LeaseMachine):
