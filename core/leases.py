@@ -27,6 +27,7 @@ LEASE_TTL_S = 60.0  # a lease that is not beaten for this long is taken back
 SILENT_ENDS_MAX = 2  # leases in a row that end without a word from their worker before a variant is set aside
 
 _NUMBER = r"(0|[1-9]\d{0,17})"  # below 10**18: fits what the database holds
+LEASE_CHARS_MAX = 3 * 18 + 2  # of the longest token
 _TOKEN = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}", re.ASCII)
 
 

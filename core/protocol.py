@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from telecine.core.codes import PART_COUNT_MAX
-from telecine.core.leases import VariantState
+from telecine.core.leases import LEASE_CHARS_MAX, VariantState
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 
@@ -29,6 +29,7 @@ PROBLEM_TYPE = "urn:telecine:problem:"  # followed by the `code` of an error
 Int64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # the widest that the database holds
 Seconds = Annotated[float, Meta(ge=0, le=10**9)]
 PartNumber = Annotated[int, Meta(ge=1, le=PART_COUNT_MAX)]
+LeaseName = Annotated[str, Meta(max_length=LEASE_CHARS_MAX)]
 Word = Annotated[str, Meta(min_length=1, max_length=128)]
 Detail = Annotated[str, Meta(max_length=DETAIL_CHARS_MAX)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -139,7 +140,7 @@ class Stage(enum.StrEnum):
 
 
 class Progress(Message, frozen=True):
-    lease: str
+    lease: LeaseName
     stage: Stage
     link_id: Int64 | None = None
     bytes_done: Int64 = 0
@@ -208,11 +209,16 @@ class ObjectReport(Message, frozen=True):
     blake3: Digest | None = None
 
 
+# As many links as a lease brings, and as many parts as an upload can have.
+SourceReports = Annotated[tuple[SourceReport, ...], Meta(max_length=SOURCES_PER_LEASE_MAX)]
+ObjectReports = Annotated[tuple[ObjectReport, ...], Meta(max_length=PART_COUNT_MAX)]
+
+
 class SettleDone(Message, frozen=True, tag="done"):
     """All parts are in the channel; the last of `sources` is the link that was used."""
 
-    objects: tuple[ObjectReport, ...]
-    sources: tuple[SourceReport, ...]
+    objects: ObjectReports
+    sources: SourceReports
     plan: Word
 
 
@@ -220,7 +226,7 @@ class SettleFailed(Message, frozen=True, tag="failed"):
     """None of the tried links worked."""
 
     reason: Reason
-    sources: tuple[SourceReport, ...]
+    sources: SourceReports
     detail: Detail | None = None
 
 
@@ -230,7 +236,7 @@ class SettleFloodWait(Message, frozen=True, tag="flood_wait"):
 
     wait_s: Seconds
     request: Word
-    sources: tuple[SourceReport, ...] = ()
+    sources: SourceReports = ()
 
 
 class SettleReleased(Message, frozen=True, tag="released"):
@@ -239,7 +245,7 @@ class SettleReleased(Message, frozen=True, tag="released"):
     `disk_bytes`: the upload needs more disk than the worker has; only one that has so much free gets it next.
     """
 
-    sources: tuple[SourceReport, ...] = ()
+    sources: SourceReports = ()
     disk_bytes: Int64 = 0
 
 

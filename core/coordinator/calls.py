@@ -16,7 +16,7 @@ from telecine.core.coordinator.overview import Overview
 from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Identity, Scope
 from telecine.core.errors import InputError
-from telecine.core.protocol import Int64
+from telecine.core.protocol import Int64, LeaseName
 
 PARAMETERS_MAX = 64
 
@@ -75,6 +75,13 @@ class Call:
     def name(self, placeholder: str) -> str:
         """What stands in the path for a `{placeholder}`."""
         return unquote(self._names[placeholder])
+
+    def lease(self) -> str:
+        """The name of a lease that stands in the path. Raises InputError for one that is too long to be any."""
+        try:
+            return msgspec.convert(self.name("lease"), LeaseName)
+        except msgspec.ValidationError as error:
+            raise InputError(str(error), field="lease") from error
 
     def number(self, placeholder: str) -> int:
         """A number that stands in the path. Raises InputError."""

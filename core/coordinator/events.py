@@ -20,6 +20,7 @@ from telecine.core.errors import UnavailableError
 from telecine.core.events import EventKind, EventLog, Happening, Recorded, kind_of
 
 EVENTS_KEPT_MAX = 2048
+BYTES_KEPT_MAX = 4 * 1024 * 1024  # of these events, of which nearly all are shorter than 1 KiB
 EVENTS_PER_PAGE = 256
 FOLLOWERS_MAX = 64
 KEEP_ALIVE_S = 15.0
@@ -37,9 +38,9 @@ class Event(msgspec.Struct, frozen=True):
 class Events:
     """What happens, for up to `FOLLOWERS_MAX` followers."""
 
-    def __init__(self, log: EventLog, *, kept_max: int = EVENTS_KEPT_MAX) -> None:
+    def __init__(self, log: EventLog, *, kept_max: int = EVENTS_KEPT_MAX, bytes_kept_max: int = BYTES_KEPT_MAX) -> None:
         self._log = log
-        self._recent = _Recent(log.newest, kept_max)
+        self._recent = _Recent(log.newest, kept_max, bytes_kept_max)
         self._arrived = asyncio.Event()
         self._closed = False
         self._followers = 0
@@ -49,6 +50,11 @@ class Events:
     def latest_id(self) -> str:
         """Who follows from here misses nothing that happens after this moment."""
         return self._id(self._recent.newest)
+
+    @property
+    def are_followed(self) -> bool:
+        """Whether there is anyone to publish to."""
+        return self._followers > 0
 
     def publish(self, happening: Happening) -> None:
         """Tell those who follow at the moment of something that does not last. Never waits."""
@@ -142,11 +148,13 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class _Recent:
-    """The latest events in memory. The place of an event is how many were ever kept before it."""
+    """The latest events in memory, while there is room. The place of an event is how many were ever kept before it."""
 
-    def __init__(self, newest: int, kept_max: int) -> None:
+    def __init__(self, newest: int, kept_max: int, bytes_max: int) -> None:
         self._kept: deque[_Kept] = deque()
         self._kept_max = kept_max
+        self._bytes = 0  # of their data
+        self._bytes_max = bytes_max
         self.begin = 0
         self.newest = newest
         self.forgotten = newest
@@ -158,10 +166,10 @@ class _Recent:
 
     def keep(self, kept: _Kept) -> None:
         self._kept.append(kept)
+        self._bytes += len(kept.event.data)
         self.newest = kept.number
-        if len(self._kept) > self._kept_max:
-            self.forgotten = self._kept.popleft().number
-            self.begin += 1
+        while len(self._kept) > self._kept_max or self._bytes > self._bytes_max:
+            self._forget()
 
     def place_behind(self, number: int) -> int:
         """Of the first event after that of the log with `number`."""
@@ -170,3 +178,9 @@ class _Recent:
     def since(self, place: int) -> tuple[_Kept, ...]:
         """The events from `place` on, which must not be before the beginning."""
         return tuple(islice(self._kept, place - self.begin, None))
+
+    def _forget(self) -> None:
+        oldest = self._kept.popleft()
+        self._bytes -= len(oldest.event.data)
+        self.forgotten = oldest.number
+        self.begin += 1

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from telecine.core.coordinator.calls import WORKERS, Call, Route, answer, nothing
 from telecine.core.coordinator.http.answers import Answer
 from telecine.core.events import VariantChanged, WorkerProgressed
 from telecine.core.leases import VariantState
-from telecine.core.protocol import BeatAnswer, BeatRequest, ClaimRequest, Lease, Outcome, Settled, SettleRequest
+from telecine.core.protocol import (
+    BeatAnswer,
+    BeatRequest,
+    ClaimRequest,
+    Lease,
+    LeaseVerdict,
+    Outcome,
+    Progress,
+    Settled,
+    SettleRequest,
+    Verdict,
+)
 
 
 async def claim(call: Call) -> Answer:
@@ -26,8 +39,10 @@ async def beat(call: Call) -> Answer:
     told = call.body(BeatRequest)
     services, worker = call.services, call.caller
     verdicts = await services.queue.beat(worker, told)
-    if told.leases:
-        services.events.publish(WorkerProgressed(worker, told.leases))
+    if services.events.are_followed:
+        held = tuple(_still_held(told.leases, verdicts.leases))
+        if held:
+            services.events.publish(WorkerProgressed(worker, held))
     return answer(verdicts)
 
 
@@ -35,10 +50,17 @@ async def settle(call: Call) -> Answer:
     """End a lease; 409 where it is lost already."""
     told = call.body(SettleRequest)
     services, worker = call.services, call.caller
-    settled = await services.queue.settle(worker, call.name("lease"), told.outcome)
+    settled = await services.queue.settle(worker, call.lease(), told.outcome)
     if not settled.repeated:
         services.metrics.count("telecine_settled_total", outcome=_tag(told.outcome))
     return answer(settled)
+
+
+def _still_held(told: Iterable[Progress], verdicts: Iterable[LeaseVerdict]) -> Iterator[Progress]:
+    """What is told of leases that there are: of one that is lost, anything can be said."""
+    for progress, verdict in zip(told, verdicts, strict=True):
+        if verdict.verdict is not Verdict.LOST:
+            yield progress
 
 
 def _tag(outcome: Outcome) -> str:

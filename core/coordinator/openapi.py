@@ -13,7 +13,7 @@ import msgspec
 from telecine.core.coordinator.calls import Route
 from telecine.core.coordinator.http.answers import EVENT_STREAM, PROBLEM_JSON
 from telecine.core.coordinator.tokens import Scope
-from telecine.core.protocol import Int64, Problem
+from telecine.core.protocol import Int64, LeaseName, Problem
 
 OPENAPI = "3.1.0"
 SCHEMA_REF = "#/components/schemas/{name}"
@@ -26,6 +26,9 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ALWAYS = (400, 414, 431, 500, 503)
 _GUARDED = (401, 403, 429)
 _WITH_BODY = (408, 413, 415, 417)
+
+# What stands in a path; anything else there is a word.
+_PLACED = {"id": Int64, "lease": LeaseName}
 
 _SCHEMES = {Scope.WORKER: "worker", Scope.OPERATOR: "operator"}
 
@@ -135,7 +138,9 @@ def _problem(status: int) -> Json:
 
 def _path_parameters(route: Route) -> Iterator[Json]:
     for name in _PLACEHOLDER.findall(route.path):
-        schema = _schema(Int64) if name == "id" else {"type": "string", "minLength": 1}
+        schema = _schema(_PLACED.get(name, str))
+        if schema["type"] == "string":
+            schema["minLength"] = 1
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 

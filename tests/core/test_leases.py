@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from telecine.core.errors import ConflictError, InputError
 from telecine.core.leases import (
     FINISHED,
+    LEASE_CHARS_MAX,
     SILENT_ENDS_MAX,
     Event,
     LeaseToken,
@@ -166,6 +167,12 @@ def test_one_silent_end_is_forgiven() -> None:
 def test_lease_tokens_read_back(epoch: int, variant_id: int, fence: int) -> None:
     token = LeaseToken(epoch, variant_id, fence)
     assert LeaseToken.parse(str(token)) == token
+
+
+def test_no_lease_token_is_longer_than_what_is_said_of_it() -> None:
+    longest = ".".join(3 * ["9" * 18])
+    assert str(LeaseToken.parse(longest)) == longest
+    assert len(longest) == LEASE_CHARS_MAX
 
 
 @pytest.mark.parametrize("text", ["", "1.2", "1.2.3.4", "1.2.x", "-1.2.3", "01.2.3", "1.2.٣", "1.2." + "9" * 19])

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from telecine.core.coordinator.events import EVENTS_PER_PAGE, FOLLOWERS_MAX, Event, Events
@@ -160,6 +161,28 @@ async def test_progress_alone_never_costs_a_follower_its_place(log: LogInMemory)
         assert await take(following, 1) == [("1-1", 1)]
         assert await nothing_more(following)
     assert log.reads == []
+
+
+async def test_memory_holds_so_many_bytes_however_few_events_they_are(log: LogInMemory) -> None:
+    data_bytes = len(msgspec.json.encode(*swept(1)))
+    events = Events(log, bytes_kept_max=3 * data_bytes)
+    with events.follow("1-0", keep_alive_s=0.01) as following:
+        log.record(*swept(1, 2, 3))
+        assert await take(following, 3) == [("1-1", 1), ("1-2", 2), ("1-3", 3)]
+        assert log.reads == []
+        log.record(*swept(4, 5, 6, 7))
+        assert await take(following, 4) == [("1-4", 4), ("1-5", 5), ("1-6", 6), ("1-7", 7)]
+        assert log.reads == [3]
+
+
+async def test_an_event_that_memory_has_no_room_for_is_read_from_the_log(log: LogInMemory) -> None:
+    events = Events(log, bytes_kept_max=1)
+    with events.follow("1-0", keep_alive_s=0.01) as following:
+        log.record(*swept(1))
+        events.publish(PROGRESS)
+        log.record(*swept(2))
+        assert await take(following, 2) == [("1-1", 1), ("1-2", 2)]
+        assert await nothing_more(following)
 
 
 async def test_a_log_that_cannot_be_read_ends_the_stream(log: LogInMemory) -> None:

@@ -59,6 +59,20 @@ async def test_leases_and_progress_are_told_as_they_happen_and_carry_no_id(api: 
         assert "id" not in leased.keys() | progress.keys()
 
 
+async def test_nothing_is_told_of_leases_that_are_lost(api: Api) -> None:
+    await api.queue.put(CODE)
+    async with api.claim() as response:
+        lease = (await response.json())["lease"]
+    lost, held = {"lease": "1.9.9", "stage": "sending"}, {"lease": lease, "stage": "opening"}
+    async with api.get("/v1/events") as stream:
+        await opening(stream)
+        for leases in ([lost], [lost, held]):
+            async with api.post("/v1/leases/beat", {"boot_id": "b1", "leases": leases}) as response:
+                assert (await response.json())["leases"][0]["verdict"] == "lost"
+        progress = await frame(stream)
+        assert [told["lease"] for told in json.loads(progress["data"])["leases"]] == [lease]
+
+
 async def test_a_stream_opens_with_the_id_to_come_back_with(api: Api) -> None:
     api.log.record(SWEPT, SWEPT)
     async with api.get("/v1/events") as stream:

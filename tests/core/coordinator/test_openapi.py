@@ -7,9 +7,12 @@ import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from telecine.core.codes import PART_COUNT_MAX
 from telecine.core.coordinator.app import ROUTES
 from telecine.core.coordinator.calls import Route
 from telecine.core.coordinator.openapi import describe
+from telecine.core.leases import LEASE_CHARS_MAX
+from telecine.core.protocol import SOURCES_PER_LEASE_MAX
 
 if TYPE_CHECKING:
     from tests.core.coordinator.conftest import Api
@@ -78,8 +81,15 @@ def test_what_is_sent_carries_its_bounds() -> None:
     }  # fmt: skip
     assert schemas["ClaimRequest"]["additionalProperties"] is False
     assert schemas["SettleRequest"]["properties"]["outcome"]["discriminator"]["propertyName"] == "type"
+    for name in ("SettleDone", "SettleFailed", "SettleFloodWait", "SettleReleased"):
+        assert schemas[name]["properties"]["sources"]["maxItems"] == SOURCES_PER_LEASE_MAX
+    assert schemas["SettleDone"]["properties"]["objects"]["maxItems"] == PART_COUNT_MAX
+    assert schemas["Progress"]["properties"]["lease"]["maxLength"] == LEASE_CHARS_MAX
     (number,) = (each for each in DOCUMENT["paths"]["/v1/titles/{id}"]["get"]["parameters"] if each["in"] == "path")
     assert number["schema"]["maximum"] == 2**63 - 1
+    settle = DOCUMENT["paths"]["/v1/leases/{lease}/settle"]["post"]
+    (lease,) = (each for each in settle["parameters"] if each["in"] == "path")
+    assert lease["schema"] == {"type": "string", "minLength": 1, "maxLength": LEASE_CHARS_MAX}
 
 
 def test_refusals_are_problem_documents() -> None:

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from tests.waiting import until
 from yarl import URL
 
+from telecine.core.codes import PART_COUNT_MAX
 from telecine.core.coordinator.calls import PARAMETERS_MAX, decode
 from telecine.core.coordinator.http.limits import Limits
 from telecine.core.errors import ConfigError, InputError, StoreError
-from telecine.core.protocol import SettleRequest
+from telecine.core.leases import LEASE_CHARS_MAX
+from telecine.core.protocol import SOURCES_PER_LEASE_MAX, SettleRequest
 
 if TYPE_CHECKING:
     from tests.core.coordinator.conftest import Api
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
 HELLO = {"boot_id": "b1", "version": "1", "telegram_user_id": 1, "premium": False}
 BODY_BYTES_MAX = Limits().body_bytes_max
 OBJECT = {"part_no": 1, "part_count": 1, "channel_id": 1, "message_id": 1, "size_bytes": 1, "sha256": 64 * "0"}
+SOURCE = {"link_id": 1, "reason": "gone"}
+TOO_LONG = "1.1." + "1" * LEASE_CHARS_MAX
+
+
+def _done(**reports: Any) -> dict[str, Any]:
+    """A settlement; what is not given is empty."""
+    return {"boot_id": "b1", "outcome": {"type": "done", "plan": "direct", "sources": [], "objects": [], **reports}}
 
 
 async def _problem(response: Any) -> dict[str, Any]:
@@ -51,14 +60,11 @@ async def _problem(response: Any) -> dict[str, Any]:
         ("/v1/leases/beat", {"boot_id": "b1", "leases": [{"lease": "1.1.1", "stage": "idle"}]}, "leases[0].stage"),
         ("/v1/leases/1.1.1/settle", {"boot_id": "b1", "outcome": {"type": "won"}}, "outcome.type"),
         ("/v1/leases/1.1.1/settle", {"boot_id": "b1", "outcome": {}}, "outcome.type"),
-        (
-            "/v1/leases/1.1.1/settle",
-            {
-                "boot_id": "b1",
-                "outcome": {"type": "done", "plan": "direct", "sources": [], "objects": [OBJECT | {"sha256": "abc"}]},
-            },
-            "outcome.objects[0].sha256",
-        ),
+        ("/v1/leases/1.1.1/settle", _done(objects=[OBJECT | {"sha256": "abc"}]), "outcome.objects[0].sha256"),
+        ("/v1/leases/1.1.1/settle", _done(objects=[OBJECT] * (PART_COUNT_MAX + 1)), "outcome.objects"),
+        ("/v1/leases/1.1.1/settle", _done(sources=[SOURCE] * (SOURCES_PER_LEASE_MAX + 1)), "outcome.sources"),
+        (f"/v1/leases/{TOO_LONG}/settle", {"boot_id": "b1", "outcome": {"type": "released"}}, "lease"),
+        ("/v1/leases/beat", {"boot_id": "b1", "leases": [{"lease": TOO_LONG, "stage": "opening"}]}, "leases[0].lease"),
         ("/v1/channels/1/opened", {"telegram_id": "4242"}, "telegram_id"),
         ("/v1/channels/one/opened", {"telegram_id": 1}, "id"),
         (f"/v1/channels/{2**63}/opened", {"telegram_id": 1}, "id"),
