@@ -17,12 +17,12 @@ import msgspec
 from msgspec import Meta
 
 from telecine.core.errors import ConflictError, InputError
+from telecine.core.protocol import TelegramId
 
 VERSION = 1
 SECRET_MODE = 0o600  # what a private catalogue consists of
 
 # What is read is checked against these: a file may have been tampered with.
-TelegramId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Pixels = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]  # what Telegram has, even nonsense
 TimeOfDay = Annotated[int, Meta(ge=0, le=2**40)]

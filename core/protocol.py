@@ -28,6 +28,7 @@ PROBLEM_TYPE = "urn:telecine:problem:"  # followed by the `code` of an error
 # What arrives is checked against these when it is decoded, not when a message is built.
 Int64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # the widest that the database holds
 Seconds = Annotated[float, Meta(ge=0, le=10**9)]
+TelegramId = Annotated[int, Meta(ge=1, le=2**63 - 1)]  # of a user, a channel, a message
 PartNumber = Annotated[int, Meta(ge=1, le=PART_COUNT_MAX)]
 LeaseName = Annotated[str, Meta(max_length=LEASE_CHARS_MAX)]
 Word = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -47,7 +48,7 @@ class Hello(Message, frozen=True):
 
     boot_id: Word
     version: Word
-    telegram_user_id: Int64
+    telegram_user_id: TelegramId
     premium: bool
 
 
@@ -73,7 +74,7 @@ class Welcome(Message, frozen=True):
 class ChannelOpened(Message, frozen=True):
     """`POST /v1/channels/{id}/opened`. Idempotent."""
 
-    telegram_id: Int64
+    telegram_id: TelegramId
 
 
 class ChannelLost(Message, frozen=True):
@@ -199,8 +200,8 @@ class ObjectReport(Message, frozen=True):
 
     part_no: PartNumber
     part_count: PartNumber
-    channel_id: Int64
-    message_id: Int64
+    channel_id: TelegramId
+    message_id: TelegramId
     size_bytes: Int64
     sha256: Digest
     duration_s: Seconds | None = None

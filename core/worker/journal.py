@@ -15,14 +15,20 @@ from typing import Self
 import msgspec
 
 from telecine.core.errors import ConfigError
-from telecine.core.protocol import ObjectReport, SourceReport
+from telecine.core.protocol import Int64, ObjectReport, SourceReport
 from telecine.core.worker.telegram.sessions import make_secret
 
 IDLE_BYTES_MAX = 1024 * 1024  # a file larger than this is emptied as soon as nothing in it is open
 
 
+class UnsentObject(ObjectReport, frozen=True):
+    """What will be reported of a message, but for its id, which is 0."""
+
+    message_id: Int64
+
+
 class Sending(msgspec.Struct, frozen=True, tag="sending"):
-    """A message is about to be sent. `object` is what will be reported of it, with message id 0.
+    """A message is about to be sent. `object` is what will be reported of it.
 
     `code` is the caption, `variant` the code of the whole target, `after_message_id` the newest message that the
     channel held before. `upload` names the record of the file's parts, which are gone with the message; None: there is
@@ -35,7 +41,7 @@ class Sending(msgspec.Struct, frozen=True, tag="sending"):
     code: str
     random_id: int
     after_message_id: int
-    object: ObjectReport
+    object: UnsentObject
     plan: str
     sources: tuple[SourceReport, ...]
     upload: str | None = None

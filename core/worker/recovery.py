@@ -170,7 +170,9 @@ def settlement(postings: Iterable[Posting]) -> SettleDone:
 def _report(posting: Posting) -> ObjectReport:
     if posting.message_id is None:
         raise ValueError(f"{posting.sending.code} has not been sent")
-    return msgspec.structs.replace(posting.sending.object, message_id=posting.message_id)
+    facts = msgspec.structs.asdict(posting.sending.object)
+    facts["message_id"] = posting.message_id
+    return ObjectReport(**facts)
 
 
 def _complete(postings: list[Posting]) -> bool:

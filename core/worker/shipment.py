@@ -13,12 +13,12 @@ from telecine.core.captions import Caption, Origin
 from telecine.core.codes import PART_COUNT_MAX, PartCode
 from telecine.core.errors import InputError, UnavailableError
 from telecine.core.plans import PART_BYTES, Plan
-from telecine.core.protocol import Lease, ObjectReport, SourceReport, Stage
+from telecine.core.protocol import Lease, SourceReport, Stage
 from telecine.core.reasons import Reason
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.cargo import Cargo, CargoFile
 from telecine.core.worker.gauge import Gauge
-from telecine.core.worker.journal import Sending
+from telecine.core.worker.journal import Sending, UnsentObject
 from telecine.core.worker.parts import Block
 from telecine.core.worker.sources.errors import SourceError
 from telecine.core.worker.telegram.calls import FileLostError
@@ -173,9 +173,9 @@ class Shipment:
         return next((ExistingFile(one.channel_id, one.message_id) for one in same), None)
 
 
-def _object(parcel: Parcel, part: PartCode) -> ObjectReport:
+def _object(parcel: Parcel, part: PartCode) -> UnsentObject:
     film = parcel.film
-    return ObjectReport(
+    return UnsentObject(
         part_no=part.part_no,
         part_count=part.part_count,
         channel_id=parcel.channel_id,

@@ -77,7 +77,7 @@ def test_call_names_its_messages(route: Route) -> None:
 def test_what_is_sent_carries_its_bounds() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     assert schemas["Hello"]["properties"]["telegram_user_id"] == {
-        "type": "integer", "minimum": 0, "maximum": 2**63 - 1,
+        "type": "integer", "minimum": 1, "maximum": 2**63 - 1,
     }  # fmt: skip
     assert schemas["ClaimRequest"]["additionalProperties"] is False
     assert schemas["SettleRequest"]["properties"]["outcome"]["discriminator"]["propertyName"] == "type"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telecine.core.errors import ConfigError
-from telecine.core.protocol import ObjectReport, SourceReport
-from telecine.core.worker.journal import Closed, Journal, Posting, Record, Sending, Sent, Taken
+from telecine.core.protocol import SourceReport
+from telecine.core.worker.journal import Closed, Journal, Posting, Record, Sending, Sent, Taken, UnsentObject
 
 
 def sending(lease: str = "1.7.3", part_no: int = 1, *, random_id: int = 42) -> Sending:
@@ -21,7 +21,7 @@ def sending(lease: str = "1.7.3", part_no: int = 1, *, random_id: int = 42) -> S
         code="CM_M000321_1080P",
         random_id=random_id,
         after_message_id=9,
-        object=ObjectReport(part_no, 1, 2000000001, 0, 1234, "ab" * 32, 12.5, 1920, 1080),
+        object=UnsentObject(part_no, 1, 2000000001, 0, 1234, "ab" * 32, 12.5, 1920, 1080),
         plan="direct",
         sources=(SourceReport(5, None, None, 1234, 0.5),),
     )

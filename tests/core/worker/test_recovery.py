@@ -14,9 +14,9 @@ from tests.core.worker.scripted import TOKEN, Coordinator
 
 from telecine.core.clock import SystemClock
 from telecine.core.errors import TelegramError
-from telecine.core.protocol import ObjectReport, SettleDone, SourceReport
+from telecine.core.protocol import SettleDone, SourceReport
 from telecine.core.worker.coordinator import CoordinatorClient
-from telecine.core.worker.journal import Journal, Sending
+from telecine.core.worker.journal import Journal, Sending, UnsentObject
 from telecine.core.worker.recovery import Recovery, Resolution
 from telecine.core.worker.telegram.channels import StoredMessage
 from telecine.core.worker.telegram.engine import UploadedFile
@@ -76,7 +76,7 @@ async def recovery(
 
 
 async def send(telegram: Any, journal: Journal, lease: str) -> StoredMessage:
-    report = ObjectReport(1, 1, 500, 0, FILE.size_bytes, FILE.sha256)
+    report = UnsentObject(1, 1, 500, 0, FILE.size_bytes, FILE.sha256)
     sending = Sending(lease, "boot", CODE, CODE, 0, 3, report, "direct", (SourceReport(1, None),))
     post = Post(telegram, telegram, journal, SystemClock(), flood_wait_in_place_s=1)
     return await post.send(PARCEL, sending, generation=0, resend=cast("Any", None))

@@ -12,9 +12,9 @@ from tests.core.worker.scripted import TOKEN, Coordinator
 
 from telecine.core.clock import SystemClock
 from telecine.core.codes import PartCode, parse_variant
-from telecine.core.protocol import Lease, ObjectReport, SettleDone, SourceReport
+from telecine.core.protocol import Lease, SettleDone, SourceReport
 from telecine.core.worker.coordinator import CoordinatorClient
-from telecine.core.worker.journal import Closed, Journal, Sending, Sent
+from telecine.core.worker.journal import Closed, Journal, Sending, Sent, UnsentObject
 from telecine.core.worker.recovery import Recovery, Resolution
 from telecine.core.worker.telegram.channels import Channels, StoredMessage
 
@@ -82,7 +82,7 @@ class Dying:
 
 
 def _announced(lease: Lease, code: str, part_no: int) -> Sending:
-    report = ObjectReport(part_no, PARTS, CHANNEL, 0, 10, "0" * 64)
+    report = UnsentObject(part_no, PARTS, CHANNEL, 0, 10, "0" * 64)
     return Sending(lease.lease, "boot", CODE, code, 1, 10, report, "split", (SourceReport(1, None),))
 
 

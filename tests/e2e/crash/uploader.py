@@ -28,7 +28,6 @@ from telecine.core.protocol import (
     ClaimRequest,
     Hello,
     Lease,
-    ObjectReport,
     Outcome,
     SettleDone,
     SettleFailed,
@@ -45,7 +44,7 @@ from telecine.core.worker.coordinator import Claimed, CoordinatorClient
 from telecine.core.worker.gate import Gate
 from telecine.core.worker.gauge import Gauge
 from telecine.core.worker.heartbeat import Heartbeat
-from telecine.core.worker.journal import Journal, Sending, Sent
+from telecine.core.worker.journal import Journal, Sending, Sent, UnsentObject
 from telecine.core.worker.recovery import Recovery, Resolution, settlement
 from telecine.core.worker.telegram.channels import Channels
 from telecine.core.worker.waiting import ended
@@ -241,7 +240,7 @@ class Uploader:
             raise AssertionError(f"{lease.lease} leads to a channel that is not open")
         caption = str(codes.PartCode(codes.parse_variant(lease.code), part_no, part_count))
         sha256 = f"{self._rng.getrandbits(256):064x}"
-        sent = ObjectReport(part_no, part_count, channel_id, 0, PART_BYTES, sha256)
+        sent = UnsentObject(part_no, part_count, channel_id, 0, PART_BYTES, sha256)
         after = self._channels.newest_message_id()
         self._journal.append(
             Sending(lease.lease, self._boot_id, lease.code, caption, 0, after, sent, "direct", sources)

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 
 from telecine.core.clock import SystemClock
 from telecine.core.plans import PART_BYTES
-from telecine.core.protocol import ObjectReport
-from telecine.core.worker.journal import Journal, Sending
+from telecine.core.worker.journal import Journal, Sending, UnsentObject
 from telecine.core.worker.parts import Block
 from telecine.core.worker.telegram.account import Account
 from telecine.core.worker.telegram.channels import Channels, StoredMessage
@@ -84,7 +83,7 @@ class Desk:
             code=CODE,
             random_id=0,
             after_message_id=await self.channels.newest_message_id(self.channel_id),
-            object=ObjectReport(1, 1, self.channel_id, 0, file.size_bytes, file.sha256),
+            object=UnsentObject(1, 1, self.channel_id, 0, file.size_bytes, file.sha256),
             plan="direct",
             sources=(),
         )
