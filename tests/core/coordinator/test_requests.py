@@ -147,11 +147,27 @@ async def test_body_is_taken_for_json_whatever_it_is_called(api: Api, media_type
         ("/v1/titles?page=2", "page"),
         ("/v1/titles?q=a&q=b", "q"),
         (f"/v1/titles?q={'a' * 300}", "q"),
+        ("/v1/titles?limit=1e1", "limit"),
+        ("/v1/titles?limit=1.0", "limit"),
+        ("/v1/titles?limit=%2B1", "limit"),
+        ("/v1/titles?limit=1_0", "limit"),
+        ("/v1/titles?limit=%D9%A1", "limit"),
+        ("/v1/titles?limit=", "limit"),
+        ("/v1/titles?limit=true", "limit"),
+        (f"/v1/titles?limit={'9' * 6000}", "limit"),
+        ("/v1/attempts?before=null", "before"),
+        ("/v1/attempts?before=NULL", "before"),
+        ("/v1/attempts?outcome=null", "outcome"),
+        ("/v1/variants?state=null", "state"),
         ("/v1/variants?state=lost", "state"),
         ("/v1/resolve/CM_M000001_720P", "bot_id"),
         ("/v1/resolve/CM_M000001_720P?bot_id=me", "bot_id"),
         ("/v1/titles/first", "id"),
         ("/v1/titles/1.5", "id"),
+        ("/v1/titles/1.0", "id"),
+        ("/v1/titles/1e0", "id"),
+        ("/v1/titles/null", "id"),
+        ("/v1/titles/%201", "id"),
         ("/v1/titles/-1", "id"),
         ("/v1/titles/%D9%A1x", "id"),
         (f"/v1/titles/{10**30}", "id"),
@@ -161,6 +177,12 @@ async def test_wrong_parameter_is_named(api: Api, path: str, field: str) -> None
     async with api.get(path) as response:
         problem = await _problem(response)
     assert (problem["status"], problem["field"]) == (400, field)
+
+
+async def test_word_for_nothing_is_a_word(api: Api) -> None:
+    async with api.get("/v1/variants?account=null&after=null&limit=007") as response:
+        assert response.status == 200
+    assert api.catalogue.asked == [(None, "null", "null", 7)]
 
 
 @pytest.mark.parametrize(
