@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -16,7 +16,8 @@ class Placed(NamedTuple, Generic[T]):
 
 
 class Router(Generic[T]):
-    """A tree of path segments. `{name}` matches any one segment that is not empty; a literal goes before it."""
+    """A tree of path segments. `{name}` matches any one segment that is not empty; a literal goes before it, where it
+    leads to a call."""
 
     def __init__(self) -> None:
         self._root = _Node[T]()
@@ -42,10 +43,19 @@ class Router(Generic[T]):
             if found is None:
                 found = node.any
                 if found is None or not segment:
-                    return {}, []
+                    return self._find_anywhere(path)
                 values.append(segment)
             node = found
-        return node.placed, values
+        return (node.placed, values) if node.placed else self._find_anywhere(path)
+
+    def _find_anywhere(self, path: str) -> tuple[Mapping[str, Placed[T]], list[str]]:
+        """For a path that its literals lead nowhere: what stands for a placeholder may be spelt like one of them."""
+        ways: list[tuple[_Node[T], list[str]]] = [(self._root, [])]
+        for segment in path.split("/"):
+            ways = [way for node, values in ways for way in node.ways(segment, values)]
+            if not ways:
+                break
+        return next(((node.placed, values) for node, values in ways if node.placed), ({}, []))
 
 
 class _Node(Generic[T]):
@@ -55,3 +65,11 @@ class _Node(Generic[T]):
         self.literals: dict[str, _Node[T]] = {}
         self.any: _Node[T] | None = None
         self.placed: dict[str, Placed[T]] = {}
+
+    def ways(self, segment: str, values: list[str]) -> Iterator[tuple[_Node[T], list[str]]]:
+        """Where a segment leads from here, the literal first, and the values of placeholders until there."""
+        literal = self.literals.get(segment)
+        if literal is not None:
+            yield literal, values
+        if self.any is not None and segment:
+            yield self.any, [*values, segment]

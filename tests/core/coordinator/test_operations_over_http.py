@@ -111,6 +111,12 @@ async def test_the_history_is_read_page_by_page(crewed: Stored) -> None:
 # ---- workers and accounts --------------------------------------------------------------------------
 
 
+async def test_a_worker_is_steered_whatever_it_is_called(crewed: Stored) -> None:
+    assert await crewed.ada.refusal("POST", "/v1/workers/hello/mode", ModeChange(WorkerMode.PAUSED), status=404) == (
+        "not_found"
+    )
+
+
 async def test_a_worker_drains_is_disabled_and_goes_on(crewed: Stored) -> None:
     lease = await crewed.ember.claim()
     path = "/v1/workers/cm-ember/mode"
