@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from telecine.core.coordinator.calls import OPERATORS, Call, Route
-from telecine.core.coordinator.events import Event
+from telecine.core.coordinator.events import EVERY_KIND, Event
 from telecine.core.coordinator.http.answers import EVENT_STREAM, Stream
 from telecine.core.errors import InputError, UnauthorizedError
 from telecine.core.events import EventKind
@@ -33,7 +33,7 @@ async def events(call: Call) -> Stream:
 async def _frames(call: Call, wanted: frozenset[EventKind]) -> AsyncGenerator[bytes, None]:
     happening, last_id = call.services.events, call.header("last-event-id")
     begin = happening.latest_id if last_id is None else last_id
-    with happening.follow(begin) as happened:
+    with happening.follow(begin, wanted=wanted) as happened:
         # Whoever loses the connection before the first event comes back with this id, and misses nothing.
         yield RECONNECT if last_id is not None else b"id: %b\n%b" % (begin.encode(), RECONNECT)
         async for event in happened:
@@ -41,14 +41,13 @@ async def _frames(call: Call, wanted: frozenset[EventKind]) -> AsyncGenerator[by
                 call.services.tokens.verify(call.header("authorization"))
             except UnauthorizedError:  # a stream does not outlive its token
                 return
-            if event is None or event.kind in wanted:
-                yield _frame(event)
+            yield _frame(event)
 
 
 def _kinds(names: str) -> frozenset[EventKind]:
     """Which events are asked for; that some were missed is told in any case."""
     if not names:
-        return frozenset(EventKind)
+        return EVERY_KIND
     try:
         return frozenset(map(EventKind, names.split(","))) | {EventKind.RESET}
     except ValueError as error:

@@ -24,6 +24,7 @@ BYTES_KEPT_MAX = 4 * 1024 * 1024  # of these events, of which nearly all are sho
 EVENTS_PER_PAGE = 256
 FOLLOWERS_MAX = 64
 KEEP_ALIVE_S = 15.0
+EVERY_KIND = frozenset(EventKind)
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -70,8 +71,11 @@ class Events:
         self._wake()
 
     @contextmanager
-    def follow(self, last_id: str, *, keep_alive_s: float = KEEP_ALIVE_S) -> Iterator[AsyncIterator[Event | None]]:
-        """Events behind `last_id` as they come; None where there was none for `keep_alive_s`.
+    def follow(
+        self, last_id: str, *, wanted: frozenset[EventKind] = EVERY_KIND, keep_alive_s: float = KEEP_ALIVE_S
+    ) -> Iterator[AsyncIterator[Event | None]]:
+        """Events behind `last_id` as they come, of the kinds that are `wanted`; None where none of them came for
+        `keep_alive_s`, whatever else did.
 
         Raises UnavailableError where too many follow already; the iterator, StoreError where the log cannot be read.
         """
@@ -79,13 +83,28 @@ class Events:
             raise UnavailableError(f"{FOLLOWERS_MAX} are following already")
         self._followers += 1
         try:
-            yield self._read(self._number(last_id), keep_alive_s)
+            yield self._tell(self._number(last_id), wanted, keep_alive_s)
         finally:
             self._followers -= 1
 
-    async def _read(self, seen: int | None, keep_alive_s: float) -> AsyncIterator[Event | None]:
-        """`seen`: the number of the follower's latest event, None where it is unknown. `place`: where it is in memory;
-        before the beginning of that, it reads the log until memory holds what follows."""
+    async def _tell(
+        self, seen: int | None, wanted: frozenset[EventKind], keep_alive_s: float
+    ) -> AsyncIterator[Event | None]:
+        now_s = asyncio.get_running_loop().time
+        silence = _Silence(now_s() + keep_alive_s)
+        async for event in self._read(seen, silence):
+            if event is not None and event.kind in wanted:
+                yield event
+            elif now_s() >= silence.until_s:
+                yield None
+            else:
+                continue
+            silence.until_s = now_s() + keep_alive_s
+
+    async def _read(self, seen: int | None, silence: _Silence) -> AsyncIterator[Event | None]:
+        """Events of every kind; None when the silence is to be broken. `seen`: the number of the follower's latest
+        event, None where it is unknown. `place`: where it is in memory; before the beginning of that, it reads the log
+        until memory holds what follows."""
         recent, place = self._recent, -1
         while not self._closed:
             if seen is None:
@@ -105,7 +124,7 @@ class Events:
                     if kept.event.id is None or kept.number > seen:  # the log may know of an event before memory does
                         seen = max(seen, kept.number)
                         yield kept.event
-            elif not await self._wait(keep_alive_s):
+            elif not await self._wait(silence.until_s):
                 yield None
 
     def _hear(self, recorded: Sequence[Recorded]) -> None:
@@ -116,10 +135,10 @@ class Events:
     def _event(self, recorded: Recorded) -> Event:
         return Event(recorded.kind, recorded.data, self._id(recorded.number))
 
-    async def _wait(self, timeout_s: float) -> bool:
+    async def _wait(self, until_s: float) -> bool:
         arrived = self._arrived
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout_at(until_s):
                 return await arrived.wait()
         except TimeoutError:
             return False
@@ -138,6 +157,12 @@ class Events:
         if epoch != str(self._log.epoch) or not (number.isascii() and number.isdigit() and len(number) <= 18):
             return None
         return int(number) if int(number) <= self._recent.newest else None
+
+
+class _Silence(msgspec.Struct):
+    """Of one follower, by the event loop's clock."""
+
+    until_s: float
 
 
 class _Kept(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import pytest
 
 from telecine.core.coordinator.events import EVENTS_PER_PAGE, FOLLOWERS_MAX, Event, Events
 from telecine.core.errors import StoreError, UnavailableError
-from telecine.core.events import QueueSwept, WorkerProgressed
+from telecine.core.events import EventKind, QueueSwept, WorkerProgressed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -199,6 +199,29 @@ async def test_silence_is_filled_and_closing_ends_it(log: LogInMemory) -> None:
         ending = asyncio.ensure_future(anext(following, "the end"))
         events.close()
         assert await ending == "the end"
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+async def test_silence_is_filled_whatever_happens_that_is_not_wanted(log: LogInMemory, lasts: bool) -> None:
+    events = Events(log, kept_max=10)
+    wanted = frozenset({EventKind.PROGRESS if lasts else EventKind.QUEUE})
+
+    async def chatter() -> None:
+        while True:
+            log.record(*swept(1)) if lasts else events.publish(PROGRESS)
+            await asyncio.sleep(0)
+
+    with events.follow(events.latest_id, wanted=wanted, keep_alive_s=0.01) as following:
+        chattering = asyncio.create_task(chatter())
+        for _ in range(3):
+            assert await nothing_more(following)
+        chattering.cancel()
+        events.publish(PROGRESS)
+        log.record(*swept(1))
+        async with asyncio.timeout(5):
+            while (event := await anext(following)) is None:
+                pass
+        assert event.kind in wanted
 
 
 async def test_followers_are_limited_and_make_room_when_they_leave(log: LogInMemory) -> None:
