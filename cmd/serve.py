@@ -14,6 +14,7 @@ import click
 from telecine.cmd import settings
 from telecine.cmd.alone import alone_with
 from telecine.cmd.logs import LogFormat, log_format_option
+from telecine.cmd.open_files import limits_of_clients
 from telecine.cmd.running import garbage_waits, log_as_daemon, run, stop_requested
 from telecine.core.backoff import Ladder
 from telecine.core.clock import Clock, SystemClock
@@ -87,7 +88,7 @@ async def _serve(config: Config, coordinator: CoordinatorSettings) -> None:
             metrics=Metrics(),
             bot_username=lambda: _username(bot),
         )
-        server = CoordinatorServer(services)
+        server = CoordinatorServer(services, limits=limits_of_clients())
         await server.start(coordinator.host, coordinator.port)
         stack.enter_context(garbage_waits())
         stack.push_async_callback(server.stop)
