@@ -94,7 +94,7 @@ class Connection(web.RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._write_timer = self._loop.call_later(self._limits.write_wait_s, self.abort)
+        self._await_taking()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -185,6 +185,18 @@ class Connection(web.RequestHandler):
         self._head_began_s = None
         self.close()  # what still comes is thrown away
         self._end_timer = self._loop.call_later(self._limits.linger_s, self.force_close)
+
+    def _await_taking(self) -> None:
+        """Look again when the client had time to take some of what is there to be sent."""
+        if self._line is not None:
+            left_bytes = self._line.get_write_buffer_size()
+            self._write_timer = self._loop.call_later(self._limits.write_wait_s, self._look_at_taking, left_bytes)
+
+    def _look_at_taking(self, left_bytes: int) -> None:
+        if self._line is not None and self._line.get_write_buffer_size() < left_bytes:
+            self._await_taking()
+        else:
+            self.abort()
 
     def _await_head(self) -> None:
         """The timer is not moved with each head: it looks again when it is early, which is far less work."""

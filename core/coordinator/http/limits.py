@@ -25,6 +25,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     idle_wait_s: float = 75.0
     """Between an answer and the next request."""
     write_wait_s: float = 30.0
-    """For a client that does not take what it is sent."""
+    """For a client that takes nothing of what it is sent."""
     linger_s: float = 2.0
     """For a client to read its answer, while what it still sends is thrown away."""

@@ -62,7 +62,7 @@ def test_every_bound_is_listed_as_it_is() -> None:
         "calls at once with one token": CALLS_PER_TOKEN_MAX,
         "clients at once": limits.connections_max,
         "time without a request on a connection": int(limits.idle_wait_s),
-        "time without taking what is sent": int(limits.write_wait_s),
+        "time without taking any of what is sent": int(limits.write_wait_s),
     }
     listed = re.findall(r"^\| ([a-z][^|]*) \| (\d+)", bounds, re.MULTILINE)
     assert {name: int(bound) for name, bound in listed} == expected

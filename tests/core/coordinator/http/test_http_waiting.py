@@ -6,14 +6,16 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+from tests.core.coordinator.http.conftest import QUICK, QUICK_WAIT_S
 from tests.waiting import until
 
 from telecine.core.coordinator.http.answers import Answer
 from telecine.core.coordinator.http.requests import Request
 
 if TYPE_CHECKING:
-    from tests.core.coordinator.http.conftest import Wire
+    from tests.core.coordinator.http.conftest import Serve, Wire
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -129,6 +131,29 @@ async def test_client_that_does_not_take_the_end_of_its_answer_is_given_up(quick
         client.sendall(GET[:-2] + ending + b"\r\n")
         await until(lambda: quick.service.heard)
         await until(lambda: quick.server.connections == 0)
+
+
+async def test_client_that_takes_its_answer_slowly_gets_all_of_it(serve: Serve) -> None:
+    body_bytes, loop = 2_000_000, asyncio.get_running_loop()
+    patience = msgspec.structs.replace(QUICK, write_wait_s=5 * QUICK_WAIT_S)
+
+    async def answering(_: Request) -> Answer:
+        return Answer(body=b"a" * body_bytes)
+
+    async with serve(patience) as wire:
+        wire.service.answering = answering
+        with narrow(wire.server.port) as client:
+            client.sendall(GET)
+            client.setblocking(False)
+            began_s, taken_bytes = loop.time(), 0
+            while loop.time() < began_s + 2 * patience.write_wait_s:
+                for _ in range(20):
+                    taken_bytes += len(await loop.sock_recv(client, 500))
+                assert (await wire.ask(b"G")).status == 408  # a while has passed
+            while taken_bytes < body_bytes:
+                taken = await loop.sock_recv(client, body_bytes)
+                assert taken
+                taken_bytes += len(taken)
 
 
 async def test_client_that_takes_nothing_is_cut_off_at_the_end(wire: Wire) -> None:
