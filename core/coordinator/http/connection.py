@@ -121,7 +121,7 @@ class Connection(web.RequestHandler):
         try:
             request = Request(head, self._limits)
             answer = await self._home.service.handle(request)
-            closes = self._home.is_closing or request.is_broken
+            closes = self._home.is_closing or request.is_last
             if isinstance(answer, Stream):
                 return await self._send(answer, head, closes=closes)
             return _response(answer, closes=closes)

@@ -27,7 +27,7 @@ class RequestRefusedError(Exception):
 class Request:
     """One request, of which the headers are there. `path` and `query` are percent-encoded, as they were sent."""
 
-    __slots__ = ("_head", "_limits", "body", "is_broken", "method", "path", "query")
+    __slots__ = ("_head", "_limits", "body", "is_last", "method", "path", "query")
 
     def __init__(self, head: web.BaseRequest, limits: Limits) -> None:
         self._head = head
@@ -37,8 +37,9 @@ class Request:
         self.path = path if path.startswith("/") else _path_of_absolute(path)
         self.body = b""
         """Empty until `receive`."""
-        self.is_broken = False
-        """Whether `receive` refused it, so that nothing behind it can be read."""
+        # aiohttp loses what comes with a request that offers to speak another protocol.
+        self.is_last = hdrs.UPGRADE in head.headers
+        """Whether nothing behind it can be read, as behind one that was refused."""
 
     def header(self, name: str) -> str | None:
         """A header's value; None where it was not sent. A repeated one is joined with commas."""
@@ -58,7 +59,7 @@ class Request:
                 raise _too_large()
             self.body = body
         except RequestRefusedError:
-            self.is_broken = True
+            self.is_last = True
             raise
 
     def _check_announced(self) -> None:

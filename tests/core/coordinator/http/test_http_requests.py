@@ -87,11 +87,19 @@ async def test_whole_address_is_taken_for_its_path(wire: Wire) -> None:
     assert [(request.path, request.query) for request in wire.service.heard] == [("/a/b", "c=d")]
 
 
-async def test_offer_of_another_protocol_is_declined(wire: Wire) -> None:
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"anything"])
+async def test_offer_of_another_protocol_is_declined_and_nothing_behind_it_is_heard(
+    wire: Wire, protocol: bytes
+) -> None:
     client = await wire.connect()
-    for _ in range(2):
-        client.send(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
-        assert (await client.answer()).body == b"GET /a "
+    offer = (
+        b"POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %b\r\nContent-Length: 2\r\n\r\nhi" % protocol
+    )
+    client.send(offer + GET + b"GET /la")
+    answer = await client.answer()
+    assert (answer.body, answer.headers["connection"]) == (b"POST /a hi", "close")
+    assert await client.rest() == b""
+    assert len(wire.service.heard) == 1
 
 
 async def test_trailers_change_nothing(wire: Wire) -> None:
