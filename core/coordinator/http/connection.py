@@ -62,6 +62,7 @@ class Connection(web.RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
+        self._ahead_timer: asyncio.TimerHandle | None = None
         self._line: asyncio.Transport | None = None  # aiohttp lets go of its own before all is sent
         super().__init__(server, loop=asyncio.get_running_loop(), **_settings(home.limits))
 
@@ -83,9 +84,11 @@ class Connection(web.RequestHandler):
             if self._head_began_s is None and body_is_over:
                 self._await_head()
         super().data_received(data)
+        if self._is_answering and self._is_deaf:
+            self._await_turn()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        for timer in (self._head_timer, self._write_timer, self._end_timer):
+        for timer in (self._head_timer, self._write_timer, self._end_timer, self._ahead_timer):
             if timer is not None:
                 timer.cancel()
         self._line = None
@@ -118,6 +121,8 @@ class Connection(web.RequestHandler):
     async def answer(self, head: web.BaseRequest) -> web.StreamResponse:
         """The response to one request, of which the headers are there."""
         self._answering, self._is_answering, self._head_began_s = head, True, None
+        if self._is_deaf:
+            self._await_turn()
         try:
             request = Request(head, self._limits)
             answer = await self._home.service.handle(request)
@@ -185,6 +190,26 @@ class Connection(web.RequestHandler):
         self._head_began_s = None
         self.close()  # what still comes is thrown away
         self._end_timer = self._loop.call_later(self._limits.linger_s, self.force_close)
+
+    @property
+    def _is_deaf(self) -> bool:
+        """Whether nothing more is read for now, so that its end would go unheard."""
+        return self._line is not None and not self._line.is_reading()
+
+    def _await_turn(self) -> None:
+        """Give what is being answered a while, when too much was sent ahead behind it."""
+        if self._ahead_timer is None:
+            self._ahead_timer = self._loop.call_later(self._limits.ahead_wait_s, self._look_ahead, self._answering)
+
+    def _look_ahead(self, head: web.BaseRequest | None) -> None:
+        self._ahead_timer = None
+        # aiohttp does not read on either where a call is slow to take a body, which is timed by itself.
+        if head is None or not (self._is_answering and self._is_deaf and head.content.is_eof()):
+            return
+        if head is self._answering:
+            self.abort()
+        else:
+            self._await_turn()
 
     def _await_taking(self) -> None:
         """Look again when the client had time to take some of what is there to be sent."""

@@ -22,6 +22,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """From the first byte of a request to the end of its headers, or from the connection on: 408."""
     body_wait_s: float = 30.0
     """From when a call wants the body to the end of it: 408."""
+    ahead_wait_s: float = 1.0
+    """For an answer, while so many requests are sent ahead behind it that no more is read (32): a client that hangs up
+    meanwhile would not be seen to."""
     idle_wait_s: float = 75.0
     """Between an answer and the next request."""
     write_wait_s: float = 30.0

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE
 
 from telecine.core import errors
 from telecine.core.coordinator.admission import CALLS_PER_TOKEN_MAX
@@ -59,6 +60,7 @@ def test_every_bound_is_listed_as_it_is() -> None:
         "value of one header": limits.header_bytes_max // 1024,
         "body": limits.body_bytes_max // 1024**2,
         "parameters": PARAMETERS_MAX,
+        "requests sent ahead": MAX_MSG_QUEUE_SIZE,
         "calls at once with one token": CALLS_PER_TOKEN_MAX,
         "clients at once": limits.connections_max,
         "time without a request on a connection": int(limits.idle_wait_s),
@@ -66,6 +68,7 @@ def test_every_bound_is_listed_as_it_is() -> None:
     }
     listed = re.findall(r"^\| ([a-z][^|]*) \| (\d+)", bounds, re.MULTILINE)
     assert {name: int(bound) for name, bound in listed} == expected
+    assert f"a call has {limits.ahead_wait_s:g} s" in bounds
     assert f"all of them {limits.head_wait_s:g} s after" in bounds
     assert f"all of it {limits.body_wait_s:g} s after" in bounds
     assert f"more than {GZIP_BYTES_MIN} bytes" in PAGE

@@ -18,6 +18,7 @@ QUICK_WAIT_S = 0.2
 QUICK = Limits(
     head_wait_s=QUICK_WAIT_S,
     body_wait_s=QUICK_WAIT_S,
+    ahead_wait_s=QUICK_WAIT_S,
     idle_wait_s=2 * QUICK_WAIT_S,
     write_wait_s=QUICK_WAIT_S,
     linger_s=QUICK_WAIT_S,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.core.coordinator.http.conftest import Serve, Wire
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+AHEAD = 60  # requests, more than are read while another one is answered
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -107,6 +108,51 @@ async def test_client_that_leaves_ends_what_is_done_for_it(wire: Wire) -> None:
     async with asyncio.timeout(5):
         await wire.service.cancelled.wait()
     await until(lambda: wire.server.connections == 0)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_client_that_sends_so_much_ahead_that_its_end_would_go_unheard_is_not_waited_for(
+    quick: Wire, together: bool
+) -> None:
+    quick.service.answering = lambda _: asyncio.Future()
+    client = await quick.connect()
+    client.send(GET * (1 + AHEAD if together else 1))
+    await until(lambda: quick.service.heard)
+    if not together:
+        client.send(GET * AHEAD)
+    async with asyncio.timeout(5):
+        await quick.service.cancelled.wait()
+    await until(lambda: quick.server.connections == 0)
+
+
+async def test_each_of_the_requests_that_were_sent_ahead_has_its_time(serve: Serve) -> None:
+    async with serve(msgspec.structs.replace(QUICK, ahead_wait_s=3 * QUICK_WAIT_S)) as wire:
+
+        async def late(_: Request) -> Answer:
+            if len(wire.service.heard) <= 5:
+                assert (await wire.ask(b"G")).status == 408  # a while has passed
+            return Answer(body=b"late")
+
+        wire.service.answering = late
+        client = await wire.connect()
+        client.send(GET * 2 * AHEAD)
+        assert [(await client.answer()).body for _ in range(2 * AHEAD)] == 2 * AHEAD * [b"late"]
+
+
+async def test_call_that_takes_long_is_waited_for_where_few_requests_are_sent_ahead(quick: Wire) -> None:
+    gate = asyncio.Event()
+
+    async def late(_: Request) -> Answer:
+        await gate.wait()
+        return Answer(body=b"late")
+
+    quick.service.answering = late
+    client = await quick.connect()
+    client.send(GET * 8)
+    await until(lambda: quick.service.heard)
+    assert (await quick.ask(b"G")).status == 408  # every wait there is has passed meanwhile
+    gate.set()
+    assert [(await client.answer()).body for _ in range(8)] == 8 * [b"late"]
 
 
 async def test_client_that_takes_nothing_is_given_up(quick: Wire) -> None:
