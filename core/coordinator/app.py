@@ -143,8 +143,6 @@ class Api:
         if not mounted.scopes:
             return await self._run(mounted, names, request, None)
         identity = self._admission.admit(request.header("authorization"), mounted.scopes)
-        if request.query and not mounted.takes_parameters:
-            raise InputError("this call takes no parameters")
         self._admission.enter(identity.jti)
         try:
             return await self._run(mounted, names, request, identity)
@@ -156,6 +154,10 @@ class Api:
     ) -> Answer | Stream:
         if mounted.takes_body:
             await request.receive()
+        else:
+            request.refuse_body()
+        if request.query and not mounted.takes_parameters:
+            raise InputError("this call takes no parameters")
         call = Call(request, names, identity, self._services, self._claims, self._overview, self._document)
         answer = await mounted.handler(call)
         return economize(answer, request) if mounted.is_read and isinstance(answer, Answer) else answer

@@ -62,6 +62,12 @@ class Request:
             self.is_last = True
             raise
 
+    def refuse_body(self) -> None:
+        """Raises RequestRefusedError where there is a body, or one is announced."""
+        if self._head.body_exists:
+            self.is_last = True
+            raise RequestRefusedError(400, "this call takes no body")
+
     def _check_announced(self) -> None:
         if self._head.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise RequestRefusedError(415, "bodies are taken uncompressed only")

@@ -326,7 +326,7 @@ class Api:
 
     def post(self, path: str, body: Any = None, *, token: str | None = None, data: bytes | None = None) -> Any:
         """A worker's call, unless another `token` is given."""
-        content = data if data is not None else msgspec.json.encode(body)
+        content = msgspec.json.encode(body) if data is None and body is not None else data
         headers = {"Authorization": f"Bearer {token or self.worker}", "Content-Type": "application/json"}
         return self.client.post(self.server.url + path, data=content, headers=headers)
 

@@ -129,6 +129,23 @@ async def test_compressed_body_is_415(api: Api) -> None:
     assert not api.queue.heard
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/imports"), ("POST", "/v1/accounts/cm-ember/unpark"), ("GET", "/v1/status"), ("GET", "/healthz")],
+)
+async def test_body_that_a_call_does_not_take_is_refused(api: Api, method: str, path: str) -> None:
+    async def chunks() -> Any:
+        yield b"{}"
+
+    bodies: list[Any] = [b"{}", io.BytesIO(b" " * (BODY_BYTES_MAX + 1)), chunks()]
+    for body in bodies:
+        url, headers = api.server.url + path, api.as_operator()
+        async with api.client.request(method, url, data=body, headers=headers) as response:
+            assert (await _problem(response))["status"] == 400
+            assert response.headers["Connection"] == "close"
+    assert not api.operations.heard
+
+
 @pytest.mark.parametrize("media_type", ["application/json", "application/x-www-form-urlencoded", 'text/plain; x="', ""])
 async def test_body_is_taken_for_json_whatever_it_is_called(api: Api, media_type: str) -> None:
     headers = {**api.as_worker(), "Content-Type": media_type}
@@ -186,7 +203,16 @@ async def test_word_for_nothing_is_a_word(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/status?full", "/v1/titles/1?limit=1", "/v1/workers?=", "/v1/titles?" + "&" * 99 + "a"]
+    "path",
+    [
+        "/v1/status?full",
+        "/v1/titles/1?limit=1",
+        "/v1/workers?=",
+        "/v1/titles?" + "&" * 99 + "a",
+        "/v1/openapi.json?verbose",
+        "/metrics?name=telecine_links",
+        "/healthz?a",
+    ],
 )
 async def test_parameter_that_a_call_does_not_take_is_refused(api: Api, path: str) -> None:
     async with api.client.get(URL(api.server.url + path, encoded=True), headers=api.as_operator()) as response:

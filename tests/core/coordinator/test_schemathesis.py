@@ -224,7 +224,9 @@ def _turned_away(route: Route) -> list[Caller]:
 
 
 REACHED = [(f"{route.method} {route.path}", caller) for route in ROUTES for caller in _reached(route)]
-FALLIBLE = [(label, caller) for label, caller in REACHED if caller is not Caller.NOBODY]  # probes heed nothing
+FALLIBLE = [
+    (label, caller) for label, caller in REACHED if caller is not Caller.NOBODY
+]  # probes take nothing that could be wrong
 TURNED_AWAY = [(f"{route.method} {route.path}", caller) for route in ROUTES for caller in _turned_away(route)]
 
 
