@@ -25,7 +25,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # What each kind of call can be refused with, whatever it does.
 _ALWAYS = (400, 414, 431, 500, 503)
 _GUARDED = (401, 403, 429)
-_WITH_BODY = (408, 413, 415, 417)
+_WITH_BODY = (408, 413, 415, 417, 501)
 
 # What stands in a path; anything else there is a word.
 _PLACED = {"id": Int64, "lease": LeaseName}

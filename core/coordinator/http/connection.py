@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import aclosing
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
@@ -14,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from telecine.core.coordinator.http.answers import Answer, Stream
 from telecine.core.coordinator.http.limits import Limits
-from telecine.core.coordinator.http.requests import Request, RequestRefusedError
+from telecine.core.coordinator.http.requests import Request, RequestRefusedError, head_fault
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Connection(web.RequestHandler):
         self._home = home
         self._limits = home.limits
         self._heard = False  # any byte at all
+        self._host = ""  # of the request before, which was a good one
         self._answering: web.BaseRequest | None = None  # or answered last
         self._is_answering = False
         self._head_began_s: float | None = None  # there while a head is awaited
@@ -124,6 +126,10 @@ class Connection(web.RequestHandler):
         if self._is_deaf:
             self._await_turn()
         try:
+            fault = head_fault(head, self._host)
+            if fault is not None:
+                return _response(self._home.service.refuse(fault), closes=True)
+            self._host = head.headers.get(hdrs.HOST, "")
             request = Request(head, self._limits)
             answer = await self._home.service.handle(request)
             closes = self._home.is_closing or request.is_last
@@ -288,6 +294,7 @@ def _render(answer: Answer) -> bytes:
     """An answer to what is no request, which aiohttp gives no place to write to."""
     lines = [
         f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+        f"Date: {formatdate(usegmt=True)}",
         f"Server: {SERVER}",
         f"Content-Type: {answer.media_type}",
         f"Content-Length: {len(answer.body)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -12,6 +13,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from telecine.core.coordinator.http.limits import Limits
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+# RFC 3986 section 3.2.2: an address in brackets, or a name; a port.
+_HOST = re.compile(r"(\[[\w:.%~-]+\]|([\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?", re.ASCII)
 
 
 class RequestRefusedError(Exception):
@@ -71,7 +75,11 @@ class Request:
     def _check_announced(self) -> None:
         if self._head.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise RequestRefusedError(415, "bodies are taken uncompressed only")
-        if (self._head.content_length or 0) > self._limits.body_bytes_max:
+        length = self._head.content_length
+        if length is None:
+            if self._head.headers.get(hdrs.TRANSFER_ENCODING, "").lower() != "chunked":
+                raise RequestRefusedError(501, "of transfer codings, only chunked is known")
+        elif length > self._limits.body_bytes_max:
             raise _too_large()
 
     async def _expect(self) -> None:
@@ -81,6 +89,8 @@ class Request:
             return
         if expected.lower() != "100-continue":
             raise RequestRefusedError(417, "nothing but 100-continue can be expected")
+        if self._head.version < (1, 1):  # RFC 9110 section 10.1.1
+            return
         await self._head.writer.write(CONTINUE)
         self._head.writer.output_size = 0  # of the answer, of which nothing has gone out yet
 
@@ -97,6 +107,16 @@ class Request:
         except (HttpProcessingError, web.RequestPayloadError, ConnectionError):
             raise RequestRefusedError(400, "the body broke off") from None
         return b"".join(pieces)
+
+
+def head_fault(head: web.BaseRequest, known_host: str) -> RequestRefusedError | None:
+    """What aiohttp lets through, and HTTP does not. `known_host` was a good one."""
+    host = head.headers.get(hdrs.HOST, known_host)  # aiohttp sees to it that there is one
+    if host != known_host and not _HOST.fullmatch(host):
+        return RequestRefusedError(400, "the Host is none")
+    if head.version < (1, 1) and hdrs.TRANSFER_ENCODING in head.headers:  # RFC 9112 section 6.1
+        return RequestRefusedError(400, "HTTP/1.0 knows no transfer codings")
+    return None
 
 
 def _too_large() -> RequestRefusedError:

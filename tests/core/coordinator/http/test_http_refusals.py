@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,13 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"GET / HTTP/9.1\r\nHost: x\r\n\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),  # no Host
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a b/@\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: user@x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x:port\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x, y:1/\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: \xc3\xa4\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\r\nHost: x/\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nBroken\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\x00y\r\n\r\n", 400),
@@ -39,6 +47,8 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400),
         (CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n") + b"0\r\n\r\n", 400),
         (CHUNKED.replace(b"chunked", b"chunked, gzip"), 400),
+        (CHUNKED.replace(b"chunked", b"gzip, chunked") + b"0\r\n\r\n", 501),
+        (CHUNKED.replace(b"1.1", b"1.0").replace(b"chunked", b"chunked\r\nConnection: keep-alive") + b"0\r\n\r\n", 400),
         (CHUNKED + b"not a size\r\n", 400),
         (CHUNKED + b"ffffffffffffffffff\r\n", 400),
         (CHUNKED + b"2\r\nhi!!\r\n", 400),
@@ -116,10 +126,20 @@ async def test_what_a_client_sent_does_not_get_into_the_log(wire: Wire, caplog: 
     assert "hunter2" not in caplog.text
 
 
+async def test_bad_host_of_a_later_request_is_refused_too(wire: Wire) -> None:
+    client = await wire.connect()
+    for host, status in ((b"x", 200), (b"x", 200), (b"y:80", 200), (b"a b", 400)):
+        client.send(GET.replace(b"Host: x", b"Host: " + host))
+        assert (await client.answer()).status == status
+    assert await client.rest() == b""
+
+
 async def test_one_client_too_many_is_told_so(serve: Serve) -> None:
     async with serve(Limits(connections_max=2)) as wire:
         for _ in range(2):
             client = await wire.connect()
             client.send(GET)
             await client.answer()
-        assert (await (await wire.connect()).answer()).status == 503
+        refusal = await (await wire.connect()).answer()
+        assert (refusal.status, refusal.headers["connection"]) == (503, "close")
+        assert parsedate_to_datetime(refusal.headers["date"])

@@ -44,6 +44,24 @@ async def test_client_that_asks_for_it_is_told_to_go_on_with_its_body(wire: Wire
     assert (await client.answer()).body == b"POST /a hi"
 
 
+async def test_old_client_is_not_told_to_go_on(wire: Wire) -> None:
+    client = await wire.connect()
+    client.send(b"POST /a HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi")
+    assert (await client.answer()).body == b"POST /a hi"
+
+
+@pytest.mark.parametrize(
+    "host", [b"x", b"a.example:8750", b"10.0.0.1:80", b"[::1]:80", b"my_host:", b"", b"%41.example"]
+)
+async def test_host_may_be_any(wire: Wire, host: bytes) -> None:
+    assert (await wire.ask(b"GET /a HTTP/1.1\r\nHost: %b\r\n\r\n" % host)).body == b"GET /a "
+
+
+async def test_chunks_are_known_however_their_coding_is_spelt(wire: Wire) -> None:
+    answer = await wire.ask(CHUNKED.replace(b"chunked", b"Chunked") + b"2\r\nhi\r\n0\r\n\r\n")
+    assert answer.body == b"POST / hi"
+
+
 async def test_head_is_answered_without_a_body_and_with_its_length(wire: Wire) -> None:
     client = await wire.connect()
     client.send(b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n" + GET)
