@@ -41,6 +41,6 @@ def _takes_gzip(accepted: str | None) -> bool:
     weights: dict[str, bool] = {}
     for each in (accepted or "").split(","):
         coding, _, parameters = each.partition(";")
-        weight = parameters.strip().removeprefix("q=")
+        weight = parameters.strip().lower().removeprefix("q=")
         weights[coding.strip().lower()] = not weight or weight.strip("0.") != ""
     return weights.get("gzip", weights.get("*", False))

@@ -65,6 +65,8 @@ async def test_refusals_and_writes_carry_no_tag(api: Api) -> None:
         ("*", True),
         ("identity", False),
         ("gzip;q=0", False),
+        ("gzip;Q=0", False),
+        ("gzip;Q=0.1", True),
         ("gzip;q=0.000, *", False),
         ("gzip; q=nonsense", True),
         ("", False),
