@@ -20,7 +20,8 @@ from telecine.core.coordinator.calls import PARAMETERS_MAX, decode
 from telecine.core.coordinator.http.limits import Limits
 from telecine.core.errors import ConfigError, InputError, StoreError
 from telecine.core.leases import LEASE_CHARS_MAX
-from telecine.core.protocol import SOURCES_PER_LEASE_MAX, SettleRequest
+from telecine.core.protocol import SOURCES_PER_LEASE_MAX, SettleFailed, SettleRequest
+from telecine.core.reasons import Reason
 
 if TYPE_CHECKING:
     from tests.core.coordinator.conftest import Api
@@ -80,6 +81,28 @@ async def test_wrong_field_is_named(api: Api, path: str, body: Any, field: str |
     assert (problem["status"], problem["type"]) == (400, "urn:telecine:problem:input")
     assert problem.get("field") == field
     assert not api.queue.heard
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (b'"type":"failed","type":"released","reason":"gone","sources":[]', 400),
+        (b'"type":"released","type":"failed","reason":"gone","sources":[]', 400),
+        (b'"type":"failed","reason":"nonsense","reason":"gone","sources":[],"sources":[]', 400),
+        (b'"type":"failed","reason":"stalled","reason":"gone","sources":[],"sources":[]', 200),
+    ],
+)
+async def test_field_given_twice_is_its_last_but_an_outcome_is_of_one_type(
+    api: Api, outcome: bytes, status: int
+) -> None:
+    await api.queue.put("CM_M000001_720P")
+    async with api.claim() as response:
+        lease = (await response.json())["lease"]
+    settlement = b'{"boot_id":"b0","boot_id":"b1","outcome":{%b}}' % outcome
+    async with api.post(f"/v1/leases/{lease}/settle", data=settlement) as response:
+        assert response.status == status
+    ended = [outcome for _, outcome in api.queue.settled.values()]
+    assert ended == ([SettleFailed(Reason.GONE, ())] if status == 200 else [])
 
 
 @pytest.mark.parametrize(
