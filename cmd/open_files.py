@@ -9,9 +9,8 @@ import msgspec
 
 from telecine.core.coordinator.http.limits import Limits
 
-FILES_BESIDE_CLIENTS = (
-    256  # the database's, what the bot and an import connect to, clients that are told there is no room
-)
+# The database's, what the bot and an import connect to, clients that are told there is no room.
+FILES_BESIDE_CLIENTS = 256
 
 logger = logging.getLogger(__name__)
 

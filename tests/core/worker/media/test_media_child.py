@@ -67,13 +67,18 @@ def saying(message: ToWorker) -> str:
 async def test_child_that_misbehaves_fails_the_source_and_is_gone(
     code: str, reason: Reason, clip: Clip, sources: Sources
 ) -> None:
-    async with child(sources, clip("mkv"), acting(code)) as (media, _):
-        process = media._process
-        with pytest.raises(SourceError) as raised:
+    processes: list[asyncio.subprocess.Process] = []
+
+    async def ask() -> None:
+        async with child(sources, clip("mkv"), acting(code)) as (media, _):
+            processes.append(media._process)
             await media.probe()
+
+    with pytest.raises(SourceError) as raised:
+        await ask()
     assert raised.value.reason is reason
     assert "hung" not in raised.value.message or "sleep" in code
-    assert process.returncode is not None
+    assert all(process.returncode is not None for process in processes)  # there is none if it was gone at once
 
 
 async def test_child_that_takes_too_much_memory_fails_the_source(clip: Clip, sources: Sources) -> None:
