@@ -46,6 +46,8 @@ async def tell(failure: ErrorEvent) -> None:
         await _say(update.callback_query or update.message, text)
     except AiogramError as also:
         logger.warning("update %d: the user could not be told: %s", update.update_id, translate(also))
+    except FloodWaitError as also:
+        logger.warning("update %d: the user could not be told: %s", update.update_id, also)
 
 
 def _said_of(error: Exception) -> str:

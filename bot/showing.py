@@ -25,12 +25,15 @@ async def show(event: Message | CallbackQuery, screen: Screen) -> None:
 
 
 async def close(press: CallbackQuery, text: str | None = None, *, alert: bool = False) -> None:
-    """Answer a press, so that the button stops spinning. One that Telegram has given up on is let go."""
+    """Answer a press, so that the button stops spinning. One that Telegram has given up on, or that has been answered,
+    is let go; what an alert was to say is then a message."""
     try:
         await press.answer(text, show_alert=alert)
     except TelegramBadRequest as error:
         if _TOO_OLD not in error.message:
             raise
+        if alert and text and press.message is not None:
+            await press.message.answer(text)
 
 
 def query_behind(press: CallbackQuery) -> str:

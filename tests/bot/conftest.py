@@ -15,7 +15,15 @@ import msgspec
 import pytest
 from aiogram import Bot
 from aiogram.client.session.base import BaseSession
-from aiogram.methods import CopyMessage, GetMe, GetUpdates, SendMediaGroup, SendMessage, TelegramMethod
+from aiogram.methods import (
+    AnswerCallbackQuery,
+    CopyMessage,
+    GetMe,
+    GetUpdates,
+    SendMediaGroup,
+    SendMessage,
+    TelegramMethod,
+)
 from aiogram.methods.base import TelegramType
 from aiogram.types import InlineKeyboardMarkup
 from tests.clocks import JumpingClock
@@ -42,6 +50,7 @@ BOT_ID = 4242
 CHANNEL_ID = 777
 USER_ID = 99
 PATIENCE_S = 5.0
+TOO_OLD = "query is too old and response timeout expired or query ID is invalid"
 
 M = TypeVar("M", bound=TelegramMethod[Any])
 
@@ -142,6 +151,7 @@ class RecordingSession(BaseSession):
         self.pending: list[dict[str, Any]] = []
         self.changed = asyncio.Condition()
         self.closed = False
+        self.answered: set[str] = set()
         self._answers: dict[type[Any], deque[tuple[int, dict[str, Any]] | Exception]] = defaultdict(deque)
         self._message_id = 5000
 
@@ -177,6 +187,10 @@ class RecordingSession(BaseSession):
             if isinstance(answer, Exception):
                 raise answer
             return answer
+        if isinstance(method, AnswerCallbackQuery):
+            if method.callback_query_id in self.answered:
+                return 400, {"ok": False, "error_code": 400, "description": f"Bad Request: {TOO_OLD}"}
+            self.answered.add(method.callback_query_id)
         result = await self._updates(method) if isinstance(method, GetUpdates) else self._result(method)
         return 200, {"ok": True, "result": result}
 
@@ -232,7 +246,13 @@ class Talk:
 
     async def press_data(self, data: str, *, text: str = "something", user_id: int = USER_ID) -> None:
         message = private_message(BOT_ID, chat_id=user_id, text=text)
-        press = {"id": "1", "from": person(user_id), "chat_instance": "1", "message": message, "data": data}
+        press = {
+            "id": str(self._update_id + 1),
+            "from": person(user_id),
+            "chat_instance": "1",
+            "message": message,
+            "data": data,
+        }
         await self.push("callback_query", press)
 
     async def post(self, message_id: int, *, kind: str = "channel_post", **content: Any) -> None:

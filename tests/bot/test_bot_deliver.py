@@ -12,7 +12,7 @@ from aiogram.methods import (
     SendMessage,
     SendVideo,
 )
-from tests.bot.conftest import BOT_ID, CHANNEL_ID, EPISODE, FILM, USER_ID, MemoryShelf, Talk, stored, target
+from tests.bot.conftest import BOT_ID, CHANNEL_ID, EPISODE, FILM, TOO_OLD, USER_ID, MemoryShelf, Talk, stored, target
 
 from telecine.bot import words
 from telecine.core.config import BotSettings
@@ -176,6 +176,42 @@ async def test_a_long_wait_is_told(talk: Talk, shelf: MemoryShelf) -> None:
     assert 900 not in talk.clock.slept_s
     assert shelf.deliveries == []
     assert shelf.files != {}
+
+
+async def test_what_fails_behind_an_answered_button_is_told_by_a_message(talk: Talk, shelf: MemoryShelf) -> None:
+    put(shelf, FILM, 11)
+    talk.session.refuse(SendVideo, 429, "Too Many Requests: retry after 900", retry_after=900)
+    await talk.press_data(f"v:{FILM}")
+    assert (await talk.next(AnswerCallbackQuery)).text == words.SENDING
+    assert await talk.reply() == words.BUSY.format(seconds=900)
+
+
+async def test_why_nothing_is_sent_is_a_message_where_the_press_is_too_old(talk: Talk, shelf: MemoryShelf) -> None:
+    shelf.targets[FILM] = target(FILM, state=VariantState.DEAD)
+    talk.session.refuse(AnswerCallbackQuery, 400, f"Bad Request: {TOO_OLD}")
+    await talk.press_data(f"v:{FILM}")
+    assert await talk.reply() == words.unavailable(VariantState.DEAD)
+
+
+async def test_a_press_that_is_too_old_for_an_answer_brings_the_video_alone(talk: Talk, shelf: MemoryShelf) -> None:
+    put(shelf, FILM, 11)
+    talk.session.refuse(AnswerCallbackQuery, 400, f"Bad Request: {TOO_OLD}")
+    await talk.press_data(f"v:{FILM}")
+    assert (await talk.next(SendVideo)).video == "file-11"
+    await talk.nothing_more_of(SendMessage)
+
+
+async def test_a_wait_that_keeps_the_user_from_being_told_is_no_fault_of_ours(
+    talk: Talk, shelf: MemoryShelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(shelf, FILM, 11)
+    for method in (SendVideo, SendMessage):
+        talk.session.refuse(method, 429, "Too Many Requests: retry after 900", retry_after=900)
+    await talk.say(FILM)
+    assert await talk.reply() == words.BUSY.format(seconds=900)
+    await talk.nothing_more_of(SendMessage)
+    assert "the user could not be told" in caplog.text
+    assert not [r for r in caplog.records if r.levelname == "ERROR"]
 
 
 async def test_a_user_who_blocked_the_bot_is_left_alone(

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 from aiogram.methods import AnswerCallbackQuery, EditMessageText, SendMessage
-from tests.bot.conftest import MemoryCatalogue, Talk, buttons, film, labels, plain, private_message, series, summary
+from tests.bot.conftest import (
+    TOO_OLD,
+    MemoryCatalogue,
+    Talk,
+    buttons,
+    film,
+    labels,
+    plain,
+    private_message,
+    series,
+    summary,
+)
 
 from telecine.bot import words
 from telecine.core.errors import StoreError, UnavailableError
@@ -174,9 +185,7 @@ async def test_a_message_that_cannot_be_edited_is_followed_by_a_new_one(talk: Ta
 
 async def test_a_press_that_telegram_gave_up_on_is_let_go(talk: Talk, catalogue: MemoryCatalogue) -> None:
     catalogue.details = {1: film(1, "Heat")}
-    talk.session.refuse(
-        AnswerCallbackQuery, 400, "Bad Request: query is too old and response timeout expired or query ID is invalid"
-    )
+    talk.session.refuse(AnswerCallbackQuery, 400, f"Bad Request: {TOO_OLD}")
     await talk.press_data("l:0", text="📚 All titles")
     assert labels(await talk.next(EditMessageText)) == ["🎬 Heat (1999) ⏳"]
     await talk.next(AnswerCallbackQuery)
