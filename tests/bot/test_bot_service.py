@@ -16,6 +16,8 @@ from aiogram.methods import (
     SendVideo,
     SetMyCommands,
 )
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from tests.bot.conftest import (
     BOT_ID,
     FILM,
@@ -158,6 +160,29 @@ async def test_one_users_flood_is_bounded_and_leaves_others_alone(talk: Talk) ->
         assert await talk.reply() == words.HELP
     await talk.nothing_more_of()
     assert sum(isinstance(r, SendMessage) and r.chat_id == 99 for r in talk.session.requests) == LANE_LENGTH_MAX + 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (502, "<h1>Passerelle défectueuse</h1>".encode("latin-1")),
+        (502, b"<h1>Bad Gateway</h1>"),
+        (200, b""),
+        (200, b"[]"),
+        (200, b'{"ok": true}'),
+    ],
+)
+async def test_an_answer_in_no_form_of_telegrams_is_an_outage(status: int, body: bytes) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=body, content_type="text/html")
+
+    app = web.Application()
+    app.router.add_post("/{anything:.*}", answer)
+    async with TestServer(app) as server:
+        bot = bot_at(str(server.make_url("")))
+        with pytest.raises(UnavailableError):
+            await bot.start()
+        await bot.stop()
 
 
 async def test_the_token_is_in_no_error_and_no_log(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
