@@ -59,8 +59,7 @@ class Poller:
                 if failures == 0:
                     logger.warning("no updates from Telegram: %s", error)
                 failures += 1
-                asked_s = error.seconds if isinstance(error, FloodWaitError) else 0.0
-                await self._clock.sleep(max(asked_s, backoff_s(failures)))
+                await self._clock.sleep(pause_s(error, failures))
                 continue
             if failures:
                 logger.info("updates from Telegram are back after %d failures", failures)
@@ -138,6 +137,12 @@ class Poller:
 def backoff_s(failures: int) -> float:
     """Seconds to wait after that many failures in a row (1 or more)."""
     return BACKOFF_S[min(failures, len(BACKOFF_S)) - 1]
+
+
+def pause_s(error: Exception, failures: int) -> float:
+    """Seconds to wait after an error, the last of that many in a row: what Telegram asks for, if that is longer."""
+    asked_s = error.seconds if isinstance(error, FloodWaitError) else 0.0
+    return max(asked_s, backoff_s(failures))
 
 
 def token_refused() -> ConfigError:

@@ -15,7 +15,7 @@ from aiogram.utils.token import TokenValidationError
 from telecine.bot import browse, deliver, failures, harvest, search, start, words
 from telecine.bot.courier import BotCourier
 from telecine.bot.pacing import Pacing
-from telecine.bot.polling import Poller, backoff_s, token_refused
+from telecine.bot.polling import Poller, pause_s, token_refused
 from telecine.bot.refusals import translate
 from telecine.bot.session import BotSession
 from telecine.bot.visitors import Visitors
@@ -89,7 +89,7 @@ class TelecineBot:
             except (UnavailableError, FloodWaitError) as error:
                 failures_in_a_row += 1
                 logger.warning("the bot cannot start yet: %s", error)
-                await self._clock.sleep(backoff_s(failures_in_a_row))
+                await self._clock.sleep(pause_s(error, failures_in_a_row))
         await Poller(self._bot, self._dispatcher, self._clock).run()
 
     async def stop(self) -> None:

@@ -106,6 +106,19 @@ async def test_start_raises_and_run_waits_where_telegram_is_away(
         await running
 
 
+async def test_a_start_waits_as_long_as_telegram_asks(
+    bot: TelecineBot, session: RecordingSession, clock: JumpingClock
+) -> None:
+    session.refuse(GetMe, 429, "Too Many Requests: retry after 900", retry_after=900)
+    running = asyncio.create_task(bot.run())
+    async with asyncio.timeout(PATIENCE_S), session.changed:
+        await session.changed.wait_for(lambda: any(isinstance(r, GetUpdates) for r in session.requests))
+    assert clock.slept_s == [900]
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
 async def test_polling_rides_out_outages_conflicts_and_waits(
     bot: TelecineBot, session: RecordingSession, shelf: MemoryShelf, clock: JumpingClock
 ) -> None:
