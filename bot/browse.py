@@ -43,5 +43,4 @@ async def show_episode(
 ) -> None:
     detail = await catalogue.title(callback_data.title_id)
     origin = Origin(query_behind(press), callback_data.list_page)
-    screen = screens.episode(origin, detail, callback_data.season, callback_data.episode, settings.page_size)
-    await show(press, screen)
+    await show(press, screens.episode(origin, detail, callback_data, settings.page_size))

@@ -45,11 +45,12 @@ class ShowSeason(CallbackData, prefix="s"):
 
 
 class ShowEpisode(CallbackData, prefix="e"):
-    """An episode, to choose a quality."""
+    """An episode, to choose a quality; `place`, from 0, among those that CM gives the same number."""
 
     title_id: TitleId
     season: Number
     episode: Number
+    place: Number
     list_page: Page
 
 

@@ -106,12 +106,14 @@ def season(origin: Origin, detail: TitleDetail, number: int, page: int, page_siz
     return _screen(f"{head}\nChoose an episode:", [*rows, _turns(page, more, turn), [back]])
 
 
-def episode(origin: Origin, detail: TitleDetail, season: int, number: int, page_size: int) -> Screen:
+def episode(origin: Origin, detail: TitleDetail, press: ShowEpisode, page_size: int) -> Screen:
     """The qualities of an episode. Raises NotFoundError for an episode that is not there."""
-    episodes = [e for e in detail.episodes if e.season == season]
-    index, chosen = next(((i, e) for i, e in enumerate(episodes) if e.episode == number), (0, None))
-    if chosen is None:
+    season, number = press.season, press.episode
+    same = _numbered(detail, season, number)
+    if press.place >= len(same):
         raise NotFoundError(f"title {detail.id} has no episode {season}-{number}")
+    chosen = same[press.place]
+    index = [e for e in detail.episodes if e.season == season].index(chosen)
     to_season = ShowSeason(title_id=detail.id, season=season, list_page=origin.page, page=index // page_size)
     name = f" · {html.escape(_clip(chosen.name, NAME_CHARS_MAX), quote=False)}" if chosen.name else ""
     head = f"{origin.heading}\n\n{_heading(detail)} · S{season:02d}E{number:02d}{name}"
@@ -160,8 +162,15 @@ def _season_button(detail: TitleDetail, number: int, origin: Origin) -> InlineKe
 
 def _episode_button(detail: TitleDetail, episode: Episode, origin: Origin) -> InlineKeyboardButton:
     name = f" · {_clip(episode.name, BUTTON_CHARS_MAX)}" if episode.name else ""
-    data = ShowEpisode(title_id=detail.id, season=episode.season, episode=episode.episode, list_page=origin.page)
-    return _button(f"E{episode.episode:02d}{name}{_pending(episode.variants)}", data)
+    season, number = episode.season, episode.episode
+    place = _numbered(detail, season, number).index(episode)
+    data = ShowEpisode(title_id=detail.id, season=season, episode=number, place=place, list_page=origin.page)
+    return _button(f"E{number:02d}{name}{_pending(episode.variants)}", data)
+
+
+def _numbered(detail: TitleDetail, season: int, number: int) -> list[Episode]:
+    """The episodes of that number: one, as a rule, but CM may list several."""
+    return [e for e in detail.episodes if (e.season, e.episode) == (season, number)]
 
 
 def _pending(variants: Iterable[VariantSummary]) -> str:

@@ -12,7 +12,7 @@ from tests.bot.conftest import MemoryCatalogue, Talk, buttons, film, labels, pla
 from telecine.bot import screens, words
 from telecine.bot.presses import PAGE_MAX, SendVariant, ShowEpisode, ShowSeason, ShowTitle
 from telecine.bot.screens import Origin
-from telecine.core.catalogue import Title, TitleKind
+from telecine.core.catalogue import Episode, Title, TitleKind
 from telecine.core.codes import EPISODE_NUMBER_MAX, TITLE_NUMBER_MAX, VariantCode
 from telecine.core.leases import VariantState
 from telecine.core.quality import Quality
@@ -58,6 +58,23 @@ async def test_a_series_goes_by_season_and_episode_and_back(talk: Talk, catalogu
         assert (labels(episode), episode.text) == (labels(expected), expected.text)
 
 
+async def test_each_of_two_episodes_of_one_number_brings_its_own_qualities(
+    talk: Talk, catalogue: MemoryCatalogue
+) -> None:
+    detail = series(45, "The Wire", [(1, 1)])
+    other = Episode(999, 1, 1, "Director's cut", (summary("CM_S000045_S01E10000_1080P"),))
+    catalogue.details[45] = msgspec.structs.replace(detail, episodes=(*detail.episodes, other))
+    await talk.press_data("s:45:1:0:0", text="🔎 wire")
+    season = await talk.next(EditMessageText)
+    assert labels(season) == ["E01 · Part 1", "E01 · Director's cut", "« Back"]
+    await talk.press(season, "Part 1")
+    assert labels(await talk.next(EditMessageText)) == ["▶ 720p", "« Back"]
+    await talk.press(season, "Director's cut")
+    cut = await talk.next(EditMessageText)
+    assert plain(cut.text).splitlines()[2] == "📺 The Wire (2008) · S01E01 · Director's cut"
+    assert next(b.callback_data for b in buttons(cut)) == "v:CM_S000045_S01E10000_1080P"
+
+
 async def test_an_episode_that_is_not_there_yet_is_marked(talk: Talk, catalogue: MemoryCatalogue) -> None:
     detail = series(45, "The Wire", [(1, 1)])
     waiting = msgspec.structs.replace(
@@ -68,7 +85,7 @@ async def test_an_episode_that_is_not_there_yet_is_marked(talk: Talk, catalogue:
     assert labels(await talk.next(EditMessageText)) == ["E01 · Part 1 ⏳", "« Back"]
 
 
-@pytest.mark.parametrize("data", ["t:1:0:0", "s:1:1:0:0", "e:1:1:1:0", "s:45:9:0:0", "e:45:1:9:0"])
+@pytest.mark.parametrize("data", ["t:1:0:0", "s:1:1:0:0", "e:1:1:1:0:0", "s:45:9:0:0", "e:45:1:9:0:0", "e:45:1:1:1:0"])
 async def test_what_is_no_longer_listed_is_said_kindly(talk: Talk, catalogue: MemoryCatalogue, data: str) -> None:
     catalogue.details[45] = series(45, "The Wire", [(1, 1)])
     await talk.press_data(data, text="🔎 wire")
@@ -82,7 +99,7 @@ def test_the_longest_presses_fit_into_telegrams_64_bytes() -> None:
     longest = [
         ShowTitle(title_id=title, list_page=page, page=page),
         ShowSeason(title_id=title, season=episode, list_page=page, page=page),
-        ShowEpisode(title_id=title, season=episode, episode=episode, list_page=page),
+        ShowEpisode(title_id=title, season=episode, episode=episode, place=episode, list_page=page),
         *(SendVariant(code=str(VariantCode(title, quality, episode, episode))) for quality in Quality),
     ]
     for press in longest:
@@ -108,10 +125,11 @@ def test_the_words_of_a_search_are_read_back_from_the_message(text: str) -> None
 def test_a_screen_of_any_series_fits_into_a_message(name: str, episodes: int, page_size: int, page: int) -> None:
     detail = series(45, name, [(n % 7, n) for n in range(1, episodes + 1)])
     origin = Origin("x" * screens.QUERY_CHARS_MAX, page)
+    first = ShowEpisode(title_id=45, season=1, episode=1, place=0, list_page=page)
     for screen in (
         screens.title(origin, detail, page, page_size),
         screens.season(origin, detail, 1, page, page_size),
-        screens.episode(origin, detail, 1, 1, page_size),
+        screens.episode(origin, detail, first, page_size),
     ):
         assert len(plain(screen.text)) <= 4096
         assert len(buttons_of(screen)) <= 100
