@@ -28,6 +28,8 @@ _LETTERS = str.maketrans(
         "&": " and ",
     }
 )
+# Marks that only choose how the character before them is drawn: as an emoji, as another form, with a ring round it.
+_SELECTORS = re.compile("[\u034f\u180b-\u180d\u180f\u20d0-\u20f0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _APOSTROPHES = re.compile(r"['`\u00b4\u02bc\u2018\u2019\u201b\uff07]")
 
 
@@ -49,7 +51,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def _letter(character: str) -> str:
-    if unicodedata.combining(character):
+    if unicodedata.combining(character) or _SELECTORS.match(character):
         return ""
     # Vowel signs of Indic scripts are marks that do not combine: they belong to the word.
     return character if unicodedata.category(character)[0] in "LNM" else " "

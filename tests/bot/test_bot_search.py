@@ -89,7 +89,7 @@ async def test_markup_in_words_and_titles_is_shown_as_text(talk: Talk, catalogue
     assert labels(await talk.next(EditMessageText)) == labels(reply)
 
 
-@pytest.mark.parametrize("text", ["?", "...", "!!", " - ", "🎉", "<>"])
+@pytest.mark.parametrize("text", ["?", "...", "!!", " - ", "🎉", "❤\ufe0f", "<>"])
 async def test_a_text_without_a_letter_or_digit_is_answered(talk: Talk, text: str) -> None:
     await talk.say(text)
     assert (await talk.next(SendMessage)).text == words.NOT_A_NAME

@@ -30,7 +30,11 @@ from telecine.core.folding import fold, words
         ("ガンダム", "カンタム"),
         ("हिन्दी", "हिनदी"),
         ("Москва́", "москва"),
+        ("I ❤\ufe0f Huckabees", "i huckabees"),
+        ("1\ufe0f\u20e3 One", "1 one"),
+        ("葛\U000e0100城", "葛城"),
         ("!?…", ""),
+        ("❤\ufe0f", ""),
         ("", ""),
     ],
 )
