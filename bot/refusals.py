@@ -40,6 +40,7 @@ _FILE_MARKS = (
     "can't use file of type",
     "type of file mismatch",
     "media_empty",
+    "group send failed",  # of an album, for a reason that Telegram keeps to itself
 )
 _POST_MARKS = (
     "message to copy not found",

@@ -8,7 +8,7 @@ from aiogram.types import CallbackQuery, Message
 from telecine.bot.screens import Screen, query_of
 
 _UNCHANGED = "message is not modified"
-_NOT_EDITABLE = ("message can't be edited", "message to edit not found")
+_NOT_EDITABLE = ("message can't be edited", "message to edit not found", "MESSAGE_ID_INVALID")
 _TOO_OLD = "query is too old"
 
 

@@ -107,9 +107,19 @@ async def test_a_refused_file_id_is_forgotten_and_the_post_copied(talk: Talk, sh
     assert shelf.files == {}
 
 
-async def test_an_album_with_one_bad_file_id_goes_out_part_by_part(talk: Talk, shelf: MemoryShelf) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        WRONG_FILE,
+        'Bad Request: failed to send message #1 with the error message "Wrong file identifier/HTTP URL specified"',
+        "Bad Request: group send failed",
+    ],
+)
+async def test_an_album_with_one_bad_file_id_goes_out_part_by_part(
+    talk: Talk, shelf: MemoryShelf, refusal: str
+) -> None:
     put(shelf, FILM, 11, 12)
-    talk.session.refuse(SendMediaGroup, 400, WRONG_FILE)
+    talk.session.refuse(SendMediaGroup, 400, refusal)
     talk.session.refuse(SendVideo, 400, WRONG_FILE)
     await talk.say(FILM)
     assert (await talk.next(CopyMessage)).message_id == 11

@@ -175,9 +175,12 @@ async def test_an_edit_that_changes_nothing_is_no_failure(talk: Talk, catalogue:
     await talk.nothing_more_of(SendMessage)
 
 
-async def test_a_message_that_cannot_be_edited_is_followed_by_a_new_one(talk: Talk, catalogue: MemoryCatalogue) -> None:
+@pytest.mark.parametrize("refusal", ["message can't be edited", "message to edit not found", "MESSAGE_ID_INVALID"])
+async def test_a_message_that_cannot_be_edited_is_followed_by_a_new_one(
+    talk: Talk, catalogue: MemoryCatalogue, refusal: str
+) -> None:
     catalogue.details = {1: film(1, "Heat")}
-    talk.session.refuse(EditMessageText, 400, "Bad Request: message can't be edited")
+    talk.session.refuse(EditMessageText, 400, f"Bad Request: {refusal}")
     await talk.press_data("l:0", text="📚 All titles")
     assert labels(await talk.next(SendMessage)) == ["🎬 Heat (1999) ⏳"]
     assert (await talk.next(AnswerCallbackQuery)).text is None
