@@ -179,7 +179,8 @@ class DeliveryDesk:
         """Send all parts in order, and keep what came of it.
 
         MISSING means that the first part that could not be sent, and those behind it, were not; the target is
-        queued again. Before it comes to that another copy is sent, from its first part on, where there is one.
+        queued again. Before it comes to that another copy is sent, from its first part on, where there is one, or what
+        has been uploaded in the place of the lost one meanwhile.
         Raises ConflictError for a target that is not deliverable, and what a `Courier` raises.
         """
         if not resolved.is_deliverable:
@@ -187,7 +188,7 @@ class DeliveryDesk:
         outcome = await self._deliver(resolved, user_id)
         if outcome is DeliveryOutcome.MISSING:
             other = await self.resolve(resolved.code)
-            if other.is_deliverable and other.code != resolved.code:
+            if other.is_deliverable and _posts(other) != _posts(resolved):
                 return await self._deliver(other, user_id)
         return outcome
 

@@ -122,12 +122,20 @@ def test_parts_arrive_once_and_in_order_up_to_the_first_that_is_lost(conditions:
     assert chat.forgotten == tried
 
 
-@pytest.mark.parametrize("state", list(VariantState))
-async def test_what_was_queued_or_uploaded_anew_meanwhile_is_not_queued_again(state: VariantState) -> None:
+async def test_what_was_uploaded_anew_meanwhile_is_sent_and_not_queued_again() -> None:
+    chat = Chat([Condition.NOTHING, Condition.NO_FILE])
+    stale = resolved([Condition.NOTHING])
+    chat.now = msgspec.structs.replace(stale, parts=(msgspec.structs.replace(stale.parts[0], message_id=2),))
+    outcome = await DeliveryDesk(chat, chat, chat, bot_id=BOT_ID).deliver(stale, USER_ID)
+    assert (outcome, chat.arrived, chat.requeued) == (DeliveryOutcome.COPIED, [2], [])
+    assert chat.deliveries == [DeliveryOutcome.MISSING, DeliveryOutcome.COPIED]
+
+
+@pytest.mark.parametrize("state", [s for s in VariantState if s is not VariantState.DONE])
+async def test_what_was_queued_or_taken_out_meanwhile_is_not_queued_again(state: VariantState) -> None:
     chat = Chat([Condition.NOTHING])
     stale = resolved([Condition.NOTHING])
-    fresh = (msgspec.structs.replace(stale.parts[0], message_id=2),) if state is VariantState.DONE else ()
-    chat.now = msgspec.structs.replace(stale, state=state, parts=fresh)
+    chat.now = msgspec.structs.replace(stale, state=state, parts=())
     outcome = await DeliveryDesk(chat, chat, chat, bot_id=BOT_ID).deliver(stale, USER_ID)
     assert (outcome, chat.requeued, chat.deliveries) == (DeliveryOutcome.MISSING, [], [DeliveryOutcome.MISSING])
 
