@@ -19,13 +19,18 @@ def router() -> Router:
     search = Router(name="search")
     search.message.register(list_all, Command("browse"))
     search.message.register(find_titles, is_query)
-    search.callback_query.register(turn_page, ShowList.filter())
+    search.callback_query.register(turn_page, ShowList.filter(), shows_query)
     return search
 
 
 async def is_query(message: Message) -> bool:
     """A filter: texts that are not a command."""
     return message.text is not None and not message.text.startswith("/")
+
+
+async def shows_query(press: CallbackQuery) -> bool:
+    """A filter: presses under a message that Telegram still shows to the bot, with the words of the search in it."""
+    return isinstance(press.message, Message)
 
 
 async def list_all(message: Message, catalogue: Catalogue, settings: BotSettings) -> None:

@@ -11,6 +11,7 @@ from tests.bot.conftest import (
     buttons,
     film,
     labels,
+    person,
     plain,
     private_message,
     series,
@@ -127,6 +128,18 @@ async def test_a_button_of_another_time_is_answered_kindly(talk: Talk, data: str
     await talk.press_data(data)
     answer = await talk.next(AnswerCallbackQuery)
     assert (answer.text, answer.show_alert) == (words.STALE, True)
+
+
+async def test_a_list_whose_words_telegram_no_longer_shows_is_not_taken_for_all_titles(
+    talk: Talk, catalogue: MemoryCatalogue
+) -> None:
+    catalogue.details = {n: film(n, f"Film {n}") for n in range(1, 9)}
+    inaccessible = {"message_id": 10, "date": 0, "chat": {"id": 99, "type": "private"}}
+    press = {"id": "1", "from": person(99), "chat_instance": "1", "message": inaccessible, "data": "l:1"}
+    await talk.push("callback_query", press)
+    answer = await talk.next(AnswerCallbackQuery)
+    assert (answer.text, answer.show_alert) == (words.STALE, True)
+    await talk.nothing_more_of(SendMessage)
 
 
 async def test_in_groups_the_bot_stays_silent(talk: Talk) -> None:
