@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from aiogram import Router
+from aiogram.enums import ContentType
 from aiogram.filters import Command, CommandStart
 from aiogram.types import CallbackQuery, Message
 
 from telecine.bot import words
 from telecine.bot.showing import close
+
+SAID = frozenset(
+    {
+        ContentType.TEXT,
+        ContentType.ANIMATION,
+        ContentType.AUDIO,
+        ContentType.CHECKLIST,
+        ContentType.CONTACT,
+        ContentType.DICE,
+        ContentType.DOCUMENT,
+        ContentType.GAME,
+        ContentType.LOCATION,
+        ContentType.PHOTO,
+        ContentType.POLL,
+        ContentType.STICKER,
+        ContentType.STORY,
+        ContentType.VENUE,
+        ContentType.VIDEO,
+        ContentType.VIDEO_NOTE,
+        ContentType.VOICE,
+    }
+)
+"""What a user says. Anything else Telegram says of the chat: that a message was pinned, or is deleted after a day."""
 
 
 def router() -> Router:
@@ -19,11 +43,16 @@ def router() -> Router:
 
 
 def fallback_router() -> Router:
-    """Comes last: nothing is left without an answer."""
+    """Comes last: nothing that a user says or presses is left without an answer."""
     fallback = Router(name="fallback")
-    fallback.message.register(not_understood)
+    fallback.message.register(not_understood, is_said)
     fallback.callback_query.register(stale)
     return fallback
+
+
+async def is_said(message: Message) -> bool:
+    """A filter: no service messages."""
+    return message.content_type in SAID
 
 
 async def welcome(message: Message) -> None:

@@ -108,6 +108,18 @@ async def test_what_is_not_text_is_answered(talk: Talk) -> None:
     assert (await talk.next(SendMessage)).text == words.NOT_A_NAME
 
 
+@pytest.mark.parametrize(
+    "service",
+    [
+        {"pinned_message": {"message_id": 9, "date": 0, "chat": {"id": 99, "type": "private"}}},
+        {"message_auto_delete_timer_changed": {"message_auto_delete_time": 86400}},
+    ],
+)
+async def test_what_a_user_does_to_the_chat_is_no_search(talk: Talk, service: dict[str, object]) -> None:
+    await talk.push("message", private_message(99) | service)
+    await talk.nothing_more_of(SendMessage)
+
+
 async def test_an_unknown_command_is_answered(talk: Talk) -> None:
     await talk.say("/frobnicate now")
     assert (await talk.next(SendMessage)).text == words.UNKNOWN_COMMAND
