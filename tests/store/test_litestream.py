@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tests.clocks import HandClock
 
 LITESTREAM = Path(sys.executable).with_name("litestream")
-CONFIG = Path(__file__).parents[2] / "litestream.yml"
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "litestream.yml"
 
 
 @pytest.fixture
@@ -28,17 +29,42 @@ def config(tmp_path: Path) -> Path:
     return copy
 
 
-async def litestream(path: Path, *arguments: str) -> None:
-    environ = {"TELECINE_DATABASE": str(path), "TELECINE_REPLICA_URL": f"file://{path.parent}/replica"}
+async def run(path: Path, *words: str | Path, replica: str = "replica") -> tuple[int, str]:
+    """Run a program beside a database: its status, and what it said."""
+    environ = {
+        "PATH": f"{LITESTREAM.parent}:{os.environ['PATH']}",
+        "TELECINE_DATABASE": str(path),
+        "TELECINE_REPLICA_URL": f"file://{path.parent}/{replica}",
+    }
     process = await asyncio.create_subprocess_exec(
-        LITESTREAM,
-        *arguments,
+        *words,
+        cwd=path.parent,
         env={**os.environ, **environ},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode == 0, output.decode()
+    return process.returncode or 0, output.decode()
+
+
+async def litestream(path: Path, *arguments: str) -> None:
+    status, said = await run(path, LITESTREAM, *arguments)
+    assert status == 0, said
+
+
+def runbook(section: str) -> str:
+    """What is to be typed, but for what starts the coordinator."""
+    text = (ROOT / "docs" / "operations.md").read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return text.split("```\n")[1].removesuffix("telecine serve\n")
+
+
+def ruin(path: Path) -> None:
+    path.write_bytes(b"ruined")
+
+
+def mode(path: Path) -> int | None:
+    """Who may do what with a file; None where there is none."""
+    return path.stat().st_mode & 0o777 if path.exists() else None
 
 
 async def test_a_replicated_database_comes_back(path: Path, clock: HandClock, config: Path) -> None:
@@ -54,3 +80,32 @@ async def test_a_replicated_database_comes_back(path: Path, clock: HandClock, co
     raw.close()
     async with Store.open(restored, clock=clock) as store:
         assert (await store.catalogue.counts()).titles == 0, "what Litestream adds to a database does not disturb"
+
+
+async def test_a_restore_as_the_runbook_says_brings_the_database_back_under_a_larger_epoch(
+    path: Path, clock: HandClock, config: Path
+) -> None:
+    async with Store.open(path, clock=clock, replicated=True) as store:
+        await store.shelf.note_user(7, "en")
+        await litestream(path, "replicate", "-config", str(config), "-once")
+    ruin(path)
+    for lost in (1, 2):  # a second time, too, and what was lost first is kept
+        status, said = await run(path, "sh", "-ec", runbook("Restore"))
+        assert status == 0, said
+        assert len(list(path.parent.glob("lost-*/telecine.db"))) == lost
+        async with Store.open(path, clock=clock) as store:
+            assert store.epoch > clock.now_ms() // 1000
+    raw = dbapi2.connect(str(path))
+    assert raw.execute("SELECT id FROM users").fetchall() == [(7,)]
+    raw.close()
+    assert mode(path) == 0o600
+
+
+async def test_a_restore_from_where_no_replica_is_fails_and_leaves_nothing_to_start_with(
+    path: Path, clock: HandClock, config: Path
+) -> None:
+    async with Store.open(path, clock=clock, replicated=True):
+        await litestream(path, "replicate", "-config", str(config), "-once")
+    status, said = await run(path, "sh", "-ec", runbook("Restore"), replica="replika")
+    assert (status, mode(path)) == (1, None), said
+    assert "no matching backup" in said
