@@ -13,7 +13,7 @@ from telecine.store import schema
 from telecine.store.catalogue import SqliteCatalogue
 from telecine.store.claims import LeaseTerms
 from telecine.store.connection import Connection, DatabaseError, open_writer, require_sqlite
-from telecine.store.epoch import read_epoch
+from telecine.store.epoch import FIRST_EPOCH, begin_epoch, epoch_of_day, epoch_path, read_epoch
 from telecine.store.events import SqliteEvents, newest_event
 from telecine.store.files import SqliteFiles
 from telecine.store.intake import SqliteIntake
@@ -72,13 +72,14 @@ class Store:
         """Open a database, made if it is not there, and bring its schema up to date.
 
         `replicated`: Litestream replicates it and does the checkpoints. Raises StoreError for a SQLite that is too
-        old, a file that is no database, and a database of a later version.
+        old, a file that is no database, a database of a later version, and one of which only the epoch is left.
         """
         require_sqlite()
-        terms = LeaseTerms(read_epoch(path), policy)
+        epoch = _epoch_before(path)
         async with AsyncExitStack() as stack:
-            connection = await _open_migrated(path, clock, replicated=replicated)
+            connection = await open_writer(path, replicated=replicated)
             stack.push_async_callback(connection.close)  # the last to go: it alone can empty the WAL
+            terms = LeaseTerms(await _begin(connection, path, clock, epoch), policy)
             pool = await Readers.open(path, count=readers, clock=clock)
             stack.push_async_callback(pool.close)
             events = SqliteEvents(pool, terms.epoch, await pool.run(newest_event))
@@ -96,14 +97,32 @@ class Store:
             self._signal.unpark_at(row["parked_until_ms"])
 
 
-async def _open_migrated(path: Path, clock: Clock, *, replicated: bool) -> Connection:
-    connection = await open_writer(path, replicated=replicated)
+def _epoch_before(path: Path) -> int | None:
+    """The epoch of a database that is there already."""
+    epoch = read_epoch(path)
+    if epoch is not None and not path.exists():
+        raise _gone(path)
+    return epoch
+
+
+async def _begin(connection: Connection, path: Path, clock: Clock, epoch: int | None) -> int:
+    """Bring the schema up to date; the epoch, which is the last thing to be made of a new database: one that has an
+    epoch has been whole."""
+    known, now_ms = schema.load(), clock.now_ms()
     try:
-        known = schema.load()
-        await connection.run(lambda raw: schema.migrate(raw, known, clock.now_ms()))
-    except BaseException as error:
-        await connection.close()
-        if isinstance(error, DatabaseError):
-            raise StoreError(f"{path}: the schema cannot be read or brought up to date: {error}") from error
-        raise
-    return connection
+        is_new = await connection.run(schema.is_new)
+        if is_new and epoch is not None:
+            raise _gone(path)
+        await connection.run(lambda raw: schema.migrate(raw, known, now_ms))
+    except DatabaseError as error:
+        raise StoreError(f"{path}: the schema cannot be read or brought up to date: {error}") from error
+    if epoch is not None:
+        return epoch
+    return begin_epoch(path, FIRST_EPOCH if is_new else epoch_of_day(now_ms))
+
+
+def _gone(path: Path) -> StoreError:
+    return StoreError(
+        f"{path}: what the database held is gone, and its epoch is left",
+        hint=f"restore the database; to begin with an empty one, move {epoch_path(path).name} away as well",
+    )

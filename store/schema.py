@@ -44,6 +44,11 @@ def load() -> tuple[Migration, ...]:
     return tuple(found)
 
 
+def is_new(raw: Any) -> bool:
+    """Whether no migration has run yet."""
+    return bool(raw.execute("PRAGMA user_version").fetchone()[0] == 0)
+
+
 def migrate(raw: Any, migrations: Sequence[Migration], now_ms: int) -> int:
     """Apply what is missing; how many that were. Runs in the connection's thread.
 

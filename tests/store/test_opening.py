@@ -13,7 +13,6 @@ from pysqlite3 import dbapi2
 from telecine.core.errors import StoreError
 from telecine.store import Store, schema, sql
 from telecine.store.connection import open_reader, open_writer, require_sqlite
-from telecine.store.epoch import epoch_path, read_epoch, write_epoch
 from telecine.store.schema import Migration, migrate
 
 if TYPE_CHECKING:
@@ -86,6 +85,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path, 
         async with Store.open(path, clock=clock):
             pass
     assert read(path) == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name], "nor is anything left beside it"
 
 
 def threads_left(before: set[threading.Thread]) -> set[threading.Thread]:
@@ -127,32 +127,6 @@ async def test_everything_is_there_after_closing_and_opening(path: Path, clock: 
     raw = dbapi2.connect(str(path))
     assert raw.execute("SELECT id FROM users ORDER BY id").fetchall() == [(7,), (8,)]
     raw.close()
-
-
-# ---- the epoch -----------------------------------------------------------------------------------
-
-
-def test_the_first_epoch_is_written_down(path: Path) -> None:
-    assert read_epoch(path) == 1
-    assert epoch_path(path).read_text() == "1\n"
-    write_epoch(path, 7)
-    assert read_epoch(path) == 7
-
-
-@pytest.mark.parametrize("text", ["", "zero", "0", "-1", "1.5", "ü"])
-def test_an_epoch_that_makes_no_sense_is_refused(path: Path, text: str) -> None:
-    epoch_path(path).write_text(text)
-    with pytest.raises(StoreError, match="epoch"):
-        read_epoch(path)
-
-
-def test_an_epoch_that_cannot_be_read_or_written_is_an_error(tmp_path: Path) -> None:
-    nowhere, folder = tmp_path / "missing" / "telecine.db", tmp_path / "telecine.db"
-    with pytest.raises(StoreError, match=r"missing/telecine\.db\.epoch: cannot be written: No such file or directory$"):
-        read_epoch(nowhere)
-    epoch_path(folder).mkdir()
-    with pytest.raises(StoreError, match=r"telecine\.db\.epoch: cannot be read: Is a directory$"):
-        read_epoch(folder)
 
 
 # ---- migrations ----------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from telecine.core.leases import VariantState
 from telecine.core.quality import Quality
 from telecine.core.rebuild import RebuildReport
 from telecine.store import Store
-from telecine.store.epoch import raise_epoch, read_epoch
 
 EMBER = FoundAccount("cm-ember", 1776, premium=True)
 RORA = FoundAccount("cm-rora", 78, premium=False)
@@ -423,9 +422,3 @@ async def test_one_channel_is_of_one_account(ruin: Ruin) -> None:
 async def test_an_account_without_channels_is_an_index_of_nothing(ruin: Ruin) -> None:
     report = await ruin.rebuild(ruin.inventory(channels=()))
     assert (report.accounts, report.channels, report.titles) == (1, 0, 0)
-
-
-def test_a_new_epoch_is_larger_than_any_before_and_not_behind_the_time(tmp_path: Path) -> None:
-    database = tmp_path / "telecine.db"
-    assert raise_epoch(database, START_MS) == START_MS // 1000
-    assert raise_epoch(database, START_MS) == START_MS // 1000 + 1 == read_epoch(database)

@@ -13,6 +13,7 @@ from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import WorkerMode
 from telecine.core.protocol import Hello
 from telecine.store import Store, schema
+from telecine.store.epoch import write_epoch
 
 # As the second schema knew it: a film that is done, one that is leased, one that waits and has failed once.
 WORK = """
@@ -50,6 +51,7 @@ def at_work_before(path: Path) -> None:
     raw.execute("PRAGMA foreign_keys=ON")
     raw.executescript(WORK.format(due_at_ms=START_MS + 60_000))
     raw.close()
+    write_epoch(path, 1)
 
 
 async def test_what_was_done_leased_and_waiting_goes_on(path: Path, clock: HandClock) -> None:
