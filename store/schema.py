@@ -19,6 +19,12 @@ from telecine.core.errors import StoreError
 
 _FILE_NAME = re.compile(r"(?P<number>\d{4})_[a-z0-9_]+\.sql")
 
+_STATE = """
+SELECT user_version, (SELECT min(name) FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'
+                      AND name NOT GLOB '_litestream_*')
+FROM pragma_user_version
+"""  # one look: another process may be migrating
+
 
 class Migration(msgspec.Struct, frozen=True):
     """One step of the schema."""
@@ -45,8 +51,11 @@ def load() -> tuple[Migration, ...]:
 
 
 def is_new(raw: Any) -> bool:
-    """Whether no migration has run yet."""
-    return bool(raw.execute("PRAGMA user_version").fetchone()[0] == 0)
+    """Whether no migration has run yet. Raises StoreError for a database of another program."""
+    version, stranger = raw.execute(_STATE).fetchone()
+    if version == 0 and stranger is not None:
+        raise StoreError(f"the database is another program's: it has a table {stranger}")
+    return bool(version == 0)
 
 
 def migrate(raw: Any, migrations: Sequence[Migration], now_ms: int) -> int:

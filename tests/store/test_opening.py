@@ -88,6 +88,24 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path, 
     assert [file.name for file in path.parent.iterdir()] == [path.name], "nor is anything left beside it"
 
 
+async def test_another_program_s_database_gets_no_tables_of_ours(path: Path, clock: HandClock) -> None:
+    raw = dbapi2.connect(str(path))
+    raw.execute("CREATE TABLE sessions (dc_id INTEGER)")
+    with pytest.raises(StoreError, match="another program's: it has a table sessions"):
+        async with Store.open(path, clock=clock):
+            pass
+    assert raw.execute("SELECT name FROM sqlite_schema").fetchall() == [("sessions",)]
+    raw.close()
+
+
+async def test_what_litestream_adds_to_an_empty_database_is_no_other_program_s(path: Path, clock: HandClock) -> None:
+    raw = dbapi2.connect(str(path))
+    raw.execute("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+    raw.close()
+    async with Store.open(path, clock=clock) as store:
+        assert store.epoch == 1
+
+
 def threads_left(before: set[threading.Thread]) -> set[threading.Thread]:
     """The threads that have come since and do not end."""
     since = set(threading.enumerate()) - before
