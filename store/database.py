@@ -15,7 +15,7 @@ from telecine.store.claims import LeaseTerms
 from telecine.store.connection import Connection, DatabaseError, open_writer, require_sqlite
 from telecine.store.epoch import FIRST_EPOCH, begin_epoch, epoch_of_day, epoch_path, read_epoch
 from telecine.store.events import SqliteEvents, newest_event
-from telecine.store.files import SqliteFiles
+from telecine.store.files import OpenFiles, SqliteFiles
 from telecine.store.intake import SqliteIntake
 from telecine.store.operations import SqliteOperations
 from telecine.store.queue import SqliteQueue
@@ -83,7 +83,7 @@ class Store:
             pool = await Readers.open(path, count=readers, clock=clock)
             stack.push_async_callback(pool.close)
             events = SqliteEvents(pool, terms.epoch, await pool.run(newest_event))
-            writer = Writer(connection, clock, on_told=events.announce)
+            writer = Writer(connection, OpenFiles(path), clock, on_told=events.announce)
             stack.push_async_callback(writer.close)
             store = cls(writer, pool, events, clock, terms, SqliteFiles(path))
             await store._remember_parks(policy)

@@ -8,12 +8,41 @@ from telecine.core.coordinator.backup import FileSizes
 from telecine.core.errors import StoreError
 
 
+class OpenFiles:
+    """The database and its WAL as a connection has them open. SQLite does not notice where they are deleted or others
+    take their place: it goes on to write what nobody will ever find."""
+
+    def __init__(self, database: Path) -> None:
+        self._opened = {file: _identity(file) for file in (database, _wal_of(database))}
+
+    def require(self) -> None:
+        """Raises StoreError where they are not in their places any more."""
+        for file, opened in self._opened.items():
+            found = _identity(file)
+            if found != opened:
+                raise StoreError(f"{file} {'is gone' if found is None else 'is another file now'}")
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be seen: {error}") from error
+    return found.st_dev, found.st_ino
+
+
+def _wal_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
 class SqliteFiles:
     """Implements `DatabaseFiles`. Only looks: opening the files would drop the locks of the connections."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._wal = database.with_name(f"{database.name}-wal")
+        self._wal = _wal_of(database)
 
     @property
     def path(self) -> Path:

@@ -23,6 +23,7 @@ from telecine.core.errors import StoreError
 from telecine.core.events import Recorded
 from telecine.store.connection import Connection, DatabaseError, begin_at_once
 from telecine.store.events import record
+from telecine.store.files import OpenFiles
 from telecine.store.transaction import Operation, SpoiltError, Together, Transaction, each
 
 A = TypeVar("A")
@@ -57,11 +58,13 @@ class Writer:
     """Runs operations in the order they came, grouped into transactions, and in these by what they have in common.
     Nobody else may use its connection.
 
-    `on_told` hears of the events of each commit, in their order, before the next one begins.
+    `files` are those of the connection: nothing is committed where they are not in their places any more. `on_told`
+    hears of the events of each commit, in their order, before the next one begins.
     """
 
-    def __init__(self, connection: Connection, clock: Clock, *, on_told: OnTold) -> None:
+    def __init__(self, connection: Connection, files: OpenFiles, clock: Clock, *, on_told: OnTold) -> None:
         self._connection = connection
+        self._files = files
         self._clock = clock
         self._on_told = on_told
         self._waiting: deque[_Waiting] = deque()
@@ -110,6 +113,7 @@ class Writer:
         now_ms = self._clock.now_ms()
         commit = self._commit if any(waiting.together is each for waiting in batch) else self._commit_briefly
         try:
+            self._files.require()
             told = await commit(now_ms, batch)
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
             failure = StoreError(f"the database cannot be written: {error}")

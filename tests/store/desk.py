@@ -12,6 +12,7 @@ import pytest
 from telecine.core.events import Recorded
 from telecine.store import schema
 from telecine.store.connection import open_writer
+from telecine.store.files import OpenFiles
 from telecine.store.readers import Readers
 from telecine.store.transaction import Operation, Transaction
 from telecine.store.writer import Writer
@@ -65,7 +66,7 @@ async def opened(path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) 
     for name in ("_commit", "_commit_briefly"):
         monkeypatch.setattr(Writer, name, counted(getattr(Writer, name), commits))
     told: list[Recorded] = []
-    writing = Writer(connection, clock, on_told=told.extend)
+    writing = Writer(connection, OpenFiles(path), clock, on_told=told.extend)
     readers = await Readers.open(path, count=1, clock=clock)
     yield Desk(writing, readers, commits, told)
     await writing.close()
