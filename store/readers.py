@@ -103,13 +103,15 @@ class Readers:
 
 def _read_all(raw: Any, now_ms: int, batch: list[_Read[Any]]) -> None:
     """Run in the connection's thread."""
-    raw.execute("BEGIN")
+    transaction = Transaction(raw, now_ms)
     try:
-        transaction = Transaction(raw, now_ms)
         for read in batch:
+            if not raw.in_transaction:  # for the first; and where a full disk or an I/O error has ended it
+                raw.execute("BEGIN")
             _read(transaction, read)
     finally:
-        raw.execute("ROLLBACK")
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
 
 
 def _read(transaction: Transaction, read: _Read[Any]) -> None:

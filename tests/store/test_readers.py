@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 import pytest
+from pysqlite3 import dbapi2
 from tests.store.desk import Desk, note, noting
 
 from telecine.core.errors import StoreError
@@ -59,3 +60,20 @@ async def test_closed_readers_say_so(desk: Desk) -> None:
     await desk.readers.close()
     with pytest.raises(StoreError, match="closed"):
         await desk.users()
+
+
+async def test_a_read_that_ends_the_transaction_fails_alone_and_says_why(desk: Desk) -> None:
+    def fail(tx: Transaction) -> int:
+        tx._cursor.execute("ROLLBACK")  # as SQLite does by itself, where a large sort fills the disk
+        raise dbapi2.OperationalError("database or disk is full")
+
+    before, failed, after = await asyncio.gather(
+        desk.users(), desk.readers.run(fail), desk.readers.run(in_transaction), return_exceptions=True
+    )
+    assert (before, after) == (0, True)
+    assert isinstance(failed, StoreError)
+    assert str(failed) == "the database cannot be read: database or disk is full"
+
+
+def in_transaction(tx: Transaction) -> bool:
+    return bool(tx._connection.in_transaction)
