@@ -90,3 +90,18 @@ def test_every_command_that_prints_data_prints_json_too() -> None:
     for name, command in commands():
         if name not in ASK_NOTHING and not isinstance(command, click.Group):
             assert any("--json" in option.opts for option in command.params), name
+
+
+def test_the_runbook_names_every_file_that_the_units_read() -> None:
+    runbook = (ROOT / "docs" / "operations.md").read_text()
+    units = "\n".join(unit.read_text() for unit in (ROOT / "systemd").iterdir())
+    read = set(re.findall(r"^EnvironmentFile=-?(\S+)$", units, re.MULTILINE))
+    assert read == {"/etc/telecine/environment", "/etc/telecine/litestream"}
+    assert not {file for file in read if f"`{file}`" not in runbook}
+
+
+def test_the_unit_of_litestream_does_not_start_without_knowing_what_to_replicate_and_where_to() -> None:
+    unit = (ROOT / "systemd" / "telecine-litestream.service").read_text()
+    variables = set(re.findall(r"\$\{(\w+)\}", (ROOT / "litestream.yml").read_text()))
+    assert variables == {name for name in variables if name in unit}
+    assert "EnvironmentFile=/" in unit, "a file that is missing is an error"
