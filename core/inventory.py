@@ -99,6 +99,7 @@ class Inventory:
         InputError at the end of a file that was cut off, and for one that is not as it was written."""
         tally = _Tally()
         records = _records(self._path)
+        next(records, None)  # the account
         for record in records:
             match record:
                 case FoundChannel() | FoundMessage():
@@ -113,8 +114,8 @@ class Inventory:
                     if next(records, None) is not None:  # two files in one: the second would be passed over
                         raise InputError(f"{self._path}: it goes on behind its end", hint="give each file by itself")
                     return
-                case FoundAccount():
-                    continue
+                case FoundAccount():  # two files in one, of which the first was cut off
+                    raise InputError(f"{self._path}: it goes on with {record.name}", hint="give each file by itself")
         raise InputError(f"{self._path}: it was not finished", hint="the same `telecine rebuild collect` goes on")
 
 

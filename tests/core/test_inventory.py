@@ -166,3 +166,13 @@ def test_a_place_that_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     for path in (Path("/dev/full"), Path("/dev/null"), tmp_path / "pipe"):
         with pytest.raises(InputError, match=f"{path}: is no regular file"), open_inventory(path, EMBER):
             pass
+
+
+def test_one_that_goes_on_with_another_account_before_its_end_is_not_believed(path: Path) -> None:
+    """Else what the second holds were taken for the first one's, which could not deliver it."""
+    write(path, finished=False)
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(FoundAccount("cm-rora", 78, premium=True)) + b"\n")
+        file.write(msgspec.json.encode(FoundChannel(501, "CM_C000002")) + b"\n")
+    with pytest.raises(InputError, match="goes on with cm-rora"):
+        list(Inventory(path).found())
