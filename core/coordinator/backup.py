@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from telecine.core.clock import Clock
+from telecine.core.errors import StoreError
 from telecine.core.operator_protocol import BackupState, BackupStatus
 
 STALLED_AFTER_S = 10.0  # Litestream takes over each second; a busy disk may make it late
@@ -37,6 +38,9 @@ class FileSizes(msgspec.Struct, frozen=True):
     written_at_ms: int | None
 
 
+NOTHING = FileSizes(0, 0, None)
+
+
 class DatabaseFiles(Protocol):
     """The files of the database."""
 
@@ -54,7 +58,7 @@ class Backup(Protocol):
     """What knows how the replication of the database is."""
 
     async def status(self) -> BackupStatus:
-        """As it is now. Raises StoreError where the database's files cannot be seen."""
+        """As it is now."""
         ...
 
 
@@ -87,7 +91,10 @@ class ReplicaWatch:
         self._behind_since_s: float | None = None
 
     async def status(self) -> BackupStatus:
-        sizes = self._files.measure()
+        try:
+            sizes = self._files.measure()
+        except StoreError as error:  # nothing that is committed can be replicated then
+            return self._status(BackupState.STALLED if self._replicated else BackupState.OFF, NOTHING, error.message)
         if not self._replicated:
             return self._status(BackupState.OFF, sizes, "coordinator.replicated is not set")
         if self._url is None:

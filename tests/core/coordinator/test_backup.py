@@ -13,6 +13,7 @@ from tests.clocks import JumpingClock
 
 from telecine.core.coordinator import backup
 from telecine.core.coordinator.backup import FileSizes, Replicated, ReplicaWatch, UnreadableError, replicated
+from telecine.core.errors import StoreError
 from telecine.core.operator_protocol import BackupState
 
 if TYPE_CHECKING:
@@ -27,12 +28,15 @@ class Files:
     path = PATH
 
     def __init__(self) -> None:
-        self.sizes = FileSizes(8192, 4152, written_at_ms=1)
+        self.sizes: FileSizes | None = FileSizes(8192, 4152, written_at_ms=1)
 
     def measure(self) -> FileSizes:
+        if self.sizes is None:
+            raise StoreError(f"{PATH}: cannot be seen: No such file or directory")
         return self.sizes
 
     def commit(self) -> None:
+        assert self.sizes is not None
         written_at_ms = self.sizes.written_at_ms or 0
         self.sizes = msgspec.structs.replace(self.sizes, written_at_ms=written_at_ms + 1000)
 
@@ -194,3 +198,15 @@ def test_errors_of_other_databases_do_not_count() -> None:
         'litestream_replica_operation_errors_total{operation="PUT"} 3\n'
     )
     assert replicated(text, PATH) == Replicated(1, 5)
+
+
+@pytest.mark.parametrize(("is_replicated", "state"), [(True, BackupState.STALLED), (False, BackupState.OFF)])
+async def test_a_database_that_cannot_be_seen_is_told_of_and_is_no_fault_of_the_coordinators(
+    files: Files, time: JumpingClock, litestream: Litestream, is_replicated: bool, state: BackupState
+) -> None:
+    """Its metrics go on, too: they hold the same."""
+    files.sizes = None
+    watch = ReplicaWatch(files, time, replicated=is_replicated, litestream_url=litestream.url)
+    status = await watch.status()
+    assert (status.state, status.detail) == (state, f"{PATH}: cannot be seen: No such file or directory")
+    assert (status.database_bytes, status.written_ago_s) == (0, None)
