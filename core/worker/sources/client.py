@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 from collections.abc import Mapping
 from typing import Self
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
@@ -102,8 +104,14 @@ class WebClient:
 
 def _signed(url: URL, host: Host, headers: Mapping[str, str], *, with_secrets: bool) -> tuple[URL, Mapping[str, str]]:
     """The request with what the operator has set for the host, before which a login in the link itself gives way."""
-    if not with_secrets:
-        return url, headers
-    if any(name.lower() == "authorization" for name in host.headers):
-        url = url.with_user(None)
-    return url, {**host.headers, **headers}
+    ours = host.headers if with_secrets else {}
+    signed = {**ours, **headers}
+    if (url.user or url.password) and not any(name.lower() == "authorization" for name in ours):
+        signed[hdrs.AUTHORIZATION] = _basic(url)
+    return url.with_user(None), signed
+
+
+def _basic(url: URL) -> str:
+    """The login of a link, in UTF-8 (RFC 7617, 2.1); aiohttp itself raises ValueError for what is not Latin-1."""
+    login = f"{url.user or ''}:{url.password or ''}".encode(errors="replace")
+    return f"Basic {base64.b64encode(login).decode()}"

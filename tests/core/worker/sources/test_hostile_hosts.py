@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,31 @@ async def answering(status: bytes, *headers: bytes, body: bytes = BODY) -> Async
     server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
     async with server:
         yield host, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("login", "sent"),
+    [
+        ("anna:secret", "anna:secret"),
+        ("Łukasz:żółw", "Łukasz:żółw"),
+        ("an%3Ana:sec%3Aret", "an:na:sec:ret"),
+        ("anna", "anna:"),
+        (":secret", ":secret"),
+    ],
+)
+async def test_login_in_a_link_is_sent_whatever_its_letters(login: str, sent: str, sources: Hosted) -> None:
+    async with answering(b"200 OK", b"Content-Length: 8") as (asked, host):
+        assert await sources.read(f"http://{login}@{host}/film") == BODY
+    header = b"Authorization: Basic " + base64.b64encode(sent.encode()) + b"\r\n"
+    assert all(header in head and b"@" not in head for head in asked.heads)
+
+
+async def test_login_in_a_redirect_is_sent_whatever_its_letters(sources: Hosted) -> None:
+    async with answering(b"200 OK", b"Content-Length: 8") as (asked, host):
+        location = f"Location: http://Ł:ż@{host}/film".encode()
+        async with answering(b"302 Found", location, b"Content-Length: 0", body=b"") as (_, first):
+            assert await sources.read(f"http://{first}/film") == BODY
+    assert all(base64.b64encode("Ł:ż".encode()) in head for head in asked.heads)
 
 
 @pytest.mark.parametrize(
