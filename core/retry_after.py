@@ -13,7 +13,7 @@ def retry_after_s(header: str | None, now_ms: int) -> float | None:
         return float(text)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for numbers that no calendar has
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)

@@ -23,6 +23,8 @@ NOW_MS = 1_800_000_000_000  # Fri, 15 Jan 2027 08:00:00 GMT
         ("-1", None),
         ("9" * 400, None),
         ("Fri, 99 Jan 2027 08:00:30 GMT", None),
+        (f"Fri, 15 Jan {'9' * 20} 08:00:30 GMT", None),
+        (f"Fri, 15 Jan 2027 08:00:30 +{'9' * 20}", None),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(header: str | None, seconds: float | None) -> None:
