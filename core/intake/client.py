@@ -27,7 +27,7 @@ REDIRECTS_MAX = 5
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A page of CM as it came. `next_url` is what its Link header calls next."""
+    """A page of CM as it came. `next_url` is what its Link header calls next, where pages are turned by that."""
 
     document: object
     next_url: str | None = None
@@ -50,6 +50,7 @@ class CmClient:
         self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
         path = settings.auth.expired.code_path
         self._code_path = parse_path(path, "cm.auth.expired.code_path") if path else None
+        self._turns_by_links = settings.paging.kind == "link_header"
         self._clock = clock
         self._jitter = jitter
 
@@ -80,9 +81,12 @@ class CmClient:
         try:
             async with self._session.get(url, timeout=self._timeout, max_redirects=REDIRECTS_MAX) as response:
                 await self._check(response)
-                return Answer(await read_json(response), _next_url(response))
-        except (aiohttp.InvalidURL, aiohttp.TooManyRedirects) as error:
+                return Answer(await read_json(response), self._next_url(response))
+        except (aiohttp.InvalidURL, aiohttp.RedirectClientError, aiohttp.TooManyRedirects) as error:
             raise CmError(f"CM redirects GET {url.path} in vain: {type(error).__name__}") from None
+        except ValueError as error:  # of a name or a login, as late as it is looked up or sent
+            message = f"GET {url.path} leads to what cannot be asked for: {type(error).__name__}"
+            raise CmError(message, hint="look at cm.base_url and at where CM redirects to") from None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError(f"CM does not answer GET {url.path}: {type(error).__name__}") from error
 
@@ -97,7 +101,11 @@ class CmClient:
             raise CmAuthError(message, hint="check [cm.auth]")
         raise CmError(message, hint="no such collection or field, or no right to read it")
 
-
-def _next_url(response: ClientResponse) -> str | None:
-    link = response.links.get("next")
-    return str(link["url"]) if link else None
+    def _next_url(self, response: ClientResponse) -> str | None:
+        if not self._turns_by_links:
+            return None  # whatever else it links to
+        try:
+            link = response.links.get("next")
+        except ValueError:
+            raise CmError(f"the answer to GET {response.url.path} has a Link header that leads to no URL") from None
+        return str(link["url"]) if link else None

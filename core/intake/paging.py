@@ -153,9 +153,11 @@ def _linked(url: URL, link: str | None) -> URL | None:
     if not link:
         return None
     try:
-        return url.join(URL(link))
+        linked = url.join(URL(link))
+        linked.origin()  # which a URL has that can be asked for
     except ValueError:
         raise CmError(f"CM names a next page that is no URL: {kind_of(link.partition('?')[0])}") from None
+    return linked
 
 
 def _items(collection: Collection, document: object) -> list[object]:

@@ -132,6 +132,42 @@ async def test_redirects_without_end_are_refused(serve: Serve, clock: JumpingClo
             await connection.get()
 
 
+@pytest.mark.parametrize(
+    ("location", "problem"),
+    [
+        ("http://cm.example:99999/", "CM redirects GET /items/titles in vain"),
+        ("ftp://cm.example/", "CM redirects GET /items/titles in vain"),
+        (f"http://{'a' * 70}.example/", "GET /items/titles leads to what cannot be asked for: UnicodeError"),
+        ("http://Ł:ż@cm.example/", "GET /items/titles leads to what cannot be asked for: UnicodeEncodeError"),
+    ],
+)
+async def test_redirect_to_what_cannot_be_asked_for_is_refused_at_once(
+    serve: Serve, clock: JumpingClock, location: str, problem: str
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": location})
+
+    async with connect(settings(await serve(answer)), clock) as connection:
+        with pytest.raises(CmError, match=problem):
+            await connection.get()
+    assert clock.slept_s == []
+
+
+@pytest.mark.parametrize("link", ["<http://[::1>; rel=preload", '<https://cm.example:99999/>; rel="next"'])
+async def test_link_header_counts_only_where_pages_are_turned_by_it(
+    serve: Serve, clock: JumpingClock, link: str
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({}, headers={"Link": link})
+
+    url = await serve(answer)
+    async with connect(settings(url, paging={"kind": "offset"}), clock) as connection:
+        assert await connection.get() == {}
+    async with connect(settings(url, paging={"kind": "link_header"}), clock) as connection:
+        with pytest.raises(CmError, match="Link header that leads to no URL"):
+            await connection.get()
+
+
 async def test_errors_do_not_show_the_query(serve: Serve, clock: JumpingClock) -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=404)

@@ -120,6 +120,11 @@ async def test_link_header_is_followed_and_a_bare_list_understood() -> None:
     assert items == [1, 2]
 
 
+async def test_link_to_what_is_no_page_is_refused() -> None:
+    with pytest.raises(CmError, match="a next page that is no URL: 'mailto:"):
+        await walk(lambda _url: Answer([1], "mailto:cm@cm.example"), kind="link_header", items=".")
+
+
 async def test_without_paging_one_page_is_all() -> None:
     items, pages = await walk(lambda _url: data([1, 2]), kind="none")
     assert (items, [str(url) for url in pages.asked]) == ([1, 2], ["https://cm.example/titles?sort=id"])
@@ -172,6 +177,7 @@ async def test_walk_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> Non
             "cm.paging.cursor_path: expected a text",
         ),
         ({"data": [1], "next": "http://[x"}, {"kind": "cursor", "cursor_path": "next"}, "a next page that is no URL"),
+        ({"data": [1], "next": "http://"}, {"kind": "cursor", "cursor_path": "next"}, "a next page that is no URL"),
     ],
 )
 async def test_answer_of_another_shape_names_the_setting(document: object, keys: dict[str, Any], message: str) -> None:
