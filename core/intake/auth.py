@@ -19,7 +19,7 @@ from yarl import URL
 
 from telecine.core.clock import Clock
 from telecine.core.config import CmAuthSettings, CmSettings
-from telecine.core.errors import CmAuthError, ConfigError, UnavailableError
+from telecine.core.errors import CmAuthError, CmError, ConfigError, UnavailableError
 from telecine.core.intake.answers import ERROR_BYTES_MAX, read_error_code, read_json
 from telecine.core.intake.mapping import parse_path
 from telecine.core.intake.retries import BusyError, raise_if_busy
@@ -205,7 +205,7 @@ class JwtRefresh:
         for _ in range(REFRESHES_MAX):
             try:
                 pair = await self._ask(session, self._refresh.path, body)
-            except CmAuthError as error:
+            except CmError as error:  # refused, or answered with what holds no pair
                 logger.info("%s; logging in", error)
                 break
             except BusyError:

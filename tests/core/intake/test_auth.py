@@ -195,6 +195,21 @@ async def test_refresh_whose_answer_is_lost_is_tried_once_more_and_then_a_login(
     assert issuer.calls == [LOGIN, TITLES, REFRESH, REFRESH, LOGIN, TITLES]
 
 
+@pytest.mark.parametrize("body", ["", "<html>", "{}", '{"data": {"access_token": "", "expires": 8000}}'])
+async def test_refresh_that_is_answered_without_a_pair_leads_to_a_login(
+    serve: Serve, issuer: Issuer, clock: JumpingClock, body: str
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await issuer.answer(request)
+        return web.Response(text=body) if request.path == REFRESH else response
+
+    async with connect(cm_settings(await serve(answer)), clock) as connection:
+        await connection.get()
+        clock.now_s += 7
+        await connection.get()
+    assert issuer.calls == [LOGIN, TITLES, REFRESH, LOGIN, TITLES]
+
+
 async def test_refresh_outlives_the_request_that_asked_for_it(
     serve: Serve, issuer: Issuer, clock: JumpingClock
 ) -> None:
