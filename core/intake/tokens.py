@@ -18,6 +18,7 @@ from telecine.core.intake.mapping import FieldPath, parse_path, whole_number
 
 SKEW_SHARE_MAX = 0.3  # of a lifetime at most: a token of 8 s with a skew of 30 s is still used for a while
 TOKEN_CHARS_MAX = 16_384
+NUMBER_MAX = 10**15  # of seconds or milliseconds: a token with a larger one does not end in our time
 
 
 class TokenPair(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ class TokenAnswers:
             return None
         if self._unit == "iso":
             return _iso_s(value) - asked_at_ms / 1000
-        number = whole_number(value)
+        number = max(-NUMBER_MAX, min(whole_number(value), NUMBER_MAX))
         if self._unit == "epoch":
             return number - asked_at_ms / 1000
         return number / 1000 if self._unit == "ms" else float(number)
@@ -87,9 +88,9 @@ def jwt_lifetime_s(token: str) -> float | None:
     try:
         payload = token.split(".")[1]
         claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims)
-    except (IndexError, ValueError, binascii.Error, msgspec.DecodeError):
+    except (IndexError, ValueError, binascii.Error, msgspec.DecodeError, RecursionError):
         return None
-    return claims.exp - claims.iat
+    return max(-NUMBER_MAX, min(claims.exp - claims.iat, NUMBER_MAX))
 
 
 class _Kept(msgspec.Struct):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import stat
 from pathlib import Path
 
@@ -66,6 +67,28 @@ def test_lifetime_that_is_none_is_refused(expires: object) -> None:
 @given(st.text(max_size=60) | st.builds("{}.{}.{}".format, st.text(max_size=5), st.text(max_size=40), st.text()))
 def test_what_is_no_jwt_has_no_lifetime(token: str) -> None:
     assert jwt_lifetime_s(token) is None
+
+
+@pytest.mark.parametrize("number", [2**63, 10**400, "9" * 20])
+@pytest.mark.parametrize("unit", ["s", "ms", "epoch"])
+def test_lifetime_beyond_reckoning_is_a_long_one(number: object, unit: str) -> None:
+    at_ms = renew_at_ms({"expires": number}, unit)
+    assert at_ms is not None
+    assert at_ms > NOW_MS + 1000 * 365 * 86_400
+
+
+@pytest.mark.parametrize(("exp", "is_long"), [("1e308", True), ("-1e308", False), ("9" * 300, True)])
+def test_jwt_beyond_reckoning_lasts_long_or_not_at_all(exp: str, is_long: bool) -> None:
+    at_ms = renew_at_ms({"access_token": token_of(f'{{"iat": 0, "exp": {exp}}}')})
+    assert (at_ms is not None) is is_long
+
+
+def test_jwt_that_is_nested_too_deep_has_no_lifetime() -> None:
+    assert jwt_lifetime_s(token_of('{"iat": 0, "exp": 9, "x": ' + "[" * 5000 + "]" * 5000 + "}")) is None
+
+
+def token_of(claims: str) -> str:
+    return f"e30.{base64.urlsafe_b64encode(claims.encode()).decode()}.x"
 
 
 def test_printed_pair_shows_no_token() -> None:
