@@ -20,6 +20,10 @@ BEGINNING = b"#EXTM3U"
 PLAYLIST_BYTES_MAX = 8 * 1024 * 1024
 SEGMENTS_MAX = 50_000
 AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "ac-4", "opus", "flac", "mp3", "alac", "dts")
+_TAGS_OF_FILMS = {"#EXTINF", "#EXT-X-ENDLIST", "#EXT-X-GAP", "#EXT-X-DISCONTINUITY", "#EXT-X-I-FRAMES-ONLY"}
+_TAGS_OF_BYTES = {"#EXT-X-BYTERANGE", "#EXT-X-KEY", "#EXT-X-MAP", "#EXT-X-MEDIA-SEQUENCE"}
+_TAGS_OF_CHOICES = {"#EXT-X-STREAM-INF", "#EXT-X-MEDIA"}
+_TAGS_READ = frozenset({"#EXTM3U"} | _TAGS_OF_FILMS | _TAGS_OF_BYTES | _TAGS_OF_CHOICES)
 _MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, m3u8.ParseError)
 
 
@@ -78,10 +82,16 @@ def parse(text: str, base: URL, quality: Quality) -> Film | Choice:
     if entries > SEGMENTS_MAX:  # each takes about a kilobyte once it is parsed
         raise SourceError(Reason.NOT_MEDIA, f"a playlist of {entries} segments")
     try:
-        playlist: Any = m3u8.loads(text)
+        playlist: Any = m3u8.loads(_legible(text))
         return Choice(_chosen(playlist, base, quality)) if playlist.is_variant else _film(playlist, base)
     except _MALFORMED as error:
         raise SourceError(Reason.NOT_MEDIA, "a playlist that cannot be understood") from error
+
+
+def _legible(text: str) -> str:
+    """The lines that a film is read off. What other tags say may be as wrong as it likes."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if not line.startswith("#") or line.partition(":")[0] in _TAGS_READ)
 
 
 def _entries(text: str) -> int:

@@ -103,6 +103,26 @@ def test_discontinuity_is_where_something_else_may_begin() -> None:
     assert [segment.is_joint for segment in found.segments] == [False, True]
 
 
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "#EXT-X-TARGETDURATION:9.6",
+        "#EXT-X-VERSION:",
+        "#EXT-X-PROGRAM-DATE-TIME:2024-01-01 00:00:00 UTC",
+        "#EXT-X-BITRATE:812.5",
+        "#EXT-X-DISCONTINUITY-SEQUENCE:none",
+        "#EXT-X-DATERANGE:none",
+        "#EXT-X-START:TIME-OFFSET=none",
+        "#EXT-X-SESSION-KEY:none",
+        "#EXT-X-CONTENT-STEERING:none",
+        "#EXT-X-CUE-OUT:none",
+        "# a remark",
+    ],
+)
+def test_tags_that_no_film_is_read_off_may_say_anything(tag: str) -> None:
+    assert film(tag, "#EXTINF:4,", tag, "a.ts", tag) == film("#EXTINF:4,", "a.ts")
+
+
 AES = '#EXT-X-KEY:METHOD=AES-128,URI="k"'
 SEGMENT = ("#EXTINF:1,", "a.ts")
 
