@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 from aiohttp import ClientResponse
 
@@ -20,9 +22,20 @@ async def read_json(response: ClientResponse, bytes_max: int = PAGE_BYTES_MAX) -
     if body is None:
         raise CmError(f"{what} is longer than {bytes_max} bytes", hint="lower cm.paging.size")
     try:
-        document: object = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _decoded(body)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise CmError(f"{what} is not JSON: {error}", hint="is cm.base_url the API, not the web page?") from None
+
+
+def _decoded(body: bytes) -> object:
+    """Half a surrogate pair becomes U+FFFD: a CM writes one where it has cut a text in the middle of a character."""
+    try:
+        document: object = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        if b"\\ud" not in body and b"\\uD" not in body:
+            raise
+        text = json.dumps(json.loads(body), ensure_ascii=False)
+        document = msgspec.json.decode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     return document
 
 

@@ -88,6 +88,8 @@ async def test_no_more_requests_run_at_once_than_allowed(serve: Serve, clock: Ju
         (b'{"data": [}', "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
         (b'"\xff"', "is not JSON"),
+        (b'["\\ud83d", NaN]', "is not JSON"),
+        (b'["\\ud83d"', "is not JSON"),
         (b"1" * 2000, "is longer than 1000 bytes"),
     ],
 )
@@ -107,6 +109,25 @@ async def test_answer_that_is_no_document_is_refused_at_once(
         with pytest.raises(CmError, match=problem):
             await connection.get()
     assert clock.slept_s == []
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (r"Night \ud83d", "Night \ufffd"),
+        (r"\uDE82 Train", "\ufffd Train"),
+        (r"\ud83d\ud83d\ude82", "\ufffd\U0001f682"),
+        (r"\ud83d \\ud83d", "\ufffd \\ud83d"),
+    ],
+)
+async def test_character_that_cm_has_cut_in_half_costs_itself_alone(
+    serve: Serve, clock: JumpingClock, written: str, name: str
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=f'{{"data": [{{"id": 1, "name": "{written}"}}, {{"id": 2, "name": "Gelée"}}]}}')
+
+    async with connect(settings(await serve(answer)), clock) as connection:
+        assert await connection.get() == {"data": [{"id": 1, "name": name}, {"id": 2, "name": "Gelée"}]}
 
 
 async def test_refusal_carries_the_code_and_is_not_repeated(cm: CmServer) -> None:
