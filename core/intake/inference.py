@@ -84,7 +84,8 @@ def of_playlist(text: str) -> Quality | None:
 
 _RESOLUTION = re.compile(r"[:,]\s*RESOLUTION=(?P<width>[0-9]{2,5})x(?P<height>[0-9]{2,5})")
 _SIZE = re.compile(
-    r"(?<![0-9a-z])(?P<width>[0-9]{3,5}) ?[x\u00d7*] ?(?P<height>[0-9]{3,5})(?:[pi](?:[0-9]{2,3})?)?(?![0-9a-z])",
+    r"(?<![0-9a-z])(?P<width>[0-9]{3,5})(?! x26[45])"  # `720 x264` is a height and a codec
+    r" ?[x\u00d7*] ?(?P<height>[0-9]{3,5})(?:[pi](?:[0-9]{2,3})?)?(?![0-9a-z])",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(

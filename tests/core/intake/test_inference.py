@@ -23,6 +23,7 @@ HEIGHTS = [quality for quality in Quality if quality is not Quality.AUTO]
         ("/reel_1080x1920.mp4", Quality.FULL_HD, Evidence.SIZE),
         ("/film.1280x720p50.ts", Quality.HD, Evidence.SIZE),
         ("/film.1280x720.mp4?quality=1080", Quality.HD, Evidence.SIZE),
+        ("/film 640x264.mp4", Quality.LOW, Evidence.SIZE),
         # tokens
         ("/Night.Train.2019.1080p.WEB-DL.mkv", Quality.FULL_HD, Evidence.TOKEN),
         ("/Night%20Train%20%282019%29%20%5B720p%5D.mkv", Quality.HD, Evidence.TOKEN),
@@ -56,6 +57,8 @@ HEIGHTS = [quality for quality in Quality if quality is not Quality.AUTO]
         ("/hls/abc/1080/index.m3u8", Quality.FULL_HD, Evidence.NUMBER),
         ("/hls/720/1080.m3u8", Quality.FULL_HD, Evidence.NUMBER),
         ("/night_train_480.mp4", Quality.SD, Evidence.NUMBER),
+        ("/night train 2019 720 x264-CREW.mkv", Quality.HD, Evidence.NUMBER),
+        ("/night train 480 x265.mkv", Quality.SD, Evidence.NUMBER),
         ("/show.s01e03.720.mkv", Quality.HD, Evidence.NUMBER),
         ("/abc/360.mp4", Quality.LOW, Evidence.NUMBER),
     ],
