@@ -16,18 +16,24 @@ RETRY_AFTER_S_MAX = 300.0  # who asks for more is not waited for within one impo
 class BusyError(UnavailableError):
     """CM asks to be left alone for `retry_after_s`, or does not say how long."""
 
-    def __init__(self, message: str, *, retry_after_s: float | None) -> None:
-        super().__init__(message, hint="CM limits requests; lower cm.max_concurrency or ask it for more")
+    def __init__(self, message: str, *, retry_after_s: float | None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
 
 
 def raise_if_busy(response: ClientResponse, what: str, now_ms: int) -> None:
-    """Raises BusyError for a 429 and UnavailableError for a 5xx; `what` names the call."""
+    """Raises BusyError for a 429, and a 503 that says for how long; UnavailableError for any other 5xx.
+
+    `what` names the call.
+    """
+    asked = response.headers.get(hdrs.RETRY_AFTER)
     if response.status == 429:
-        wait_s = retry_after_s(response.headers.get(hdrs.RETRY_AFTER), now_ms)
-        raise BusyError(f"CM limits {what}", retry_after_s=wait_s)
+        hint = "CM limits requests; lower cm.max_concurrency or ask it for more"
+        raise BusyError(f"CM limits {what}", retry_after_s=retry_after_s(asked, now_ms), hint=hint)
     if response.status >= 500:
-        raise UnavailableError(f"CM answers {what} with {response.status}")
+        message = f"CM answers {what} with {response.status}"
+        wait_s = retry_after_s(asked, now_ms) if response.status == 503 else None
+        raise UnavailableError(message) if wait_s is None else BusyError(message, retry_after_s=wait_s)
 
 
 def delay_s(attempt: int, error: UnavailableError, jitter: float) -> float | None:

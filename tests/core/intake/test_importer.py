@@ -226,8 +226,9 @@ async def test_refused_login_ends_the_run_without_naming_the_password(
     assert "wrong-password" not in caplog.text
 
 
-async def test_busy_cm_is_waited_for_as_long_as_it_asks(cm: CmServer, intake: MemoryIntake) -> None:
-    cm.faults.plan(CmFailure(status=429, retry_after_s=3, method="/items/titles", count=2))
+@pytest.mark.parametrize("status", [429, 503])
+async def test_busy_cm_is_waited_for_as_long_as_it_asks(cm: CmServer, intake: MemoryIntake, status: int) -> None:
+    cm.faults.plan(CmFailure(status=status, retry_after_s=3, method="/items/titles", count=2))
     run = await Importer(cm.settings(), intake, cm.clock).run()
     assert run.state is ImportState.DONE
     assert len(cm.clock.slept_s) == 2
