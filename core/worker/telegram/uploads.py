@@ -7,6 +7,7 @@ written stays, and a power cut costs some parts sent again, for damaged records 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -55,6 +56,7 @@ class UploadRecord:
         self._parts: dict[int, StoredPart] = {}
         self.file_id: int | None = None
         self._is_kept = True  # on disk
+        self._end = 0  # of the last record that is whole
         self._read()
 
     @property
@@ -74,12 +76,9 @@ class UploadRecord:
         self._parts.clear()
         self.file_id = file_id
         heading = _Heading(self.key, file_id, self._clock.now_ms())
+        self._end = 0
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, SECRET_MODE)
-            try:
-                os.write(descriptor, msgspec.json.encode(heading) + b"\n")
-            finally:
-                os.close(descriptor)
+            self._write(msgspec.json.encode(heading) + b"\n", os.O_CREAT | os.O_TRUNC)
         except OSError as error:
             logger.warning("an upload is not noted: %s", error)
             self._is_kept = False
@@ -96,11 +95,7 @@ class UploadRecord:
             return
         body = _RECORD.pack(index, part.size_bytes, part.sha256, part.blake3 or _NO_DIGEST, 0)[:-4]
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            try:
-                os.write(descriptor, body + zlib.crc32(body).to_bytes(4, "little"))
-            finally:
-                os.close(descriptor)
+            self._write(body + zlib.crc32(body).to_bytes(4, "little"))
         except OSError as error:
             logger.warning("part %d of an upload is not noted: %s", index, error)
 
@@ -110,16 +105,27 @@ class UploadRecord:
         self.file_id = None
         self._path.unlink(missing_ok=True)
 
+    def _write(self, data: bytes, flags: int = 0) -> None:
+        """Over what a crash or a full disk has cut short, which would hide all that is behind it. Raises OSError."""
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | flags, SECRET_MODE)
+        try:
+            if os.pwrite(descriptor, data, self._end) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(descriptor)
+        self._end += len(data)
+
     def _read(self) -> None:
         try:
             content = self._path.read_bytes()
         except FileNotFoundError:
             return
-        line, _, records = content.partition(b"\n")
-        heading = _heading(line)
+        line, newline, records = content.partition(b"\n")
+        heading = _heading(line) if newline else None
         if heading is None or heading.key != self.key:
             return
         self.file_id = heading.file_id
+        self._end = len(line) + 1 + len(records) // _RECORD.size * _RECORD.size
         for at in range(0, len(records) - _RECORD.size + 1, _RECORD.size):
             body = records[at : at + _RECORD.size]
             index, size_bytes, sha256, blake3, checksum = _RECORD.unpack(body)

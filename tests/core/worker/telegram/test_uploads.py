@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -85,6 +86,43 @@ def test_a_note_that_was_cut_short_is_not_believed(uploads: Uploads, tmp_path: P
     path = only_file(tmp_path)
     path.write_bytes(path.read_bytes()[:-lost])
     assert set(uploads.open("film").known) == {0}
+
+
+@pytest.mark.parametrize("lost", [1, 40, 75])
+def test_what_is_noted_after_a_note_that_was_cut_short_is_believed(uploads: Uploads, tmp_path: Path, lost: int) -> None:
+    begun(uploads)
+    path = only_file(tmp_path)
+    path.write_bytes(path.read_bytes()[:-lost])
+    again = uploads.open("film")
+    again.add(6, PART)
+    again.add(7, OTHER)
+    assert set(uploads.open("film").known) == {0, 6, 7}
+
+
+def test_a_heading_that_was_cut_short_is_written_anew(uploads: Uploads, tmp_path: Path) -> None:
+    uploads.open("film").begin(77)
+    path = only_file(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    record = uploads.open("film")
+    assert record.file_id is None
+    record.begin(78)
+    record.add(0, PART)
+    assert uploads.open("film").file_id == 78
+
+
+def test_a_disk_that_was_full_for_a_while_costs_the_notes_of_that_while(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        return write(descriptor, data[:30], offset)
+
+    record, write = begun(uploads), os.pwrite
+    with monkeypatch.context() as patch:
+        patch.setattr("os.pwrite", full)
+        record.add(6, PART)
+    record.add(7, OTHER)
+    assert set(uploads.open("film").known) == {0, 5, 7}
+    assert "part 6" in caplog.text
 
 
 def test_a_note_that_a_power_cut_left_as_zeros_is_not_believed(uploads: Uploads, tmp_path: Path) -> None:
