@@ -56,6 +56,7 @@ class Body:
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
+        self._is_over = False
         response = answer.response
         encoding = response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
         if encoding not in PLAIN:
@@ -70,6 +71,8 @@ class Body:
 
     async def take(self) -> bytes:
         """The next bytes, empty at the end. Raises BrokenOffError."""
+        if self._is_over:
+            return b""
         try:
             data = await self._answer.response.content.readany()
         except aiohttp.ClientPayloadError as error:
@@ -77,7 +80,8 @@ class Body:
         except (aiohttp.ClientError, OSError) as error:
             raise BrokenOffError(reset=True) from error
         self.position += len(data)
-        if not data or self.position == self.end:
+        self._is_over = not data or self.position == self.end
+        if self._is_over:
             self._answer.release()
         return data
 

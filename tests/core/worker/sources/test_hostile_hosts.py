@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import random
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -33,13 +35,39 @@ class Answering:
             await writer.drain()
 
 
+class Sparing:
+    """A host that sends no more than so many bytes at once, whatever range it is asked for."""
+
+    def __init__(self, film: bytes, bytes_max: int) -> None:
+        self._film = film
+        self._bytes_max = bytes_max
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            asked = re.search(rb"Range: bytes=([0-9]+)-([0-9]*)", await reader.readuntil(b"\r\n\r\n"))
+            assert asked
+            start, last = int(asked[1]), int(asked[2] or len(self._film) - 1)
+            piece = self._film[start : last + 1][: self._bytes_max]
+            extent = b"bytes %d-%d/%d" % (start, start + len(piece) - 1, len(self._film))
+            head = b'HTTP/1.1 206 Partial Content\r\nETag: "1"\r\nContent-Range: %s\r\nContent-Length: %d\r\n\r\n'
+            writer.write(head % (extent, len(piece)) + piece)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def serving(host: Answering | Sparing) -> AsyncIterator[str]:
+    """The address of such a host."""
+    server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
 @asynccontextmanager
 async def answering(status: bytes, *headers: bytes, body: bytes = BODY) -> AsyncIterator[tuple[Answering, str]]:
     """Such a host, and its address."""
     host = Answering(b"\r\n".join((b"HTTP/1.1 " + status, *headers, b"", body)))
-    server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
-    async with server:
-        yield host, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serving(host) as address:
+        yield host, address
 
 
 @pytest.mark.parametrize(
@@ -95,6 +123,13 @@ async def test_range_that_no_file_has_is_a_failure_of_the_link(total: bytes, sou
     extent = b"Content-Range: bytes 0-7/" + total
     async with answering(b"206 Partial Content", b"Content-Length: 8", extent) as (_, host):
         assert (await sources.failure(f"http://{host}/film")).reason in (Reason.NOT_MEDIA, Reason.NETWORK)
+
+
+@pytest.mark.parametrize("bytes_max", [50_000, 65_536, 1_000_000])
+async def test_host_that_sends_less_at_once_than_it_is_asked_for_is_asked_on(bytes_max: int, sources: Hosted) -> None:
+    film = random.Random(bytes_max).randbytes(3_000_000)
+    async with serving(Sparing(film, bytes_max)) as host:
+        assert await sources.read(f"http://{host}/film") == film
 
 
 async def test_validators_that_no_header_may_hold_are_none(sources: Hosted) -> None:
