@@ -12,7 +12,7 @@ from telecine.core.reasons import Reason
 from telecine.core.worker.sources.client import Answer
 from telecine.core.worker.sources.errors import BrokenOffError, SourceError
 
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20}|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-([0-9]{1,20})/([0-9]{1,20}|\*)", re.IGNORECASE)  # RFC 9110, 14.1
 SIZE_BYTES_MAX = 2**53  # what a size may be in any of the messages that tell of it
 PLAIN = frozenset({"", "identity"})
 

@@ -38,9 +38,10 @@ class Answering:
 class Sparing:
     """A host that sends no more than so many bytes at once, whatever range it is asked for."""
 
-    def __init__(self, film: bytes, bytes_max: int) -> None:
+    def __init__(self, film: bytes, bytes_max: int, unit: bytes = b"bytes") -> None:
         self._film = film
         self._bytes_max = bytes_max
+        self._unit = unit
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -48,7 +49,7 @@ class Sparing:
             assert asked
             start, last = int(asked[1]), int(asked[2] or len(self._film) - 1)
             piece = self._film[start : last + 1][: self._bytes_max]
-            extent = b"bytes %d-%d/%d" % (start, start + len(piece) - 1, len(self._film))
+            extent = b"%s %d-%d/%d" % (self._unit, start, start + len(piece) - 1, len(self._film))
             head = b'HTTP/1.1 206 Partial Content\r\nETag: "1"\r\nContent-Range: %s\r\nContent-Length: %d\r\n\r\n'
             writer.write(head % (extent, len(piece)) + piece)
             await writer.drain()
@@ -130,6 +131,11 @@ async def test_host_that_sends_less_at_once_than_it_is_asked_for_is_asked_on(byt
     film = random.Random(bytes_max).randbytes(3_000_000)
     async with serving(Sparing(film, bytes_max)) as host:
         assert await sources.read(f"http://{host}/film") == film
+
+
+async def test_range_may_be_told_in_letters_of_any_size(sources: Hosted) -> None:
+    async with serving(Sparing(BODY, 100, unit=b"Bytes")) as host:
+        assert await sources.read(f"http://{host}/film") == BODY
 
 
 async def test_validators_that_no_header_may_hold_are_none(sources: Hosted) -> None:
