@@ -14,6 +14,7 @@ from telecine.core.worker.sources.company import Company
 from telecine.core.worker.sources.decipher import KEY_BYTES, Decipher
 from telecine.core.worker.sources.errors import SourceError
 from telecine.core.worker.sources.link import Link
+from telecine.core.worker.sources.pages import is_page
 from telecine.core.worker.sources.playlist import (
     PLAYLIST_BYTES_MAX,
     Choice,
@@ -31,7 +32,6 @@ from telecine.core.worker.sources.transport import kinds_of_tracks
 
 SEGMENT_BYTES_MAX = 512 * 1024 * 1024
 HEAD_BYTES_MAX = 4 * 1024 * 1024
-HTML_BEGINNINGS = (b"<!doctype", b"<html", b"<head", b"<body")
 MP4_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"sidx", b"free"})
 
 Linker = Callable[[str], Link]
@@ -158,7 +158,7 @@ class SegmentPiece:
         self._run.close()
 
     def _check(self, data: bytes) -> None:
-        if not self._bytes and (not data or data.lower().startswith(HTML_BEGINNINGS)):
+        if not self._bytes and (not data or is_page(data)):
             raise SourceError(Reason.NOT_MEDIA, "a segment with nothing of the film in it")
         self._bytes += len(data)
         if self._bytes > SEGMENT_BYTES_MAX:

@@ -21,6 +21,7 @@ from telecine.core.worker.sources.hls import HlsOrigin
 from telecine.core.worker.sources.limits import Room, SourceLimits
 from telecine.core.worker.sources.link import Link, parsed
 from telecine.core.worker.sources.meter import Meter
+from telecine.core.worker.sources.pages import is_page
 from telecine.core.worker.sources.playlist import PLAYLIST_BYTES_MAX, looks_like_playlist
 from telecine.core.worker.sources.source import Source
 from telecine.core.worker.sources.spool import Spool
@@ -30,7 +31,6 @@ from telecine.core.worker.sources.web import WebOrigin
 
 READ_AHEAD_BYTES_MAX = 64 * 1024 * 1024  # of all jobs together, beside a few MiB for each
 SNIFFED_BYTES = 1024
-HTML_BEGINNINGS = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<?xml")
 
 
 class Sources:
@@ -116,7 +116,7 @@ def _refuse_what_is_no_file(head: bytes) -> None:
     """Raises SourceError NOT_MEDIA for nothing, or a page of HTML in place of the file."""
     if not head:
         raise SourceError(Reason.NOT_MEDIA, "an empty file")
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(HTML_BEGINNINGS):
+    if is_page(head):
         raise SourceError(Reason.NOT_MEDIA, "a web page in place of a file")
 
 

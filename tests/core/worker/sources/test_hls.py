@@ -256,6 +256,15 @@ async def test_segment_that_fails_is_the_links_failure(
     assert (await sources.failure(name)).reason is reason
 
 
+@pytest.mark.parametrize(
+    "page", [b"\r\n <!DOCTYPE html><p>gone", b"\xef\xbb\xbf<html>", b'<?xml version="1.0"?><Error/>', b""]
+)
+async def test_page_in_place_of_a_segment_is_no_part_of_the_film(page: bytes, sources: Hosted) -> None:
+    name = film(sources)
+    sources.add("2.ts", page)
+    assert (await sources.failure(name)).reason is Reason.NOT_MEDIA
+
+
 async def test_segment_that_breaks_off_is_taken_up_again(sources: Hosted) -> None:
     name = film(sources)
     sources.break_link("2.ts", Fault.TRUNCATED, after_bytes=300_000, count=1)
