@@ -6,15 +6,18 @@ import msgspec
 
 from telecine.core.coordinator.http.answers import PROBLEM_JSON, Answer
 from telecine.core.coordinator.http.requests import RequestRefusedError
-from telecine.core.errors import TelecineError, UnauthorizedError, UnavailableError
+from telecine.core.errors import StoreError, TelecineError, UnauthorizedError, UnavailableError
 from telecine.core.protocol import PROBLEM_TYPE, Problem
 
+LOG_HINT = "the coordinator's log has more, under the X-Request-ID of this answer"
 RETRY_AFTER_S = 2
 RETRYABLE = frozenset({429, 503})
 
 
 def of_error(error: TelecineError) -> Answer:
-    """The answer to an error of ours. What is our own fault is not told to strangers."""
+    """The answer to an error of ours. What is our own fault, or the database's, is not told to strangers."""
+    if isinstance(error, StoreError):
+        error = UnavailableError("the database cannot be used", hint=LOG_HINT)
     if error.http_status == 500:
         return unexpected()
     headers: dict[str, str] = {}
@@ -51,7 +54,7 @@ def unexpected() -> Answer:
         title="internal error",
         status=500,
         detail="something went wrong inside",
-        hint="the coordinator's log has more, under the X-Request-ID of this answer",
+        hint=LOG_HINT,
     )
     return _answer(problem, {})
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -7,6 +9,7 @@ import pytest
 
 from telecine.core.catalogue import ImportRun, TitleDetail, VariantDetail
 from telecine.core.delivery import Resolved
+from telecine.core.errors import StoreError
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import Status, TitlePage, VariantPage, Workers
 from telecine.core.protocol import Contents
@@ -113,15 +116,20 @@ async def test_probes_answer_without_a_token(api: Api) -> None:
             assert response.status == 200
 
 
+async def _hang(api: Api) -> None:
+    await api.queue.until(lambda: False)
+
+
+async def _fail(api: Api) -> None:
+    raise StoreError("disk I/O error")
+
+
+@pytest.mark.parametrize("read", [_hang, _fail])
 async def test_coordinator_without_its_database_is_alive_but_not_ready(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch, read: Callable[[Api], Awaitable[None]]
 ) -> None:
     monkeypatch.setattr("telecine.core.coordinator.status_routes.READY_WAIT_S", 0.02)
-
-    async def hang() -> None:
-        await api.queue.until(lambda: False)
-
-    monkeypatch.setattr(api.operations, "accounts", hang)
+    monkeypatch.setattr(api.operations, "accounts", partial(read, api))
     async with api.client.get(api.server.url + "/readyz") as response:
         assert response.status == 503
     async with api.client.get(api.server.url + "/healthz") as response:

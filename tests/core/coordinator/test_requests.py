@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -278,19 +279,26 @@ async def test_head_is_get_without_the_body(api: Api) -> None:
         assert response.headers["Content-Length"] == expected["Content-Length"]
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "again_after"),
+    [
+        (RuntimeError("the key is hunter2"), 500, "error", None),
+        (StoreError("/var/lib/telecine.db: disk full, hunter2"), 503, "unavailable", "2"),
+    ],
+    ids=["a bug", "the database"],
+)
 async def test_fault_of_ours_is_told_to_the_log_and_not_to_the_caller(
-    api: Api, caplog: pytest.LogCaptureFixture
+    api: Api, caplog: pytest.LogCaptureFixture, error: Exception, status: int, kind: str, again_after: str | None
 ) -> None:
-    for error in (RuntimeError("the key is hunter2"), StoreError("/var/lib/telecine.db: hunter2")):
-        api.queue.error = error
-        caplog.clear()
-        async with api.claim() as response:
-            text = await response.text()
-            assert response.status == 500
-            request_id = response.headers["X-Request-ID"]
-        assert "hunter2" not in text
-        assert "hunter2" in caplog.text
-        assert request_id in caplog.text
+    api.queue.error = error
+    async with api.claim() as response:
+        text = await response.text()
+        assert (response.status, response.headers.get("Retry-After")) == (status, again_after)
+        assert json.loads(text)["type"] == f"urn:telecine:problem:{kind}"
+        request_id = response.headers["X-Request-ID"]
+    assert "hunter2" not in text
+    assert "hunter2" in caplog.text
+    assert request_id in caplog.text
 
 
 async def test_setting_that_is_missing_is_told_to_the_operator(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
