@@ -143,6 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     open_missing()
     try:
         _run(sys.argv[1:] if arguments is None else arguments)
+    except SystemExit:  # with what was said before it, or could not be, still to be written
+        let_go()
+        raise
     except BrokenPipeError:  # at what is said of an error
         _end_unread()
     except OSError as error:  # what no command has foreseen: a disk that is full, a folder that may not be written
