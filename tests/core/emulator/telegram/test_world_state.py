@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.clocks import HandClock
 from tests.core.emulator.conftest import BOT_TOKEN
 
 from telecine.core.emulator.telegram.boxes import Boxes
@@ -27,22 +28,6 @@ from telecine.core.emulator.telegram.persistence import STATE_FILE
 from telecine.core.emulator.telegram.refusals import RefusalError
 from telecine.core.emulator.telegram.world import World
 from telecine.core.errors import ConflictError, InputError, NotFoundError, StoreError
-
-
-class Noon:
-    """A clock that moves when told to."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_800_000_000
-
-    def now_ms(self) -> int:
-        return self.seconds * 1000
-
-    def monotonic_s(self) -> float:
-        return float(self.seconds)
-
-    async def sleep(self, seconds: float) -> None:
-        self.seconds += int(seconds)
 
 
 def bot_of(world: World) -> Bot:
@@ -170,14 +155,14 @@ def test_confirmed_updates_are_gone_and_numbers_go_on(world: World) -> None:
 
 
 def test_updates_wait_for_a_day_at_most() -> None:
-    clock = Noon()
+    clock = HandClock()
     world = World.open(clock=clock)
     bot, viewer = world.add_bot(BOT_TOKEN, "film_bot"), world.add_user("9", "viewer")
     world.messages.send(viewer.id, bot.id, Content("early"))
-    clock.seconds += 24 * 3600
+    clock.advance(24 * 3600)
     world.messages.send(viewer.id, bot.id, Content("late"))
     assert len(world.feeds.pending(bot)) == 2
-    clock.seconds += 1
+    clock.advance(1)
     assert [u.message and u.message.content.text for u in world.feeds.pending(bot)] == ["late"]
 
 
