@@ -28,6 +28,7 @@ HELLO = "aiohttp hello"
 CYCLE = "claim, beat, settle"
 READ = "GET variant"
 EDGE = "GET /healthz"
+CANNED = "the same, no queue"
 REPLAY = "the same, replayed"
 
 
@@ -79,11 +80,13 @@ def measure(options: Options) -> Findings:
         hello = stack.enter_context(serving("tests.bench.hello_server"))
         raw = stack.enter_context(serving("tests.bench.hello_server", "raw"))
         replay = stack.enter_context(serving("tests.bench.replay_server"))
+        canned = stack.enter_context(serving("tests.bench.canned_server", str(stage.settings)))
         ours = stack.enter_context(serving(*served_by(stage)))
         subjects = {
             HELLO: (hello, Workload.HELLO),
             RAW: (raw, Workload.HELLO),
             CYCLE: (ours, Workload.CYCLE),
+            CANNED: (canned, Workload.CYCLE),
             REPLAY: (replay, Workload.CYCLE),
             READ: (ours, Workload.READ),
             EDGE: (ours, Workload.EDGE),
@@ -203,9 +206,10 @@ def _method(scale: Scale) -> tuple[str, ...]:
     )
     hello = f"{HELLO}: GET /, on uvloop as ours; ratio: to the hello of the same round"
     edge = f"{EDGE}: a call of ours that asks for no token and looks at nothing shows what all of them have in common"
+    canned = f"{CANNED}: the coordinator without a store: its queue gives everyone the same lease, from memory"
     replay = f"{REPLAY}: aiohttp's low-level server reads the same calls whole and always answers the same"
     raw = f"{RAW}: a server that parses nothing shows how far up the load generator reaches"
-    return rounds, cycle, replay, edge, hello, raw
+    return rounds, cycle, canned, replay, edge, hello, raw
 
 
 def _requests_sheet(figures: Sequence[ApiFigure]) -> Sheet:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvloop
 from aiohttp import hdrs, web
+from tests.bench.servers import tell_listening
 
 HOST = "127.0.0.1"
 CHUNK_BYTES = 256 * 1024
@@ -62,7 +63,7 @@ async def main(folder: Path, bytes_per_s: float | None) -> None:
     runner = web.AppRunner(app(folder, Line(bytes_per_s)), access_log=None, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, HOST, 0).start()
-    print(f"listening on http://{HOST}:{runner.addresses[0][1]}", file=sys.stderr, flush=True)
+    tell_listening(f"http://{HOST}:{runner.addresses[0][1]}")
     await asyncio.Event().wait()
 
 

@@ -11,6 +11,7 @@ from typing import cast
 
 import uvloop
 from aiohttp import web
+from tests.bench.servers import tell_listening
 
 BODY = b'{"hello":"world"}'
 HOST = "127.0.0.1"
@@ -42,18 +43,14 @@ async def serve_aiohttp(runner: web.BaseRunner) -> None:
     """Serve on a free port, which is told on stderr, until the process is stopped."""
     await runner.setup()
     await web.TCPSite(runner, HOST, 0).start()
-    _tell(runner.addresses[0][1])
+    tell_listening(f"http://{HOST}:{runner.addresses[0][1]}")
     await asyncio.Event().wait()
 
 
 async def serve_raw() -> None:
     server = await asyncio.get_running_loop().create_server(RawHello, HOST, 0)
-    _tell(server.sockets[0].getsockname()[1])
+    tell_listening(f"http://{HOST}:{server.sockets[0].getsockname()[1]}")
     await server.serve_forever()
-
-
-def _tell(port: int) -> None:
-    print(f"listening on http://{HOST}:{port}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

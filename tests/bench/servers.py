@@ -38,6 +38,11 @@ class ServerFailedError(MeasurementError):
     """A server ended by itself. The message is the end of its log."""
 
 
+def tell_listening(url: str) -> None:
+    """Said by a server, in the words that `serving` waits for and `telecine serve` logs."""
+    print(f"listening on {url}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def serving(*arguments: str) -> Iterator[Server]:
     """`python -m ARGUMENTS`, from when it says that it listens to the end of the block. Raises ServerFailedError."""
