@@ -40,7 +40,7 @@ class Scale(msgspec.Struct, frozen=True):
     peer_seconds: float = 1.5
     peer_rounds: int = 3
     peer_callers: tuple[int, ...] = (1, 4)
-    parking: ParkingScale = ParkingScale(accounts=200, rows=100_000, rounds=8, claims=250)
+    parking: ParkingScale = ParkingScale(accounts=200, rows=100_000, rounds=24, claims=250)
 
     def pairs_of_round(self, rows: int) -> int:
         return min(rows // 4, self.pairs_of_round_max)
