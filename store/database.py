@@ -12,7 +12,7 @@ from telecine.core.policy import STANDARD, QueuePolicy
 from telecine.store import schema
 from telecine.store.catalogue import SqliteCatalogue
 from telecine.store.claims import LeaseTerms
-from telecine.store.connection import Connection, DatabaseError, open_writer, require_sqlite
+from telecine.store.connection import Connection, DatabaseError, open_reader, open_writer, require_sqlite
 from telecine.store.epoch import FIRST_EPOCH, begin_epoch, epoch_of_day, epoch_path, read_epoch
 from telecine.store.events import SqliteEvents, newest_event
 from telecine.store.files import OpenFiles, SqliteFiles
@@ -89,12 +89,30 @@ class Store:
             await store._remember_parks(policy)
             yield store
 
+    @staticmethod
+    async def is_current(path: Path) -> bool:
+        """Whether a database is there that has the schema of this program, so that opening it does not change it.
+        Raises StoreError for a file that is no database."""
+        if not _is_there(path):
+            return False
+        known, connection = schema.load(), await open_reader(path)
+        try:
+            return await connection.run(lambda raw: schema.is_current(raw, known))
+        except DatabaseError as error:
+            raise StoreError(f"{path}: cannot be read as a database: {error}") from error
+        finally:
+            await connection.close()
+
     async def _remember_parks(self, policy: QueuePolicy) -> None:
         """Accounts and hosts that were parked before a restart wake those who wait, all the same."""
         for row in await self._readers.run(lambda tx: tx.all("parked_accounts", {"now_ms": tx.now_ms})):
             self._signal.unpark_at(policy.claims_from_ms(row["uploads_parked_until_ms"], row["sends_parked_until_ms"]))
         for row in await self._readers.run(lambda tx: tx.all("parked_hosts", {"at_ms": tx.now_ms})):
             self._signal.unpark_at(row["parked_until_ms"])
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists()
 
 
 def _epoch_before(path: Path) -> int | None:

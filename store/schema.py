@@ -58,6 +58,12 @@ def is_new(raw: Any) -> bool:
     return bool(version == 0)
 
 
+def is_current(raw: Any, migrations: Sequence[Migration]) -> bool:
+    """Whether `migrate` would find nothing to do, and nothing to refuse."""
+    [version] = raw.execute("PRAGMA user_version").fetchone()
+    return bool(version == len(migrations))
+
+
 def migrate(raw: Any, migrations: Sequence[Migration], now_ms: int) -> int:
     """Apply what is missing; how many that were. Runs in the connection's thread.
 

@@ -1,17 +1,14 @@
 """The command line: help that teaches, errors in one line, an exit status that means something."""
 
-import contextlib
-import os
 import re
 import stat
 import subprocess
 import sys
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
-from tests.cmd.conftest import Said, run_program
+from tests.cmd.program import process, telecine
 
 from telecine.cmd.alone import alone_with
 from telecine.cmd.main import COMMANDS, SUMMARIES, cli
@@ -19,25 +16,6 @@ from telecine.core import config_file
 from telecine.core.errors import ConfigError
 
 SECRETS = {f"TELECINE_{name}": "s" for name in ("API_HASH", "BOT_TOKEN", "WORKER_TOKEN", "OPERATOR_TOKEN")}
-
-
-def telecine(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> Said:
-    """What the program says in a folder."""
-    with contextlib.chdir(cwd), patch.dict(os.environ, _clean(environ), clear=True):
-        return run_program(arguments)
-
-
-def process(*arguments: str, cwd: Path) -> Said:
-    """The same by the real program, as a process."""
-    done = subprocess.run(
-        [sys.executable, "-m", "telecine.cmd", *arguments],
-        cwd=cwd, env=_clean(), input="", check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    return Said(done.returncode, done.stdout, done.stderr)
-
-
-def _clean(more: dict[str, str] | None = None) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("TELECINE")} | (more or {})
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -166,7 +144,6 @@ def test_a_second_coordinator_on_one_database_is_refused(tmp_path: Path) -> None
         done = process("serve", cwd=tmp_path)
         assert done.status == 1
         assert "another coordinator is using this database" in done.err
-        assert telecine("token", "issue", "--operator", "me", cwd=tmp_path).status == 0
     with alone_with(tmp_path / "telecine.db"):
         pass
 
@@ -205,71 +182,3 @@ def test_a_coordinator_that_is_not_there_is_a_temporary_failure(tmp_path: Path) 
     assert done.status == 75
     assert "telecine serve" in done.err
     assert "Traceback" not in done.err
-
-
-def test_tokens_are_issued_listed_and_revoked(tmp_path: Path) -> None:
-    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\n')
-    issued = telecine("token", "issue", "--worker", "cm-ember", cwd=tmp_path)
-    assert issued.status == 0, issued.err
-    assert issued.out.count(".") == 2
-
-    listed = telecine("token", "list", cwd=tmp_path).out
-    jti, scope, name, *_ = listed.splitlines()[1].split()
-    assert (scope, name) == ("worker", "cm-ember")
-    assert issued.out.strip() not in listed
-
-    assert "revoked" in telecine("token", "revoke", jti, cwd=tmp_path).out
-    assert "revoked" in telecine("token", "list", cwd=tmp_path).out
-    assert telecine("token", "revoke", "nothing", cwd=tmp_path).status == 1
-    assert telecine("token", "issue", cwd=tmp_path).status == 2
-
-
-@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("revoke", "4c486e272fa217d3")])
-def test_no_database_is_made_to_look_for_tokens_in(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 32}"\ndatabase = "telecin.db"\n')
-    refused = telecine("token", *arguments, cwd=tmp_path)
-    assert (refused.status, refused.out) == (2, "")
-    place = tmp_path / "telecin.db"
-    assert f"telecine.toml: coordinator.database: {place}: No such file or directory" in refused.err
-    assert [file.name for file in tmp_path.iterdir()] == ["telecine.toml"]
-
-
-@pytest.mark.parametrize(
-    ("database", "why"),
-    [
-        ("nowhere/telecine.db", "No such file or directory"),
-        ("telecine.toml/telecine.db", "Not a directory"),
-        (".", "is no regular file"),
-        ("/dev/null", "is no regular file"),
-        ("n" * 300, "File name too long"),
-    ],
-)
-def test_a_database_that_cannot_be_is_a_setting_to_mend(tmp_path: Path, database: str, why: str) -> None:
-    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 32}"\ndatabase = "{database}"\n')
-    for arguments in (("list",), ("issue", "--operator", "me")):
-        refused = telecine("token", *arguments, cwd=tmp_path)
-        assert (refused.status, refused.out) == (2, "")
-        assert refused.err.splitlines()[0].startswith("telecine: telecine.toml: coordinator.database: /")
-        assert refused.err.splitlines()[0].endswith(f": {why}")
-    assert [file.name for file in tmp_path.iterdir()] == ["telecine.toml"]
-
-
-@pytest.mark.parametrize("options", [("--worker", ""), ("--worker", "CM Ember"), ("--operator", "")])
-def test_a_token_is_for_somebody_who_can_be_there(tmp_path: Path, options: tuple[str, str]) -> None:
-    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 32}"\n')
-    refused = telecine("token", "issue", *options, cwd=tmp_path)
-    assert (refused.status, refused.out) == (2, "")
-    assert not (tmp_path / "telecine.db").exists()
-
-
-def test_json_tells_of_tokens_as_the_api_does(tmp_path: Path) -> None:
-    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\n')
-    issued = telecine("token", "issue", "--operator", "ada", "--days", "30", "--json", cwd=tmp_path).document
-    assert issued["token"].count(".") == 2
-    record = issued["record"]
-    assert (record["subject"], record["scope"], record["revoked"]) == ("ada", "operator", False)
-    assert 29 * 86_400 < record["expires_s"] <= 30 * 86_400
-    revoked = telecine("token", "revoke", record["jti"], "--json", cwd=tmp_path).document
-    assert (revoked["jti"], revoked["revoked"]) == (record["jti"], True)
-    listed = telecine("token", "list", "--json", cwd=tmp_path).document
-    assert [(token["jti"], token["revoked"]) for token in listed["tokens"]] == [(record["jti"], True)]
