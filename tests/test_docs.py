@@ -11,6 +11,7 @@ import click
 
 from telecine.cmd.groups import ListingGroup
 from telecine.cmd.main import COMMANDS, cli
+from telecine.core.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "systemd").iterdir())]
@@ -105,3 +106,10 @@ def test_the_unit_of_litestream_does_not_start_without_knowing_what_to_replicate
     variables = set(re.findall(r"\$\{(\w+)\}", (ROOT / "litestream.yml").read_text()))
     assert variables == {name for name in variables if name in unit}
     assert "EnvironmentFile=/" in unit, "a file that is missing is an error"
+
+
+def test_a_worker_is_not_started_again_where_a_setting_has_to_be_mended_first() -> None:
+    unit = (ROOT / "systemd" / "telecine-work@.service").read_text()
+    [ended] = re.findall(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
+    assert ended.split() == [str(ConfigError.exit_status)]
+    assert "Restart=always" in unit, "whatever else ends it"
