@@ -58,7 +58,7 @@ SUMMARIES: dict[str, str] = {
     "queue": "List uploads and their states.",
     "variant": "Show an upload; retry, cancel, withdraw, prioritise, pin.",
     "attempts": "Show who tried what, and how it ended.",
-    "workers": "List workers; drain, disable or enable one.",
+    "workers": "List workers; pause, drain, disable or resume one.",
     "accounts": "List accounts; park one, or let it go on.",
     "channels": "List storage channels; add or retire one.",
     "hosts": "List source hosts; limit one, or try it again.",

@@ -61,7 +61,7 @@ def pause(ctx: click.Context, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def resume(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Let a worker go on where it was paused.
+    """Let a worker go on that was paused, drained or disabled; a paused one where it stood.
 
     \b
     telecine workers resume cm-ember
@@ -93,19 +93,6 @@ def disable(ctx: click.Context, name: str, as_json: bool) -> None:
     telecine workers disable cm-ember
     """
     _change(ctx, name, WorkerMode.DISABLED, as_json=as_json)
-
-
-@workers.command()
-@click.argument("name")
-@json_option
-@click.pass_context
-def enable(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Let a worker go on that was drained or disabled; one that is paused, too.
-
-    \b
-    telecine workers enable cm-ember
-    """
-    _change(ctx, name, WorkerMode.ACTIVE, as_json=as_json)
 
 
 def worker_table(rows: Iterable[WorkerStatus]) -> RenderableType:
