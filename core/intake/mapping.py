@@ -3,7 +3,7 @@
 data.titles        keys one below the other; on a list a number is an index (`errors.0.code`)
 episodes[]         every element of a list; `seasons[].episodes[]` runs through both
 year?              may be absent or null; without the mark that is an error
-year|int           a number, also where CM writes it as text
+year|int           a number, also where CM writes it as text; an empty text is null
 .                  the item itself, for lists of plain values
 """
 
@@ -55,7 +55,7 @@ class FieldPath(msgspec.Struct, frozen=True):
         values: list[object] = [document]
         for step in self.steps:
             values = [below for value in values for below in self._below(value, step)]
-        present = [value for value in values if value is not None]
+        present = [value for value in values if not self._is_null(value)]
         if len(present) < len(values):
             self._require()
         return [whole_number(value) for value in present] if self.as_int else present
@@ -69,6 +69,9 @@ class FieldPath(msgspec.Struct, frozen=True):
             self._require()
             return None
         return values[0]
+
+    def _is_null(self, value: object) -> bool:
+        return value is None or (self.as_int and isinstance(value, str) and not value.strip())
 
     def _below(self, value: object, step: str) -> Iterator[object]:
         if step == "[]":

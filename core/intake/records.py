@@ -101,8 +101,8 @@ class Record:
             raise self.error(field, "is empty")
         return text
 
-    def whole(self, field: str, low: int, high: int) -> int | None:
-        """A whole number between the two; None for none."""
+    def whole(self, field: str, low: int, high: int, *, unknown: int | None = None) -> int | None:
+        """A whole number between the two; None for none, and for the one by which CM says that it does not know."""
         value = self._one(field)
         if value is None:
             return None
@@ -110,6 +110,8 @@ class Record:
             number = whole_number(value)
         except CmError as error:
             raise self.error(field, error.message) from None
+        if number == unknown:
+            return None
         if not low <= number <= high:
             raise self.error(field, f"expected {low} to {high}, got {number}")
         return number
@@ -132,10 +134,11 @@ class Record:
 
     def runtime_s(self) -> int | None:
         """The running time in seconds from `runtime_s`, or from `runtime_min`; CM's zero means unknown."""
-        seconds = self.whole("runtime_s", 0, RUNTIME_S_MAX)
-        if seconds is None:
-            seconds = (self.whole("runtime_min", 0, RUNTIME_S_MAX // 60) or 0) * 60
-        return seconds or None
+        seconds = self.whole("runtime_s", 1, RUNTIME_S_MAX, unknown=0)
+        if seconds is not None:
+            return seconds
+        minutes = self.whole("runtime_min", 1, RUNTIME_S_MAX // 60, unknown=0)
+        return None if minutes is None else minutes * 60
 
     def _one(self, field: str) -> object | None:
         if field not in self._fields:
@@ -169,7 +172,7 @@ class TitleReader:
             cm_id=cm_id,
             kind=kind,
             name=record.present("name", record.line("name", NAME_CHARS_MAX)),
-            year=record.whole("year", YEAR_MIN, YEAR_MAX),
+            year=record.whole("year", YEAR_MIN, YEAR_MAX, unknown=0),
             runtime_s=record.runtime_s(),
             links=links,
             variants=plan(links),

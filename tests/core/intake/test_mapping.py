@@ -11,7 +11,7 @@ from telecine.core.errors import CmError, ConfigError
 from telecine.core.intake.mapping import compile_mapping, parse_path, whole_number
 
 DOCUMENT: dict[str, Any] = {
-    "data": {"id": 7, "year": "1999", "none": None, "0": "zero"},
+    "data": {"id": 7, "year": "1999", "none": None, "empty": "", "0": "zero"},
     "errors": [{"extensions": {"code": "TOKEN_EXPIRED"}}],
     "seasons": [{"episodes": [{"n": 1}, {"n": 2}]}, {"episodes": [{"n": 3}]}],
     "plain": ["a", "b"],
@@ -31,6 +31,8 @@ DOCUMENT: dict[str, Any] = {
         ("absent?.id", None),
         ("data.absent?|int", None),
         ("data.absent|int?", None),
+        ("data.empty|int?", None),
+        ("data.empty", ""),
         ("errors.5.extensions?", None),
         ("data.id.deeper?", None),
         (" data . id ", 7),

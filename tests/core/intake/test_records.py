@@ -57,13 +57,29 @@ def test_texts_are_put_in_order() -> None:
     assert read(title(name=1917)).title.name == "1917"
 
 
+@pytest.mark.parametrize("unknown", [None, "", " ", 0, "0"])
+def test_a_year_that_cm_does_not_know_is_none(unknown: object) -> None:
+    assert read(title(year=unknown)).title.year is None
+
+
 @pytest.mark.parametrize(
     ("field", "value", "seconds"),
-    [("runtime_s", 5400, 5400), ("runtime_min", "90", 5400), ("runtime_min", 0, None), ("runtime_s", None, None)],
+    [
+        ("runtime_s", 5400, 5400),
+        ("runtime_min", "90", 5400),
+        ("runtime_min", 0, None),
+        ("runtime_min", "", None),
+        ("runtime_s", None, None),
+    ],
 )
 def test_running_time_comes_in_either_unit(field: str, value: object, seconds: int | None) -> None:
     fields: dict[str, CmField] = {"id": "id", "name": "name", field: "time?|int"}
     assert read(title(time=value), title=fields).title.runtime_s == seconds
+
+
+def test_running_time_in_minutes_stands_in_for_seconds_that_cm_does_not_know() -> None:
+    fields: dict[str, CmField] = {"id": "id", "name": "name", "runtime_s": "s|int", "runtime_min": "min|int"}
+    assert read(title(s=0, min=90), title=fields).title.runtime_s == 5400
 
 
 @pytest.mark.parametrize(
