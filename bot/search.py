@@ -39,7 +39,7 @@ async def list_all(message: Message, catalogue: Catalogue, settings: BotSettings
 
 async def find_titles(message: Message, catalogue: Catalogue, settings: BotSettings) -> None:
     query = screens.query_in(message.text or "")
-    if not folding.words(query):  # one letter will do: there are films called M and 9
+    if not folding.phrases(query):  # one letter will do: there are films called M and 9
         await message.answer(words.NOT_A_NAME)
         return
     await show(message, await list_titles(Origin(query), catalogue, settings))

@@ -27,7 +27,7 @@ from telecine.store.accounts import account_id
 from telecine.store.readers import Readers
 from telecine.store.transaction import Params, Row, Transaction
 
-SEARCH_WORDS_MAX = 16  # more say nothing more about a name
+SEARCH_PHRASES_MAX = 16  # more say nothing more about a name
 PAGE_ROWS_MAX = 1000
 SAME_CONTENT_MAX = 16  # messages with one file that are named; any of them will do
 _PAGES = {
@@ -46,7 +46,7 @@ class SqliteCatalogue:
 
     async def search(self, text: str, *, limit: int = 20, offset: int = 0) -> tuple[Title, ...]:
         page = _page(limit, offset)
-        found = folding.words(text)
+        found = folding.phrases(text)
         if not found:
             if text.strip():  # nothing in it that a name could hold
                 return ()
@@ -76,9 +76,10 @@ class SqliteCatalogue:
         return await self._readers.run(catalogue_counts)
 
 
-def match_expression(words: tuple[str, ...]) -> str:
-    """FTS5's way to ask for names that hold every word as a prefix. Quoted, no word can be taken for syntax."""
-    return " ".join(f'"{word}"*' for word in dict.fromkeys(words[:SEARCH_WORDS_MAX]))
+def match_expression(phrases: tuple[str, ...]) -> str:
+    """FTS5's way to ask for names that hold every phrase, the last word of each as a prefix. What is quoted cannot be
+    taken for syntax."""
+    return " ".join(f'"{phrase}"*' for phrase in dict.fromkeys(phrases[:SEARCH_PHRASES_MAX]))
 
 
 def title_detail(tx: Transaction, title_id: int) -> TitleDetail:

@@ -16,6 +16,7 @@ import msgspec
 from pysqlite3 import dbapi2
 
 from telecine.core.errors import StoreError
+from telecine.core.folding import fold
 
 _FILE_NAME = re.compile(r"(?P<number>\d{4})_[a-z0-9_]+\.sql")
 
@@ -69,8 +70,9 @@ def migrate(raw: Any, migrations: Sequence[Migration], now_ms: int) -> int:
 
     Raises StoreError for a database of a later version, or one whose migrations are not those given. Foreign keys are
     not enforced meanwhile, so that a table can be made anew (https://sqlite.org/lang_altertable.html, section 7), but
-    checked before each commit.
+    checked before each commit. Scripts may call `fold`, which is `core.folding`.
     """
+    raw.create_function("fold", 1, fold, deterministic=True)
     [enforced] = raw.execute("PRAGMA foreign_keys").fetchone()
     raw.execute("PRAGMA foreign_keys = OFF")
     try:

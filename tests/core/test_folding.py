@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telecine.core.folding import fold, words
+from telecine.core.folding import fold, phrases
 
 
 @pytest.mark.parametrize(
@@ -26,13 +28,17 @@ from telecine.core.folding import fold, words
         ("ﬁlm", "film"),
         ("İstanbul ılık", "istanbul ilik"),
         ("Тихий Дон", "тихии дон"),
-        ("千と千尋の神隠し", "千と千尋の神隠し"),
-        ("ガンダム", "カンタム"),
+        ("千と千尋の神隠し", "千 と 千 尋 の 神 隠 し"),
+        ("ガンダム", "カ ン タ ム"),
+        ("ｶﾞﾝﾀﾞﾑ", "カ ン タ ム"),
+        ("東京Tower 2", "東 京 tower 2"),
+        ("부산행", unicodedata.normalize("NFKD", "부산행")),
+        ("ร้าน", "ร า น"),
         ("हिन्दी", "हिनदी"),
         ("Москва́", "москва"),
         ("I ❤\ufe0f Huckabees", "i huckabees"),
         ("1\ufe0f\u20e3 One", "1 one"),
-        ("葛\U000e0100城", "葛城"),
+        ("葛\U000e0100城", "葛 城"),
         ("!?…", ""),
         ("❤\ufe0f", ""),
         ("", ""),
@@ -40,6 +46,10 @@ from telecine.core.folding import fold, words
 )
 def test_names_fold_as_people_type_them(text: str, folded: str) -> None:
     assert fold(text) == folded
+
+
+def test_signs_that_follow_each_other_are_one_phrase() -> None:
+    assert phrases("The 千と千尋 Film") == ("the", "千 と 千 尋", "film")
 
 
 @settings(deadline=None)
@@ -51,8 +61,9 @@ def test_folding_twice_changes_nothing(text: str) -> None:
 @settings(deadline=None)
 @given(st.text())
 def test_folded_text_is_words_parted_by_single_spaces(text: str) -> None:
-    assert " ".join(words(text)) == fold(text)
-    assert all(words(text))
+    assert " ".join(fold(text).split()) == fold(text)
+    assert " ".join(phrases(text)) == fold(text)
+    assert all(phrases(text))
 
 
 @settings(deadline=None)

@@ -105,6 +105,20 @@ async def test_what_was_cancelled_stays_cancelled(path: Path, clock: HandClock) 
         assert await store.operations.requeue("CM_M000001_720P") is VariantState.READY
 
 
+async def test_names_without_spaces_are_found_by_any_part_of_them(path: Path, clock: HandClock) -> None:
+    raw: Any = dbapi2.connect(str(path), isolation_level=None)
+    schema.migrate(raw, schema.load()[:6], START_MS)
+    raw.executescript("""
+        INSERT INTO titles (cm_id, kind, name, name_folded, first_seen_at_ms, changed_at_ms)
+          VALUES ('1', 'movie', '千と千尋の神隠し', '千と千尋の神隠し', 1, 1), ('2', 'movie', 'Łódź', 'lodz', 1, 1);
+    """)
+    raw.close()
+    async with Store.open(path, clock=clock, policy=POLICY) as store:
+        for words, name in (("千尋", "千と千尋の神隠し"), ("lodz", "Łódź")):
+            assert [title.name for title in await store.catalogue.search(words)] == [name]
+    assert Scene(store, clock, path).sql("INSERT INTO title_words (title_words) VALUES ('integrity-check')") == []
+
+
 async def test_every_link_gets_the_host_that_it_points_to(path: Path, clock: HandClock) -> None:
     at_work_before(path)
     async with Store.open(path, clock=clock, policy=POLICY) as store:
