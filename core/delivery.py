@@ -92,7 +92,8 @@ class Shelf(Protocol):
 
     async def resolve(self, code: str, *, bot_id: int) -> Resolved:
         """What is behind a code; another copy of the same target where that one cannot be had, but nothing of a target
-        that was cancelled or withdrawn. Raises InputError for what is not a code, NotFoundError for one of nothing."""
+        that an operator cancelled or withdrew. Raises InputError for what is not a code, NotFoundError for one of
+        nothing."""
         ...
 
     async def save_bot_file(self, file: BotFile) -> None:

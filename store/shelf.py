@@ -15,8 +15,6 @@ from telecine.store.readers import Readers
 from telecine.store.transaction import Row, Transaction
 from telecine.store.writer import Writer
 
-_TAKEN_OUT = frozenset({VariantState.CANCELLED, VariantState.WITHDRAWN})
-
 
 class SqliteShelf:
     """Implements `Shelf`."""
@@ -68,11 +66,11 @@ def resolve(tx: Transaction, code: VariantCode, bot_id: int) -> Resolved:
 def _copy_to_send(copies: list[Row], code: str) -> Row | None:
     """Which copy of a target to send: the one that was asked for if it can be had, else another that can.
 
-    Not even a copy is sent of what an operator has taken out. Messages in a lost channel may be sent still, by their
-    `file_id`s, but come after all others. None: there is nothing of that code.
+    Not even a copy is sent of what an operator has taken out; of what only waits for a link it is. Messages in a lost
+    channel may be sent still, by their `file_id`s, but come after all others. None: there is nothing of that code.
     """
     asked = next((row for row in copies if row["code"] == code), None)
-    if asked is None or copies[0]["state"] in _TAKEN_OUT:
+    if asked is None or copies[0]["is_taken_out"]:
         return asked and copies[0]
     return min(copies, key=lambda row: (not row["is_done"], row["is_lost"], row is not asked))
 

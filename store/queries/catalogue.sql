@@ -8,7 +8,7 @@ SELECT t.id, t.kind, t.name, t.year,
        + (SELECT count(*) FROM upload_variants k
           WHERE k.title_id = t.id AND k.copy > 1 AND k.state = 'done' AND EXISTS (
             SELECT 1 FROM upload_variants v WHERE v.code = substr(k.code, 1, length(k.code) - length('_C02'))
-              AND v.state NOT IN ('done', 'cancelled', 'withdrawn'))) AS available
+              AND (v.state NOT IN ('done', 'cancelled', 'withdrawn') OR v.waits_for_link))) AS available
 FROM titles t
 ORDER BY t.name_folded, t.id
 LIMIT :limit OFFSET :offset;
@@ -21,7 +21,7 @@ SELECT t.id, t.kind, t.name, t.year,
        + (SELECT count(*) FROM upload_variants k
           WHERE k.title_id = t.id AND k.copy > 1 AND k.state = 'done' AND EXISTS (
             SELECT 1 FROM upload_variants v WHERE v.code = substr(k.code, 1, length(k.code) - length('_C02'))
-              AND v.state NOT IN ('done', 'cancelled', 'withdrawn'))) AS available
+              AND (v.state NOT IN ('done', 'cancelled', 'withdrawn') OR v.waits_for_link))) AS available
 FROM (
   SELECT n.id, n.name_folded <> :text AS not_whole, substr(n.name_folded, 1, length(:text)) <> :text AS not_start,
          w.rank AS relevance, n.name_folded AS folded
@@ -41,7 +41,7 @@ SELECT id, season, episode, name FROM episodes WHERE title_id = :title_id ORDER 
 -- name: variants_of_title
 -- Copies do not count as qualities; a target of which a copy is done can be had like one that is done.
 SELECT v.code, v.quality, v.episode_id,
-       CASE WHEN v.state NOT IN ('done', 'cancelled', 'withdrawn')
+       CASE WHEN (v.state NOT IN ('done', 'cancelled', 'withdrawn') OR v.waits_for_link)
                  AND EXISTS (SELECT 1 FROM upload_variants k WHERE k.code = v.code || '_C02' AND k.state = 'done')
             THEN 'done' ELSE v.state END AS state
 FROM upload_variants v WHERE v.title_id = :title_id AND v.copy = 1 ORDER BY v.id;

@@ -1,9 +1,10 @@
 -- What delivery asks for and keeps.
 
 -- name: targets_by_code
--- A target and its copy, the original first.
+-- A target and its copy, the original first. is_taken_out: an operator has cancelled or withdrawn it.
 SELECT v.id, v.code, v.copy, v.state, v.quality, t.name AS title, t.year, e.season, e.episode,
-       v.state = 'done' AS is_done, v.state = 'done' AND coalesce(c.retired_because = 'lost', 0) AS is_lost
+       v.state = 'done' AS is_done, v.state = 'done' AND coalesce(c.retired_because = 'lost', 0) AS is_lost,
+       v.state IN ('cancelled', 'withdrawn') AND NOT v.waits_for_link AS is_taken_out
 FROM upload_variants v
 JOIN titles t ON t.id = v.title_id
 LEFT JOIN episodes e ON e.id = v.episode_id

@@ -23,7 +23,7 @@ from telecine.store import copies
 from telecine.store.copies import Uploader, least_loaded
 from telecine.store.sql import QUERIES
 
-CODE, COPY = "CM_M000001_720P", "CM_M000001_720P_C02"
+CODE, COPY, AS_SD = "CM_M000001_720P", "CM_M000001_720P_C02", "CM_M000001_480P"
 
 
 @pytest.fixture
@@ -65,6 +65,15 @@ async def state(scene: Scene, code: str) -> VariantState:
 async def sent_from(scene: Scene, code: str = CODE) -> tuple[str, list[int]]:
     resolved = await scene.store.shelf.resolve(code, bot_id=9)
     return resolved.code, [part.message_id for part in resolved.parts]
+
+
+async def seen(scene: Scene) -> tuple[int, list[tuple[str, VariantState]]]:
+    """How much of the film can be had, whichever way it is looked for, and its page."""
+    [found] = await scene.store.catalogue.search("a film")
+    [listed] = await scene.store.catalogue.search("")
+    assert found == listed
+    detail = await scene.store.catalogue.title(1)
+    return found.available, [(variant.code, variant.state) for variant in detail.variants]
 
 
 # ---- planning ------------------------------------------------------------------------------------
@@ -281,6 +290,17 @@ async def test_not_even_a_copy_is_delivered_of_what_was_taken_out(copied: Scene)
     assert (await copied.store.shelf.resolve(COPY, bot_id=9)).state is VariantState.CANCELLED
 
 
+async def test_the_copy_is_delivered_while_the_original_waits_for_a_link(copied: Scene) -> None:
+    await copied.store.operations.requeue(CODE)
+    await copied.imports(film("1", link("a", Quality.SD), link("b", Quality.SD)))
+    assert await state(copied, CODE) is VariantState.CANCELLED
+    assert await sent_from(copied) == (COPY, [21])
+    assert await seen(copied) == (1, [(CODE, VariantState.DONE), (AS_SD, VariantState.READY)])
+    await copied.store.operations.cancel(CODE)  # for good
+    assert await sent_from(copied) == (CODE, [])
+    assert await seen(copied) == (0, [(CODE, VariantState.CANCELLED), (AS_SD, VariantState.READY)])
+
+
 async def test_a_title_is_withdrawn_with_its_copies(copied: Scene) -> None:
     await copied.store.operations.withdraw_title(1)
     assert {state for _, state, _ in variants(copied)} == {"withdrawn"}
@@ -309,18 +329,11 @@ async def test_a_target_that_cannot_be_had_is_as_it_was_asked_for(held: Scene) -
 
 
 async def test_a_target_counts_once_however_many_copies_there_are(copied: Scene) -> None:
-    async def seen() -> tuple[int, list[tuple[str, VariantState]]]:
-        [title] = await copied.store.catalogue.search("a film")
-        detail = await copied.store.catalogue.title(1)
-        return title.available, [(variant.code, variant.state) for variant in detail.variants]
-
-    assert await seen() == (1, [(CODE, VariantState.DONE)])
+    assert await seen(copied) == (1, [(CODE, VariantState.DONE)])
     await copied.store.operations.requeue(CODE)
-    assert await seen() == (1, [(CODE, VariantState.DONE)]), "the copy can be had"
+    assert await seen(copied) == (1, [(CODE, VariantState.DONE)]), "the copy can be had"
     await copied.store.operations.cancel(CODE)
-    assert await seen() == (0, [(CODE, VariantState.CANCELLED)])
-    [listed] = await copied.store.catalogue.search("")
-    assert listed.available == 0
+    assert await seen(copied) == (0, [(CODE, VariantState.CANCELLED)])
 
 
 async def test_counts_tell_of_copies_but_not_of_more_links(copied: Scene) -> None:
