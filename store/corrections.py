@@ -13,14 +13,13 @@ import msgspec
 from telecine.core.catalogue import PROBED
 from telecine.core.codes import VariantCode
 from telecine.core.events import VariantChanged
-from telecine.core.leases import Event, VariantState
+from telecine.core.leases import VariantState
 from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import SourceReport
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 from telecine.store.targets import Target, append_link, follow, insert_target, remove_link, steer
 from telecine.store.transaction import Row, Transaction
-from telecine.store.variants import enter_state
 
 STEADY_MS = 24 * 3600 * 1000  # a link that is measured otherwise again sooner than this is followed no further
 
@@ -89,7 +88,6 @@ class _Correction:
             moved = steer(self._tx, self._policy, target) or target.id in self._new
             if moved and target is not self._tried:  # of which the settlement tells
                 self._tx.tell(VariantChanged(target.code, target.state))
-        self._take_out_what_is_dead()
         wakes = any(target.gained and target.state is VariantState.READY for target in changed)
         return Corrected(self._tried.state, wakes)
 
@@ -113,16 +111,6 @@ class _Correction:
         if target.shifted and target.state is not VariantState.LEASED:
             self._tx.execute("lift_positions", {"variant_id": target.id})
             self._tx.execute("close_positions", {"variant_id": target.id})
-
-    def _take_out_what_is_dead(self) -> None:
-        """What is dead because it never had a link of its quality is no failure to look into: it is not offered any
-        more, until a link of it is listed. Unless a copy is done: that is delivered in its place."""
-        copy = self._copies.get(Quality(self._place["quality"]))
-        is_delivered = copy is not None and copy.state is VariantState.DONE
-        if self._tried.sources == 0 and self._tried.state is VariantState.DEAD and not is_delivered:
-            self._tried.state = enter_state(
-                self._tx, self._tried.id, self._tried.state, Event.CANCEL, waits_for_link=True
-            )
 
 
 def _target(row: Row) -> Target:

@@ -91,9 +91,10 @@ def steer(tx: Transaction, policy: QueuePolicy, target: Target) -> bool:
 
 
 def _event_of(target: Target) -> Event | None:
-    """What waits and has lost all its links is taken out; what gained a link is tried at once."""
+    """What waits or is dead and has lost all its links is taken out; what gained a link is tried at once."""
     if target.sources == 0:
-        return Event.CANCEL if target.state in _WAITING else None
+        has_failed = target.lost and target.state is VariantState.DEAD
+        return Event.CANCEL if target.state in _WAITING or has_failed else None
     if not target.gained:
         return None
     if target.state is VariantState.DELAYED:

@@ -13,6 +13,7 @@ from telecine.core.events import VariantChanged
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.operator_protocol import VariantMoved
 from telecine.core.quality import Quality
+from telecine.core.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,6 +88,17 @@ async def test_what_was_cancelled_and_queued_again_may_wait_for_a_link_once_more
     await scene.imports(AS_HD)
     await scene.store.operations.cancel(HD)
     assert await scene.store.operations.requeue(HD) is VariantState.READY
+    await scene.imports(AS_SD)
+    assert await state(scene, HD) is VariantState.CANCELLED
+    await scene.imports(AS_HD)
+    assert await state(scene, HD) is VariantState.READY
+
+
+async def test_what_is_dead_and_loses_its_links_is_taken_out_until_the_next(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(AS_HD)
+    lease = await scene.lease("w")
+    assert (await scene.fails("w", lease, {1: Reason.GONE})).state is VariantState.DEAD
     await scene.imports(AS_SD)
     assert await state(scene, HD) is VariantState.CANCELLED
     await scene.imports(AS_HD)

@@ -99,14 +99,28 @@ async def test_a_copy_that_gains_a_link_as_it_fails_is_told_of_once(copied: Scen
     ]
 
 
-async def test_what_is_delivered_from_a_copy_is_not_taken_out(copied: Scene) -> None:
+async def test_a_copy_is_delivered_of_what_turns_out_to_have_no_link_of_its_quality(copied: Scene) -> None:
     copy = await copied.lease("v")
     adopted = msgspec.structs.replace(uploaded(copy, 21), sources=())  # sent before, by whichever link
     await copied.store.queue.settle("v", copy.lease, adopted)
     await copied.store.operations.requeue(HD)
     lease = await copied.lease("w")
     reports = [measured(source.link_id) for source in lease.sources]
-    assert (await settles(copied, "w", lease, *reports)).state is VariantState.DEAD
+    assert (await settles(copied, "w", lease, *reports)).state is VariantState.CANCELLED
     resolved = await copied.store.shelf.resolve(HD, bot_id=9)
     assert (resolved.code, [part.message_id for part in resolved.parts]) == (COPY, [21])
     assert await links(copied, HD) == []
+
+
+async def test_an_original_that_is_dead_is_taken_out_when_its_copy_finds_all_links_to_be_of_another_quality(
+    copied: Scene,
+) -> None:
+    await copied.store.operations.requeue(HD)
+    original, copy = await copied.lease("w"), await copied.lease("v")
+    failed = await copied.fails("w", original, {source.link_id: Reason.GONE for source in original.sources})
+    assert failed.state is VariantState.DEAD
+    before = copied.store.events.newest
+    reports = [measured(source.link_id) for source in copy.sources]
+    assert (await settles(copied, "v", copy, *reports)).state is VariantState.CANCELLED
+    assert await state(copied, HD) is VariantState.CANCELLED
+    assert VariantChanged(HD, VariantState.CANCELLED) in await changes(copied, before)
