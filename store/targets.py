@@ -84,6 +84,8 @@ def steer(tx: Transaction, policy: QueuePolicy, target: Target) -> bool:
         relane(tx, target.id)
     before, event = target.state, _event_of(target)
     if event is not None:
+        if target.waits_for_link:  # what became of its former links says nothing about the new one
+            tx.execute("start_over", {"variant_id": target.id})
         target.state = enter_state(tx, target.id, before, event, waits_for_link=event is Event.CANCEL)
     elif target.lost and before in _WAITING:
         target.state = end_round(tx, policy, target.id, before)

@@ -31,7 +31,8 @@ UPDATE upload_variants SET waits_for_link = 0 WHERE id = :variant_id AND waits_f
 
 -- name: start_over
 -- What was done once gets a new generation when it is queued again.
-UPDATE upload_variants SET rounds = 0, expiries = 0, file_bytes = 0, disk_bytes = 0, generation = generation + (state IN ('done', 'withdrawn'))
+UPDATE upload_variants SET rounds = 0, expiries = 0, file_bytes = 0, disk_bytes = 0,
+  generation = generation + (state IN ('done', 'withdrawn'))
 WHERE id = :variant_id;
 
 -- name: forget_fates

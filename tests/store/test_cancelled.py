@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.store.conftest import film, link
+from tests.store.conftest import POLICY, film, link
 from tests.store.correcting import HD, SD, changes, links, measured, settles, state
 
 from telecine.core.errors import ConflictError
 from telecine.core.events import VariantChanged
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.operator_protocol import VariantMoved
+from telecine.core.protocol import SettleReleased
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 
@@ -103,3 +104,35 @@ async def test_what_is_dead_and_loses_its_links_is_taken_out_until_the_next(scen
     assert await state(scene, HD) is VariantState.CANCELLED
     await scene.imports(AS_HD)
     assert await state(scene, HD) is VariantState.READY
+
+
+# ---- what comes back -----------------------------------------------------------------------------
+
+
+async def gone_and_back(scene: Scene) -> None:
+    """The film of one link is of another quality, and a new link of the former one is listed."""
+    await scene.imports(AS_SD)
+    await scene.imports(film("1", link("a", Quality.SD), link("z")))
+    assert await links(scene, HD) == [("z", 1, LinkFate.UNTRIED)]
+
+
+async def test_a_new_link_has_all_rounds_before_it(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(AS_HD)
+    for _ in range(POLICY.rounds_max - 1):
+        await scene.fails("w", await scene.lease("w"), {1: Reason.STALLED})
+        scene.clock.advance(300)
+        await scene.store.sweeper.sweep()
+    await gone_and_back(scene)
+    await scene.store.operations.cancel(SD)
+    lease = await scene.lease("w")
+    assert (await scene.fails("w", lease, {lease.sources[0].link_id: Reason.STALLED})).state is VariantState.DELAYED
+
+
+async def test_a_new_link_demands_nothing_of_what_the_former_ones_did(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(AS_HD)
+    lease = await scene.lease("w")
+    await scene.store.queue.settle("w", lease.lease, SettleReleased(disk_bytes=1 << 40))
+    await gone_and_back(scene)
+    assert {(await scene.lease("w")).code for _ in range(2)} == {HD, SD}
