@@ -9,11 +9,12 @@ from telecine.core.errors import StoreError
 
 
 class OpenFiles:
-    """The database and its WAL as a connection has them open. SQLite does not notice where they are deleted or others
-    take their place: it goes on to write what nobody will ever find."""
+    """The database, its WAL and the `-shm` with its locks as a connection has them open. SQLite does not notice where
+    they are deleted or others take their place: it goes on to write what nobody will ever find, or others overwrite."""
 
     def __init__(self, database: Path) -> None:
-        self._opened = {file: _identity(file) for file in (database, _wal_of(database))}
+        files = (database, _beside(database, "-wal"), _beside(database, "-shm"))
+        self._opened = {file: _identity(file) for file in files}
 
     def require(self) -> None:
         """Raises StoreError where they are not in their places any more."""
@@ -33,8 +34,10 @@ def _identity(file: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _wal_of(database: Path) -> Path:
-    return database.with_name(f"{database.name}-wal")
+def _beside(database: Path, suffix: str) -> Path:
+    """A file of SQLite's own: it stands where the database does, not where a symbolic link to that is."""
+    real = database.resolve()
+    return real.with_name(f"{real.name}{suffix}")
 
 
 class SqliteFiles:
@@ -42,7 +45,7 @@ class SqliteFiles:
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._wal = _wal_of(database)
+        self._wal = _beside(database, "-wal")
 
     @property
     def path(self) -> Path:
