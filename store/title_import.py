@@ -183,7 +183,7 @@ class TitleImport:
             host_id = self._hosts.id_of(link.url)
             params |= {"title_id": self._title_id, "episode_id": place.episode_id, "cm_id": link.cm_id}
             return _Link(self._tx.get("insert_link", {"host_id": host_id, **params})["id"], host_id)
-        same_file = _path(row["url"]) == _path(link.url)
+        same_file = _file(row["url"]) == _file(link.url)
         if not same_file:
             self._tx.execute("note_another_file", {"link_id": row["id"]})
         probed = _probed(row) if same_file else None
@@ -236,9 +236,11 @@ def _probed(row: Row) -> Quality | None:
     return Quality(row["quality"]) if row["evidence"] == PROBED else None
 
 
-def _path(url: str) -> str:
-    """What says which file it is. Keys in the query come and go."""
-    return url.partition("#")[0].partition("?")[0]
+def _file(url: str) -> tuple[str, str]:
+    """What says which file it is: host and path. Keys come and go, in the query or before the host; so does TLS."""
+    bare = url.partition("#")[0].partition("?")[0]
+    _, is_absolute, address = bare.partition("://")
+    return source_host(url), address.partition("/")[2] if is_absolute else bare
 
 
 def _differs(row: Row, params: Mapping[str, object], *columns: str) -> bool:

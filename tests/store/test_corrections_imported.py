@@ -35,7 +35,10 @@ async def test_what_was_measured_goes_before_whatever_is_declared(queued: Scene,
     [
         ("http://a.example/a.mkv?key=2", SD),
         ("http://a.example/a.mkv#t=1", SD),
+        ("https://a.example/a.mkv", SD),
+        ("http://reader:secret@A.example:80/a.mkv", SD),
         ("http://a.example/other.mkv", HD),
+        ("http://a.example/a.mkv/http://a.example/a.mkv", HD),
         ("http://b.example/a.mkv", HD),
     ],
 )

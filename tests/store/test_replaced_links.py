@@ -100,7 +100,7 @@ async def test_other_links_of_the_lease_are_what_they_are_reported_to_be(scene: 
     assert await links(scene, HD) == [("a", 1, LinkFate.UNTRIED), ("b", 2, LinkFate.USED)]
 
 
-@pytest.mark.parametrize("url", [f"{OLD}?key=2", f"{OLD}#t=1"])
+@pytest.mark.parametrize("url", [f"{OLD}?key=2", f"{OLD}#t=1", OLD.replace("//", "//reader:secret@")])
 async def test_a_link_with_a_new_key_points_to_the_same_file(read: Scene, url: str) -> None:
     lease = await read.lease("w")
     await read.imports(pointing_to(url))
