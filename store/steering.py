@@ -20,8 +20,11 @@ def cancel(tx: Transaction, code: str) -> VariantState:
 
 def requeue(tx: Transaction, code: str) -> VariantState:
     """Raises NotFoundError, ConflictError (leased, or without a link)."""
-    if not tx.get("has_link", {"variant_id": _row(tx, code)["id"]})["has_link"]:
-        raise ConflictError(f"{code} has no link to be uploaded from", hint="an import that lists one queues it")
+    row = _row(tx, code)
+    if not tx.get("has_link", {"variant_id": row["id"]})["has_link"]:
+        comes_back = row["waits_for_link"] or VariantState(row["state"]) is VariantState.DEAD
+        hint = "an import that lists one queues it" if comes_back else "try again when an import has listed one"
+        raise ConflictError(f"{code} has no link to be uploaded from", hint=hint)
     return _tell(tx, code, variants.requeue(tx, code))
 
 

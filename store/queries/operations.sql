@@ -1,7 +1,7 @@
 -- What operators look at and steer: uploads, accounts, channels, source hosts.
 
 -- name: upload_by_code
-SELECT id, state, copy FROM upload_variants WHERE code = :code;
+SELECT id, state, copy, waits_for_link FROM upload_variants WHERE code = :code;
 
 -- name: has_link
 SELECT EXISTS (SELECT 1 FROM variant_sources WHERE variant_id = :variant_id) AS has_link;

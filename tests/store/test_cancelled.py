@@ -85,6 +85,19 @@ async def test_what_an_operator_cancelled_cannot_be_cancelled_again(scene: Scene
         await scene.store.operations.cancel(HD)
 
 
+async def test_who_queues_again_what_has_no_link_is_told_what_brings_it_back(scene: Scene) -> None:
+    async def hint() -> str | None:
+        with pytest.raises(ConflictError, match="no link to be uploaded from") as refusal:
+            await scene.store.operations.requeue(HD)
+        return refusal.value.hint
+
+    await scene.imports(AS_HD)
+    await scene.imports(AS_SD)
+    assert await hint() == "an import that lists one queues it"
+    await scene.store.operations.cancel(HD)
+    assert await hint() == "try again when an import has listed one"
+
+
 async def test_what_was_cancelled_and_queued_again_may_wait_for_a_link_once_more(scene: Scene) -> None:
     await scene.imports(AS_HD)
     await scene.store.operations.cancel(HD)
