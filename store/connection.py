@@ -77,16 +77,17 @@ def require_sqlite(version: tuple[int, ...] = dbapi2.sqlite_version_info) -> Non
         )
 
 
-async def open_writer(path: Path, *, replicated: bool) -> Connection:
+async def open_writer(path: Path, *, replicated: bool, check: Callable[[Any], object] | None = None) -> Connection:
     """The one connection that writes; creates the file, for its owner alone: links may carry credentials.
 
-    `replicated`: Litestream checkpoints, so SQLite must not.
+    `replicated`: Litestream checkpoints, so SQLite must not. `check` sees the database before anything is changed, and
+    may refuse it with a StoreError.
     A reply to a caller means that its data survive a power cut: `synchronous` is FULL.
     """
     pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"cache_size={-WRITER_CACHE_KIB}"]
     if replicated:
         pragmas.append("wal_autocheckpoint=0")
-    return await _open(path, mode="rwc", pragmas=pragmas)
+    return await _open(path, mode="rwc", pragmas=pragmas, check=check)
 
 
 async def open_reader(path: Path) -> Connection:
@@ -94,7 +95,9 @@ async def open_reader(path: Path) -> Connection:
     return await _open(path, mode="ro", pragmas=["query_only=ON"])
 
 
-async def _open(path: Path, *, mode: str, pragmas: list[str]) -> Connection:
+async def _open(
+    path: Path, *, mode: str, pragmas: list[str], check: Callable[[Any], object] | None = None
+) -> Connection:
     def connect() -> Any:
         if mode == "rwc":
             with contextlib.suppress(OSError):  # what is wrong with the path is told by SQLite, in its own words
@@ -107,7 +110,10 @@ async def _open(path: Path, *, mode: str, pragmas: list[str]) -> Connection:
             check_same_thread=False,  # see `Connection.raw`
         )
         try:
-            for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", *pragmas):
+            raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").fetchall()
+            if check is not None:
+                check(raw)
+            for pragma in pragmas:
                 raw.execute(f"PRAGMA {pragma}").fetchall()
         except BaseException:
             raw.close()
@@ -117,8 +123,10 @@ async def _open(path: Path, *, mode: str, pragmas: list[str]) -> Connection:
     connection = Connection(connect, iter_chunk_size=ITER_CHUNK_ROWS)
     try:
         await connection
-    except DatabaseError as error:
+    except (DatabaseError, StoreError) as error:
         if connection.stopped is not None:  # aiosqlite does not wait for it where the connection was never made
             await connection.stopped
+        if isinstance(error, StoreError):
+            raise
         raise StoreError(f"{path}: cannot be opened as a database: {error}") from error
     return connection

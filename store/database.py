@@ -77,7 +77,7 @@ class Store:
         require_sqlite()
         epoch = _epoch_before(path)
         async with AsyncExitStack() as stack:
-            connection = await open_writer(path, replicated=replicated)
+            connection = await open_writer(path, replicated=replicated, check=schema.is_new)
             stack.push_async_callback(connection.close)  # the last to go: it alone can empty the WAL
             terms = LeaseTerms(await _begin(connection, path, clock, epoch), policy)
             pool = await Readers.open(path, count=readers, clock=clock)

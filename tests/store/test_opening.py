@@ -88,14 +88,17 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path, 
     assert [file.name for file in path.parent.iterdir()] == [path.name], "nor is anything left beside it"
 
 
-async def test_another_program_s_database_gets_no_tables_of_ours(path: Path, clock: HandClock) -> None:
+async def test_another_program_s_database_is_refused_and_left_alone(path: Path, clock: HandClock) -> None:
     raw = dbapi2.connect(str(path))
     raw.execute("CREATE TABLE sessions (dc_id INTEGER)")
+    raw.close()
+    before, threads = read(path), set(threading.enumerate())
     with pytest.raises(StoreError, match="another program's: it has a table sessions"):
         async with Store.open(path, clock=clock):
             pass
-    assert raw.execute("SELECT name FROM sqlite_schema").fetchall() == [("sessions",)]
-    raw.close()
+    assert read(path) == before, "its journal is of the mode that it was of"
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert not threads_left(threads)
 
 
 async def test_what_litestream_adds_to_an_empty_database_is_no_other_program_s(path: Path, clock: HandClock) -> None:
