@@ -54,6 +54,10 @@ WHERE v.state = 'ready' AND NOT EXISTS (
   WHERE s.variant_id = v.id
     AND (s.fate = 'untried' OR (s.passing AND s.failed_round < v.rounds) OR s.file_bytes IS NOT NULL))
 """
+LINKLESS = """
+SELECT code FROM upload_variants v
+WHERE v.state = 'dead' AND NOT EXISTS (SELECT 1 FROM variant_sources s WHERE s.variant_id = v.id)
+"""
 
 
 class Walk:
@@ -87,6 +91,7 @@ class Walk:
         assert self.scene.sql(MISPLACED, PROBED) == [], "and what was measured, to the one of its quality"
         assert self.scene.sql(ASTRAY) == [], "and each upload waits where a link of it can be tried"
         assert self.scene.sql(IDLE) == [], "and none is ready without one"
+        assert self.scene.sql(LINKLESS) == [], "nor dead for want of any"
         ((probed,),) = self.scene.sql("SELECT count(*) FROM source_links WHERE evidence = ?", PROBED)
         self.probed_max = max(self.probed_max, probed)
         ((attempts,),) = self.scene.sql("SELECT count(*) FROM upload_attempts")
