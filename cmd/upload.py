@@ -13,7 +13,6 @@ from telecine.core.leases import VariantState
 from telecine.core.links import shown
 
 WAITING = frozenset({VariantState.READY, VariantState.LEASED, VariantState.DELAYED})  # a link of it is yet to be read
-LINKLESS = frozenset({VariantState.CANCELLED, VariantState.DEAD})  # comes back with the next link, if it has lost all
 
 
 def describe(upload: VariantDetail) -> Iterator[RenderableType]:
@@ -64,7 +63,7 @@ def _facts(upload: VariantDetail) -> list[tuple[str, object]]:
 
 def _state(upload: VariantDetail) -> str:
     by = f" by {upload.worker}" if upload.worker else ""
-    if not upload.sources and upload.state in LINKLESS:
+    if upload.waits_for_link:
         return f"{upload.state.value}, waits for a link of its quality to be listed"
     if upload.due_in_s is None:
         return f"{upload.state.value}{by}"

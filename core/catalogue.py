@@ -221,6 +221,7 @@ class VariantDetail(msgspec.Struct, frozen=True):
     title. `host`: of the link that is tried next. `file_bytes`, `disk_bytes`: what an account must be allowed to send,
     and a worker have free, to be given it. `rounds` over the links are behind it, and it was done `generation` times
     before. `due_in_s`: until its lease expires, or until it is tried again. `origin`: what CM calls what it is of.
+    `waits_for_link`: it is cancelled only because it has no link, and comes back with the next.
     """
 
     code: str
@@ -244,6 +245,7 @@ class VariantDetail(msgspec.Struct, frozen=True):
     generation: int = 0
     due_in_s: float | None = None
     origin: Origin | None = None
+    waits_for_link: bool = False
 
 
 class CatalogueCounts(msgspec.Struct, frozen=True):

@@ -139,6 +139,7 @@ def variant_detail(tx: Transaction, code: str) -> VariantDetail:
         generation=row["generation"],
         due_in_s=None if row["due_at_ms"] is None else max(0, row["due_at_ms"] - tx.now_ms) / 1000,
         origin=Origin(row["title_cm_id"], row["episode_cm_id"]),
+        waits_for_link=bool(row["waits_for_link"]),
     )
 
 

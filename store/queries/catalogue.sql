@@ -48,8 +48,8 @@ FROM upload_variants v WHERE v.title_id = :title_id AND v.copy = 1 ORDER BY v.id
 
 -- name: variant_by_code
 SELECT v.id, v.code, v.title_id, v.episode_id, v.quality, v.copy, v.state, v.priority, v.generation, v.attempts,
-       v.expiries, v.rounds, v.file_bytes, v.disk_bytes, v.due_at_ms, v.channel_id, w.name AS worker, a.name AS account,
-       h.name AS host, t.cm_id AS title_cm_id, e.cm_id AS episode_cm_id
+       v.expiries, v.rounds, v.file_bytes, v.disk_bytes, v.due_at_ms, v.channel_id, v.waits_for_link,
+       w.name AS worker, a.name AS account, h.name AS host, t.cm_id AS title_cm_id, e.cm_id AS episode_cm_id
 FROM upload_variants v
 JOIN titles t ON t.id = v.title_id
 LEFT JOIN episodes e ON e.id = v.episode_id

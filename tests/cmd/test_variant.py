@@ -73,6 +73,16 @@ async def test_an_upload_that_lost_its_links_says_what_it_waits_for(deployment: 
     await deployment.fails("cm-ember", Reason.WRONG_CONTENT, measured=Quality.SD)
     said = await deployment.types("variant", "show", FIRST)
     assert "cancelled, waits for a link of its quality to be listed" in said.out
+    assert (await deployment.types("variant", "show", FIRST, "--json")).document["waits_for_link"] is True
+
+
+async def test_what_was_cancelled_waits_for_no_link_though_it_has_none(deployment: Deployment) -> None:
+    await deployment.imports(film(1, "a.example"))
+    await deployment.enrols("cm-ember")
+    await deployment.fails("cm-ember", Reason.WRONG_CONTENT, measured=Quality.SD)
+    await deployment.types("variant", "cancel", FIRST)
+    said = await deployment.types("variant", "show", FIRST)
+    assert ["state", "cancelled"] in said.lines
 
 
 async def test_an_upload_is_shown_with_the_messages_that_hold_it(deployment: Deployment) -> None:
