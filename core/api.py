@@ -62,8 +62,8 @@ class Api:
         await self._session.close()
 
     async def get(self, path: str, kind: type[T], query: Mapping[str, str | int] | None = None) -> T:
-        """Raises the TelecineError that the coordinator answers with; UnavailableError where it does not answer, and
-        ConfigError for an address that nobody can have."""
+        """Raises the TelecineError that the coordinator answers with; UnavailableError where it does not answer, or its
+        certificate does not hold, and ConfigError for an address that nobody can have."""
         return await self._call("GET", path, kind, query=query)
 
     async def post(self, path: str, kind: type[T], message: Message | None = None) -> T:
@@ -85,6 +85,11 @@ class Api:
                 method, self._base + path, params=query, data=data, headers=headers, allow_redirects=False
             ) as reply:
                 body = await reply.read()
+        except aiohttp.ClientConnectorCertificateError as error:  # a ValueError, too
+            raise UnavailableError(
+                f"the certificate of {self._base} does not hold: {error.certificate_error}",
+                hint="this machine must trust who signed it; a certificate that has expired is to be renewed",
+            ) from error
         except ValueError as error:  # of the address, as late as its name is looked up
             raise ConfigError(f"operator.coordinator_url: {self._base} is no address that can be asked") from error
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -152,6 +152,8 @@ class CoordinatorClient:
                 allow_redirects=False,
             ) as response:
                 answer = await response.read()
+        except aiohttp.ClientConnectorCertificateError as error:  # a ValueError, too
+            raise UnavailableError(f"the coordinator's certificate does not hold: {error.certificate_error}") from error
         except ValueError as error:  # of the address, as late as its name is looked up
             raise ConfigError(f"worker.coordinator_url: {self._url} is no address that can be asked") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,6 +14,7 @@ import pytest
 from aiohttp import web
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.certificates import self_signed
 from yarl import URL
 
 from telecine.core.api import Api, path_of
@@ -182,3 +185,12 @@ async def test_an_address_that_nobody_can_have_is_a_setting_to_mend(url: str) ->
     async with Api(OperatorSettings(coordinator_url=url, token=TOKEN)) as api:
         with pytest.raises(ConfigError, match=r"operator\.coordinator_url: .* is no address that can be asked"):
             await api.get("/v1/status", HostStatus)
+
+
+async def test_a_certificate_that_does_not_hold_is_named_and_may_hold_tomorrow(tmp_path: Path) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=self_signed(tmp_path))
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Api(OperatorSettings(coordinator_url=url, token=TOKEN)) as api:
+            with pytest.raises(UnavailableError, match=rf"the certificate of {url} does not hold: .*self-signed"):
+                await api.get("/v1/status", HostStatus)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from pathlib import Path
 
 import aiohttp
 import pytest
+from tests.certificates import self_signed
 from tests.core.worker.scripted import TOKEN, Coordinator
 
 from telecine.core.clock import SystemClock
@@ -114,6 +116,17 @@ async def test_an_address_that_nobody_can_have_is_not_asked_for_ever(
     client = CoordinatorClient(web_session, url, TOKEN, SystemClock())
     with pytest.raises(ConfigError, match=r"worker\.coordinator_url: .* is no address that can be asked"):
         await client.claim(CLAIM)
+
+
+async def test_a_certificate_that_has_run_out_is_an_outage_and_not_the_workers_end(
+    web_session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=self_signed(tmp_path))
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        client = CoordinatorClient(web_session, url, TOKEN, SystemClock())
+        with pytest.raises(UnavailableError, match=r"the coordinator.s certificate does not hold: .*self-signed"):
+            await client.beat(BeatRequest("boot"))
 
 
 async def test_an_answer_of_another_program_is_named_as_such(
