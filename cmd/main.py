@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from telecine.cmd.streams import let_go, open_missing
+from telecine.cmd.streams import escape_unwritable, let_go, open_missing
 from telecine.cmd.wording import complaint, printable
 from telecine.core.errors import InputError, TelecineError
 
@@ -141,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `arguments` None: those of the process.
     """
     open_missing()
+    escape_unwritable()
     try:
         _run(sys.argv[1:] if arguments is None else arguments)
     except SystemExit:  # with what was said before it, or could not be, still to be written

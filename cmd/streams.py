@@ -1,7 +1,9 @@
-"""The standard streams of a process: there from its start, and let go of where nobody takes what is written."""
+"""The standard streams of a process: there from its start, fit for any text, and let go of where nobody takes what is
+written."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -23,6 +25,13 @@ def open_missing() -> None:
         if getattr(sys, name) is None:
             stream = os.fdopen(descriptor, mode, encoding="utf-8", errors="backslashreplace", closefd=False)
             setattr(sys, name, stream)
+
+
+def escape_unwritable() -> None:
+    """Write what the encoding of standard output lacks as `\\u65e5`, as Python does on standard error: a name in
+    Japanese ends no command on a terminal that is set to Latin-1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def let_go() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.cmd.conftest import Deployment, Said, film
 
@@ -56,6 +57,16 @@ async def test_a_closed_stream_spoils_no_command(deployment: Deployment, closed:
     assert said.err == ""
     assert said.lines == ([] if ">&-" in closed.split() else [[FIRST, "ready", "priority", "4"]])
     assert await priority(deployment, FIRST) == 4
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "koi8-r"])
+async def test_a_name_that_the_terminals_encoding_lacks_is_escaped(deployment: Deployment, encoding: str) -> None:
+    await deployment.imports(msgspec.structs.replace(film(1), name="\u65e5\u672c 1"))
+    said = await typed(deployment, f'PYTHONIOENCODING={encoding} "$@"', "search")
+    assert (said.status, said.err) == (0, "")
+    assert said.lines[1] == ["1", "movie", r"\u65e5\u672c", "1", "1999", "0"]
+    said = await typed(deployment, f'PYTHONIOENCODING={encoding} "$@"', "search", "--json")
+    assert said.document["titles"][0]["name"] == "\u65e5\u672c 1"
 
 
 async def test_where_standard_input_is_closed_nobody_agrees(deployment: Deployment) -> None:
