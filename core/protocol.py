@@ -33,7 +33,7 @@ PartNumber = Annotated[int, Meta(ge=1, le=PART_COUNT_MAX)]
 LeaseName = Annotated[str, Meta(max_length=LEASE_CHARS_MAX)]
 Word = Annotated[str, Meta(min_length=1, max_length=128)]
 Detail = Annotated[str, Meta(max_length=DETAIL_CHARS_MAX)]
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]  # `$` alone lets a newline follow
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):

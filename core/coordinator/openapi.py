@@ -13,7 +13,7 @@ import msgspec
 from telecine.core.coordinator.calls import Route
 from telecine.core.coordinator.http.answers import EVENT_STREAM, PROBLEM_JSON
 from telecine.core.coordinator.tokens import Scope
-from telecine.core.protocol import Int64, LeaseName, Problem
+from telecine.core.protocol import Digest, Int64, LeaseName, Problem
 
 OPENAPI = "3.1.0"
 SCHEMA_REF = "#/components/schemas/{name}"
@@ -28,7 +28,7 @@ _GUARDED = (401, 403, 429)
 _WITH_BODY = (408, 413, 415, 417, 501)
 
 # What stands in a path; anything else there is a word.
-_PLACED = {"id": Int64, "lease": LeaseName}
+_PLACED = {"id": Int64, "lease": LeaseName, "blake3": Digest}
 
 _SCHEMES = {Scope.WORKER: "worker", Scope.OPERATOR: "operator"}
 

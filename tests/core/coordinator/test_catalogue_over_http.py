@@ -73,7 +73,7 @@ async def test_a_worker_asks_where_its_account_holds_a_file(api: Api) -> None:
     assert api.catalogue.asked == [("cm-ember", 64 * "a")]
 
 
-@pytest.mark.parametrize("hash_", ["a", 64 * "A", 63 * "a" + "g", 65 * "a"])
+@pytest.mark.parametrize("hash_", ["a", 64 * "A", 63 * "a" + "g", 65 * "a", 64 * "a" + "%0A"])
 async def test_what_is_no_hash_is_refused(api: Api, hash_: str) -> None:
     async with api.get(f"/v1/contents/{hash_}", token=api.worker) as response:
         problem = await response.json(content_type=None)

@@ -90,6 +90,9 @@ def test_what_is_sent_carries_its_bounds() -> None:
     settle = DOCUMENT["paths"]["/v1/leases/{lease}/settle"]["post"]
     (lease,) = (each for each in settle["parameters"] if each["in"] == "path")
     assert lease["schema"] == {"type": "string", "minLength": 1, "maxLength": LEASE_CHARS_MAX}
+    contents = DOCUMENT["paths"]["/v1/contents/{blake3}"]["get"]
+    (digest,) = (each for each in contents["parameters"] if each["in"] == "path")
+    assert (digest["schema"]["pattern"], digest["schema"]["maxLength"]) == ("^[0-9a-f]{64}$", 64)
 
 
 def test_refusals_are_problem_documents() -> None:

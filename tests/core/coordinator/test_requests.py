@@ -63,6 +63,7 @@ async def _problem(response: Any) -> dict[str, Any]:
         ("/v1/leases/1.1.1/settle", {"boot_id": "b1", "outcome": {"type": "won"}}, "outcome.type"),
         ("/v1/leases/1.1.1/settle", {"boot_id": "b1", "outcome": {}}, "outcome.type"),
         ("/v1/leases/1.1.1/settle", _done(objects=[OBJECT | {"sha256": "abc"}]), "outcome.objects[0].sha256"),
+        ("/v1/leases/1.1.1/settle", _done(objects=[OBJECT | {"sha256": 64 * "0" + "\n"}]), "outcome.objects[0].sha256"),
         ("/v1/leases/1.1.1/settle", _done(objects=[OBJECT | {"message_id": 0}]), "outcome.objects[0].message_id"),
         ("/v1/leases/1.1.1/settle", _done(objects=[OBJECT | {"channel_id": 0}]), "outcome.objects[0].channel_id"),
         ("/v1/leases/1.1.1/settle", _done(objects=[OBJECT] * (PART_COUNT_MAX + 1)), "outcome.objects"),
