@@ -111,6 +111,8 @@ class Request:
 
 def head_fault(head: web.BaseRequest, known_host: str) -> RequestRefusedError | None:
     """What aiohttp lets through, and HTTP does not. `known_host` was a good one."""
+    if not (1, 0) <= head.version <= (1, 1):  # 0.9 and 2.0 have no heads like this one
+        return RequestRefusedError(400, "this is not HTTP/1.1")
     host = head.headers.get(hdrs.HOST, known_host)  # aiohttp sees to it that there is one
     if host != known_host and not _HOST.fullmatch(host):
         return RequestRefusedError(400, "the Host is none")
