@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
 
 import click
 import msgspec
@@ -36,17 +38,33 @@ class Moves(msgspec.Struct, frozen=True):
 Move = Callable[[Api, str], Awaitable[VariantMoved]]
 
 
-class _Saying:
-    """Says what becomes of each, whether or not somebody takes it. `error`: why nobody does."""
+class _Moving:
+    """Moves uploads, one at a time, and says what becomes of each, whether or not somebody takes it.
 
-    def __init__(self) -> None:
+    `error`: why nobody does.
+    """
+
+    def __init__(self, how: Move, told: str, *, says_moves: bool, says_refusals: bool) -> None:
+        self._how = how
+        self._told = told
+        self._says_moves = says_moves
+        self._says_refusals = says_refusals
+        self.moved: list[VariantMoved] = []
+        self.refused: list[Refusal] = []
         self.error: OSError | None = None
 
-    def show(self, moved: VariantMoved, told: str) -> None:
-        self._say(lambda: show_move(moved, told))
-
-    def note(self, refusal: Refusal) -> None:
-        self._say(lambda: note(str(refusal)))
+    async def one(self, api: Api, code: str) -> None:
+        try:
+            moved = await self._how(api, code)
+        except (ConflictError, InputError, NotFoundError) as error:
+            refusal = Refusal(code, complaint(error))
+            self.refused.append(refusal)
+            if self._says_refusals:
+                self._say(lambda: note(str(refusal)))
+        else:
+            self.moved.append(moved)
+            if self._says_moves:
+                self._say(lambda: show_move(moved, self._told))
 
     def _say(self, words: Callable[[], None]) -> None:
         try:
@@ -59,35 +77,36 @@ def move(ctx: click.Context, codes: Iterable[str], how: Move, *, as_json: bool, 
     """Move all `codes` and say of each what became of it, and what it was `told`, which its state does not show.
 
     Raises TelecineError, at the end, where some were refused, and OSError where what was to be said could not be: they
-    are moved all the same. What concerns them all, such as a coordinator that does not answer, ends it at once.
+    are moved all the same. What concerns them all, such as a coordinator that does not answer, ends it at once; Ctrl-C,
+    after the one that is on its way.
     """
     chosen = tuple(dict.fromkeys(codes))
-    moved: list[VariantMoved] = []
-    refused: list[Refusal] = []
-    saying = _Saying()
+    moving = _Moving(how, told, says_moves=not as_json, says_refusals=len(chosen) > 1)
 
     async def go(api: Api) -> None:
         for code in chosen:
-            try:
-                moved.append(await how(api, code))
-            except (ConflictError, InputError, NotFoundError) as error:
-                refused.append(Refusal(code, complaint(error)))
-                if len(chosen) > 1:
-                    saying.note(refused[-1])
-            else:
-                if not as_json:
-                    saying.show(moved[-1], told)
+            await _to_its_end(moving.one(api, code))
 
     try:
         call(ctx, go)
     finally:
         if as_json:
-            document(Moves(tuple(moved), tuple(refused)))
-    if refused:
-        several = f"{len(refused)} of {amount(len(chosen), 'upload')} stayed as before"
-        raise TelecineError(several if len(chosen) > 1 else str(refused[0]))
-    if saying.error is not None:
-        raise saying.error
+            document(Moves(tuple(moving.moved), tuple(moving.refused)))
+    if moving.refused:
+        several = f"{len(moving.refused)} of {amount(len(chosen), 'upload')} stayed as before"
+        raise TelecineError(several if len(chosen) > 1 else str(moving.refused[0]))
+    if moving.error is not None:
+        raise moving.error
+
+
+async def _to_its_end(one: Coroutine[Any, Any, None]) -> None:
+    """Cancelled, it ends only then: what may have been done by now is told of."""
+    task = asyncio.create_task(one)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 def show_move(moved: VariantMoved, told: str = "") -> None:
