@@ -83,6 +83,7 @@ def confirm(question: str, *, yes: bool) -> None:
     except click.Abort:
         if sys.stdin.isatty():
             raise
+        click.echo(err=True)  # the line of the question is still open
         agreed = False  # the end of a pipe or of a file
     if not agreed:
         raise InputError("nothing was changed", hint="--yes goes on without asking")

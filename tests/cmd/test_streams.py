@@ -73,7 +73,7 @@ async def test_where_standard_input_is_closed_nobody_agrees(deployment: Deployme
     await deployment.imports(film(1))
     said = await typed(deployment, '"$@" <&-', "variant", "cancel", "--state", "ready")
     assert said.status == 2
-    assert "nothing was changed" in said.err
+    assert "telecine: nothing was changed" in said.err.splitlines()
 
 
 @pytest.mark.parametrize("words", [("queue",), ("queue", "--json"), ("status",), ("--help",), ("work", "--help")])
