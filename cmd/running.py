@@ -52,14 +52,19 @@ def log_as_daemon(log_format: LogFormat = LogFormat.AUTO) -> None:
 
 
 def stop_requested() -> asyncio.Event:
-    """An event that SIGTERM or SIGINT sets. A second signal, either of the two, ends the process at once."""
+    """An event that SIGTERM or SIGINT sets. A second signal, either of the two, ends the process at once.
+
+    By the system's own hand: Python would make a KeyboardInterrupt of SIGINT, in the middle of whatever is being
+    closed, and then wait for threads that nobody tells to end any more. Hence the event loop is not asked to let go of
+    its handlers: for a moment it would leave Python's in their place.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def ask() -> None:
         stop.set()
         for number in STOP_SIGNALS:
-            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, ask)
