@@ -123,10 +123,10 @@ async def _open(
     connection = Connection(connect, iter_chunk_size=ITER_CHUNK_ROWS)
     try:
         await connection
-    except (DatabaseError, StoreError) as error:
-        if connection.stopped is not None:  # aiosqlite does not wait for it where the connection was never made
+    except BaseException as error:  # of whom it is cancelled by, too
+        if connection.stopped is not None:  # aiosqlite does not wait for its thread where the connection was never made
             await connection.stopped
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(f"{path}: cannot be opened as a database: {error}") from error
+        if isinstance(error, DatabaseError):
+            raise StoreError(f"{path}: cannot be opened as a database: {error}") from error
+        raise
     return connection

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 import threading
@@ -136,6 +137,23 @@ async def test_nothing_is_left_running_of_a_store_that_did_not_open(path: Path, 
     with pytest.raises(StoreError, match="schema 99"):
         async with Store.open(path.with_name("later.db"), clock=clock):
             pass
+    assert threads_left(before) == set()
+
+
+async def test_nothing_is_left_running_of_a_connection_that_is_given_up_while_it_is_made(path: Path) -> None:
+    making, given_up = asyncio.Event(), threading.Event()
+    loop, before = asyncio.get_running_loop(), set(threading.enumerate())
+
+    def check(_: Any) -> None:
+        loop.call_soon_threadsafe(making.set)
+        given_up.wait(timeout=5)
+
+    opening = asyncio.create_task(open_writer(path, replicated=False, check=check))
+    await making.wait()
+    opening.cancel()
+    loop.call_soon(given_up.set)
+    with pytest.raises(asyncio.CancelledError):
+        await opening
     assert threads_left(before) == set()
 
 
