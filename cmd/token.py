@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
@@ -14,16 +14,18 @@ import click
 import msgspec
 
 from telecine.cmd import arguments, settings
-from telecine.cmd.alone import alone_with
+from telecine.cmd.alone import in_use
 from telecine.cmd.running import run
 from telecine.cmd.showing import display, document, json_option, note, table
-from telecine.core.clock import SystemClock
+from telecine.core.clock import Clock, SystemClock
 from telecine.core.coordinator.tokens import IssuedToken, Scope, Tokens
 from telecine.core.errors import ConfigError, ConflictError
 from telecine.core.operator_protocol import TokenPage, TokenRecord
 from telecine.store.database import Store
 
 DAY_S = 86_400
+STARTING_S = 10.0  # until a coordinator that has just been started has made or changed the database
+LOOK_EVERY_S = 0.1
 
 
 class NewToken(msgspec.Struct, frozen=True):
@@ -130,23 +132,24 @@ async def _tokens(ctx: click.Context, *, may_create: bool = False) -> AsyncItera
             hint=None if may_create else "`telecine serve` makes it, and `telecine token issue` too",
         )
     clock = SystemClock()
-    async with AsyncExitStack() as stack:
-        if not await Store.is_current(coordinator.database):
-            _keep_coordinators_away(stack, coordinator.database)
-        opening = Store.open(coordinator.database, clock=clock, replicated=coordinator.replicated)
-        store = await stack.enter_async_context(opening)
+    await _leave_schema_to_coordinator(coordinator.database, clock)
+    async with Store.open(coordinator.database, clock=clock, replicated=coordinator.replicated) as store:
         yield Tokens(coordinator.secret, clock, store.tokens)
 
 
-def _keep_coordinators_away(stack: AsyncExitStack, database: Path) -> None:
-    """While a database is made or its schema changed. Raises ConflictError where one runs: it knows another schema."""
-    try:
-        stack.enter_context(alone_with(database))
-    except ConflictError as error:
-        raise ConflictError(
-            f"{database}: its schema is not that of this version, and a coordinator is running on it",
-            hint="restart `telecine serve` with this version: it brings the database up to date",
-        ) from error
+async def _leave_schema_to_coordinator(database: Path, clock: Clock) -> None:
+    """Where one runs, wait until the schema is that of this version: it has just been started and sees to it.
+
+    Raises ConflictError where it does not: it is of another version, and knows another schema.
+    """
+    patience_until_s = clock.monotonic_s() + STARTING_S
+    while not await Store.is_current(database) and in_use(database):
+        if clock.monotonic_s() >= patience_until_s:
+            raise ConflictError(
+                f"{database}: its schema is not that of this version, and a coordinator is running on it",
+                hint="restart `telecine serve` with this version: it brings the database up to date",
+            )
+        await clock.sleep(LOOK_EVERY_S)
 
 
 def _why_not(database: Path, *, may_create: bool) -> str | None:

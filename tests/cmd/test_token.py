@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from pysqlite3 import dbapi2
 from tests.cmd.program import telecine
 
-from telecine.cmd.alone import alone_with
+from telecine.cmd.alone import alone_with, in_use
 from telecine.store import schema
 from telecine.store.epoch import write_epoch
+from telecine.store.schema import Migration
 
 
 def test_tokens_are_issued_listed_and_revoked(tmp_path: Path) -> None:
@@ -90,13 +93,9 @@ def test_tokens_are_issued_beside_a_coordinator_of_the_same_version(tmp_path: Pa
 
 
 def test_tokens_do_not_change_the_schema_under_a_coordinator_that_runs(tmp_path: Path) -> None:
-    (tmp_path / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\n')
-    database = tmp_path / "telecine.db"
-    with closing(dbapi2.connect(str(database), isolation_level=None)) as raw:
-        schema.migrate(raw, schema.load()[:-1], now_ms=0)
-    write_epoch(database, 1)
-    version = len(schema.load()) - 1
-    with alone_with(database):
+    database = _of_the_version_before(tmp_path)
+    version = _schema_version(database)
+    with alone_with(database), patch("telecine.cmd.token.STARTING_S", 0):
         for arguments in (("issue", "--operator", "me"), ("list",), ("revoke", "4c486e272fa217d3")):
             refused = telecine("token", *arguments, cwd=tmp_path)
             assert (refused.status, refused.out) == (1, "")
@@ -105,6 +104,39 @@ def test_tokens_do_not_change_the_schema_under_a_coordinator_that_runs(tmp_path:
         assert _schema_version(database) == version
     assert telecine("token", "issue", "--operator", "me", cwd=tmp_path).status == 0
     assert _schema_version(database) == version + 1
+
+
+def test_tokens_wait_for_a_coordinator_that_is_about_to_change_the_schema(tmp_path: Path) -> None:
+    database = _of_the_version_before(tmp_path)
+
+    def changes(_: Path) -> bool:
+        _migrate(database, schema.load())
+        return True
+
+    with patch("telecine.cmd.token.in_use", changes):
+        assert telecine("token", "issue", "--operator", "me", cwd=tmp_path).status == 0
+
+
+def test_looking_whether_a_coordinator_runs_does_not_keep_one_away(tmp_path: Path) -> None:
+    database = tmp_path / "telecine.db"
+    assert not in_use(database)
+    with alone_with(database):
+        assert in_use(database)
+    assert not in_use(database)
+
+
+def _of_the_version_before(folder: Path) -> Path:
+    """A database, and settings to find it by."""
+    (folder / "telecine.toml").write_text(f'[coordinator]\nsecret = "{"s" * 40}"\n')
+    database = folder / "telecine.db"
+    _migrate(database, schema.load()[:-1])
+    write_epoch(database, 1)
+    return database
+
+
+def _migrate(database: Path, migrations: Sequence[Migration]) -> None:
+    with closing(dbapi2.connect(str(database), isolation_level=None)) as raw:
+        schema.migrate(raw, migrations, now_ms=0)
 
 
 def _schema_version(database: Path) -> int:
