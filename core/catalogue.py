@@ -131,7 +131,7 @@ class CatalogueIntake(Protocol):
     async def finish_import(
         self, import_id: int, *, rejected: int, refused: int = 0, error: str | None = None
     ) -> ImportRun:
-        """Close the run: DONE, or FAILED where `error` says why."""
+        """Close the run: DONE, or FAILED where `error` says why. Raises ConflictError for one that is closed."""
         ...
 
     async def import_run(self, import_id: int) -> ImportRun:

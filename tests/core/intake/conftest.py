@@ -19,7 +19,7 @@ from telecine.core.emulator.cm.auth import CmCredentials
 from telecine.core.emulator.cm.content import CmContent, CmEpisode, CmKind, CmLink, CmTitle
 from telecine.core.emulator.cm.service import CM_PREFIX, Cm
 from telecine.core.emulator.faults import Faults
-from telecine.core.errors import InputError, NotFoundError
+from telecine.core.errors import ConflictError, InputError, NotFoundError
 from telecine.core.intake.auth import Authentication, authentication
 from telecine.core.intake.client import CmClient
 from telecine.core.intake.importer import open_session
@@ -45,6 +45,7 @@ class MemoryIntake:
         self.batches: list[int] = []
         self.refused: set[str] = set()
         self.before_batch: Callable[[], Awaitable[None]] | None = None
+        self.before_finish: Callable[[], Awaitable[None]] | None = None
 
     async def begin_import(self) -> ImportRun:
         run = ImportRun(id=len(self.runs) + 1, state=ImportState.RUNNING, started_at_ms=1)
@@ -69,7 +70,11 @@ class MemoryIntake:
         self, import_id: int, *, rejected: int, refused: int = 0, error: str | None = None
     ) -> ImportRun:
         state = ImportState.FAILED if error else ImportState.DONE
+        if self.before_finish:
+            await self.before_finish()
         run = self.runs[import_id]
+        if run.state is not ImportState.RUNNING:
+            raise ConflictError(f"import {import_id} is over")
         self.runs[import_id] = msgspec.structs.replace(
             run, state=state, rejected=rejected, refused=refused, error=error, finished_at_ms=2
         )
