@@ -27,6 +27,7 @@ BUSY_TIMEOUT_MS = 5000
 CACHED_STATEMENTS = 256
 ITER_CHUNK_ROWS = 64
 WRITER_CACHE_KIB = 64 * 1024  # of a table of a million rows, what claims and settlements touch
+WAL_BYTES_MAX = 64 * 1024 * 1024  # of the file once all in it is checkpointed; while a reader is stuck it grows
 
 DatabaseError = dbapi2.Error
 IntegrityError = dbapi2.IntegrityError
@@ -87,6 +88,8 @@ async def open_writer(path: Path, *, replicated: bool, check: Callable[[Any], ob
     pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"cache_size={-WRITER_CACHE_KIB}"]
     if replicated:
         pragmas.append("wal_autocheckpoint=0")
+    else:
+        pragmas.append(f"journal_size_limit={WAL_BYTES_MAX}")
     return await _open(path, mode="rwc", pragmas=pragmas, check=check)
 
 

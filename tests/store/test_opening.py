@@ -13,7 +13,7 @@ from pysqlite3 import dbapi2
 
 from telecine.core.errors import StoreError
 from telecine.store import Store, schema, sql
-from telecine.store.connection import open_reader, open_writer, require_sqlite
+from telecine.store.connection import WAL_BYTES_MAX, open_reader, open_writer, require_sqlite
 from telecine.store.schema import Migration, migrate
 
 if TYPE_CHECKING:
@@ -49,22 +49,50 @@ def test_a_mended_sqlite_is_accepted(version: tuple[int, ...]) -> None:
     require_sqlite()
 
 
-@pytest.mark.parametrize(("replicated", "autocheckpoint"), [(False, 1000), (True, 0)])
-async def test_the_writer_is_set_up_to_lose_nothing(path: Path, replicated: bool, autocheckpoint: int) -> None:
+@pytest.mark.parametrize(("replicated", "autocheckpoint", "wal_bytes"), [(False, 1000, WAL_BYTES_MAX), (True, 0, -1)])
+async def test_the_writer_is_set_up_to_lose_nothing(
+    path: Path, replicated: bool, autocheckpoint: int, wal_bytes: int
+) -> None:
     connection = await open_writer(path, replicated=replicated)
 
     def pragmas(raw: Any) -> dict[str, Any]:
-        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "wal_autocheckpoint")
+        names = (
+            "journal_mode",
+            "synchronous",
+            "foreign_keys",
+            "busy_timeout",
+            "wal_autocheckpoint",
+            "journal_size_limit",
+        )
         return {name: raw.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
 
-    assert await connection.run(pragmas) == {
+    found = await connection.run(pragmas)
+    await connection.close()
+    assert found == {
         "journal_mode": "wal",
         "synchronous": 2,
         "foreign_keys": 1,
         "busy_timeout": 5000,
         "wal_autocheckpoint": autocheckpoint,
+        "journal_size_limit": wal_bytes,
     }
-    await connection.close()
+
+
+async def test_a_wal_that_grew_while_a_reader_was_stuck_shrinks_when_it_is_gone(
+    path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telecine.store.connection.WAL_BYTES_MAX", 65536)
+    async with Store.open(path, clock=clock) as store:
+        stuck = dbapi2.connect(str(path), isolation_level=None)
+        stuck.execute("BEGIN")
+        stuck.execute("SELECT count(*) FROM users").fetchall()
+        for user_id in range(5):
+            await store.shelf.note_user(user_id, "x" * 1_000_000)
+        assert store.files.measure().wal_bytes > 5_000_000
+        stuck.close()
+        for user_id in range(2):  # the first is followed by a checkpoint, the second begins the WAL anew
+            await store.shelf.note_user(user_id, "en")
+        assert store.files.measure().wal_bytes <= 65536
 
 
 async def test_a_reader_makes_no_database(path: Path) -> None:
