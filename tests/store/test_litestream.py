@@ -3,12 +3,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from pysqlite3 import dbapi2
 
+from telecine.core.coordinator.tokens import Scope, Tokens
+from telecine.core.errors import NotFoundError
 from telecine.store import Store
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 LITESTREAM = Path(sys.executable).with_name("litestream")
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "litestream.yml"
+SECRET = 64 * "s"
 
 
 @pytest.fixture
@@ -99,6 +103,37 @@ async def test_a_restore_as_the_runbook_says_brings_the_database_back_under_a_la
     assert raw.execute("SELECT id FROM users").fetchall() == [(7,)]
     raw.close()
     assert mode(path) == 0o600
+
+
+async def test_a_restore_to_an_earlier_moment_undoes_what_came_after_it(
+    path: Path, clock: HandClock, config: Path
+) -> None:
+    async def issue(store: Store, jti: str) -> str:
+        token, _ = await Tokens(SECRET, clock, store.tokens).issue("w", Scope.WORKER, ttl_s=3600, jti=jti)
+        return f"Bearer {token}"
+
+    async with Store.open(path, clock=clock, replicated=True) as store:
+        revoked_later = await issue(store, "revoked")
+        await litestream(path, "replicate", "-config", str(config), "-once")
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        await store.shelf.note_user(7, "en")
+        await store.tokens.revoke("revoked")
+        issued_later = await issue(store, "issued")
+        await litestream(path, "replicate", "-config", str(config), "-once")
+    words = runbook("Restore").replace("litestream restore", f"litestream restore -timestamp {moment}")
+    status, said = await run(path, "sh", "-ec", words)
+    assert status == 0, said
+    async with Store.open(path, clock=clock) as store:
+        tokens = Tokens(SECRET, clock, store.tokens)
+        await tokens.load()
+        for header in (revoked_later, issued_later):
+            assert tokens.verify(header).subject == "w", "it holds for as long as the secret does"
+        assert [token.jti for token in await tokens.issued()] == ["revoked"]
+        with pytest.raises(NotFoundError):
+            await tokens.revoke("issued")
+    raw = dbapi2.connect(str(path))
+    assert raw.execute("SELECT id FROM users").fetchall() == []
+    raw.close()
 
 
 async def test_a_restore_from_where_no_replica_is_fails_and_leaves_nothing_to_start_with(
