@@ -231,3 +231,18 @@ async def test_odd_words_break_no_search(stored: Stored, words: str) -> None:
     for path in (f"/v1/variants/{words}", f"/v1/resolve/{words}?bot_id=1"):
         async with stored.ada.get(path) as response:
             assert response.status == 400, await response.text()
+
+
+async def test_database_that_can_be_read_and_not_written_is_ready_and_its_refusals_are_counted(stored: Stored) -> None:
+    await stored.plan("Night Train")
+    await stored.ember.enter()
+    place = stored.store.files.path
+    elsewhere = place.rename(place.with_name("elsewhere.db"))
+    claim = {"boot_id": "b1", "request_id": "r1", "wait_s": 0}
+    assert await stored.ember.refusal("POST", "/v1/leases", claim, status=503) == "unavailable"
+    async with stored.ada.get("/readyz") as ready:
+        assert ready.status == 200
+    async with stored.ada.get("/metrics") as metrics:
+        assert 'telecine_http_requests_total{call="POST /v1/leases",status="503"} 1' in (await metrics.text())
+    elsewhere.rename(place)
+    assert (await stored.ember.claim()).code.startswith("CM_M")
