@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import enum
 import itertools
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
-from telecine.core.errors import ConflictError, TelegramError
+from telecine.core.errors import ConflictError, StoreError, TelegramError
 from telecine.core.leases import VariantState
 from telecine.core.quality import Quality
+
+logger = logging.getLogger(__name__)
 
 ALBUM_PARTS_MAX = 10  # sendMediaGroup
 CAPTION_CHARS_MAX = 1024
@@ -177,7 +180,7 @@ class DeliveryDesk:
         return await self._shelf.resolve(code, bot_id=self._bot_id)
 
     async def deliver(self, resolved: Resolved, user_id: int) -> DeliveryOutcome:
-        """Send all parts in order, and keep what came of it.
+        """Send all parts in order, and keep what came of it where that can be written.
 
         MISSING means that the first part that could not be sent, and those behind it, were not; the target is
         queued again. Before it comes to that another copy is sent, from its first part on, where there is one, or what
@@ -199,8 +202,15 @@ class DeliveryDesk:
         except PostRefusedError:
             outcome = DeliveryOutcome.MISSING
             await self._queue_again(resolved)
-        await self._shelf.record_delivery(resolved.code, user_id, outcome)
+        await self._record(resolved.code, user_id, outcome)
         return outcome
+
+    async def _record(self, code: str, user_id: int, outcome: DeliveryOutcome) -> None:
+        """What the user has received is not taken back where it cannot be written down."""
+        try:
+            await self._shelf.record_delivery(code, user_id, outcome)
+        except StoreError as error:
+            logger.warning("%s is %s, which could not be written down: %s", code, outcome.value, error)
 
     async def _send_all(self, resolved: Resolved, user_id: int) -> DeliveryOutcome:
         outcomes = [await self._send(album, resolved, user_id) for album in albums(resolved.parts)]

@@ -150,3 +150,21 @@ async def test_what_nobody_has_uploaded_yet_says_so(conversation: Talk, store: S
     await conversation.say(f"/start {FILM}")
     assert await conversation.reply() == words.unavailable(VariantState.READY)
     assert (await store.shelf.resolve(FILM, bot_id=BOT_ID)).parts == ()
+
+
+async def test_what_can_be_read_is_delivered_to_anybody_while_nothing_can_be_written(
+    conversation: Talk, store: Store
+) -> None:
+    uploaded = await upload_all(store)
+    place = store.files.path
+    elsewhere = place.rename(place.with_name("elsewhere.db"))
+    await conversation.say(FILM)
+    assert (await conversation.next(CopyMessage)).message_id == uploaded[FILM]
+    await conversation.nothing_more_of(SendMessage)
+    assert (await store.catalogue.counts()).deliveries == 0
+
+    elsewhere.rename(place)
+    await conversation.say(FILM)
+    await conversation.next(CopyMessage)
+    await conversation.nothing_more_of(SendMessage)
+    assert (await store.catalogue.counts()).deliveries == 1
