@@ -43,15 +43,22 @@ _KINDS: Mapping[str, type[TelecineError]] = MappingProxyType(
 )
 
 
+def problem_of(body: bytes) -> Problem | None:
+    """The problem document that a body is; None for what somebody else says, such as a proxy."""
+    try:
+        return msgspec.json.decode(body, type=Problem)
+    except msgspec.MsgspecError:
+        return None
+
+
 def error_of(status: int, body: bytes) -> TelecineError:
     """The error that an answer with a status of 400 or more stands for.
 
     A body that is no problem document is somebody else's, such as a proxy's: UnavailableError for 5xx, else the plain
     TelecineError.
     """
-    try:
-        problem = msgspec.json.decode(body, type=Problem)
-    except msgspec.MsgspecError:
+    problem = problem_of(body)
+    if problem is None:
         if status >= 500:
             return UnavailableError(f"HTTP status {status}")
         return TelecineError(f"HTTP status {status}, and not as a coordinator says it", hint="is the address right?")

@@ -22,7 +22,7 @@ from telecine.core.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from telecine.core.problems import error_of
+from telecine.core.problems import error_of, problem_of
 from telecine.core.protocol import (
     BeatAnswer,
     BeatRequest,
@@ -59,8 +59,9 @@ class CoordinatorClient:
     """Calls that survive a coordinator that is away: tried again with growing pauses until it answers.
 
     The calls are safe to repeat: a claim by its request id, a settle by its lease, the others by their nature. They
-    raise LeaseLostError, NotFoundError, ConflictError, InputError, and ConfigError for a token that does not hold
-    and an address that nobody can have.
+    raise LeaseLostError, NotFoundError, ConflictError, InputError, and ConfigError for a token that does not hold,
+    an address that nobody can have, and one where something else answers that was never seen to be a coordinator.
+    Once it was, it is a proxy that speaks in its place, and the coordinator is away.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class CoordinatorClient:
         self._clock = clock
         self._rng = rng or random.Random()
         self._away = False
+        self._met = False  # whether the address has been seen to be a coordinator's
 
     async def hello(self, hello: Hello) -> Welcome:
         """Introduce this boot of the worker."""
@@ -158,9 +160,20 @@ class CoordinatorClient:
             raise ConfigError(f"worker.coordinator_url: {self._url} is no address that can be asked") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"the coordinator does not answer: {error or type(error).__name__}") from error
+        if not _is_ours(response.status, answer):
+            raise self._stranger(response.status)
+        self._met = True
         if response.status >= 300:
             raise _refusal(response.status, answer)
         return answer
+
+    def _stranger(self, status: int) -> TelecineError:
+        """What an answer means that no coordinator has given."""
+        if status in RETRYABLE or status >= 500 or self._met:
+            return UnavailableError(f"something else answers in the coordinator's place: HTTP status {status}")
+        return ConfigError(
+            f"HTTP status {status}, and not as a coordinator says it", hint="check worker.coordinator_url"
+        )
 
     def _note_away(self, error: UnavailableError) -> None:
         if not self._away:
@@ -171,6 +184,20 @@ class CoordinatorClient:
         if self._away:
             logger.info("the coordinator answers again")
         self._away = False
+
+
+def _is_ours(status: int, answer: bytes) -> bool:
+    """Whether an answer is a coordinator's: JSON or nothing where all is well, else a problem document.
+
+    The pages of proxies are neither, nor is what they leave of an answer that they cut short.
+    """
+    if status >= 300:
+        return problem_of(answer) is not None
+    try:
+        msgspec.json.decode(answer or b"null", type=msgspec.Raw)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def _decoded(answer: bytes, kind: type[T]) -> T:

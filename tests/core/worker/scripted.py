@@ -60,6 +60,7 @@ class Coordinator:
         self.lost: list[tuple[int, str]] = []  # channel and detail
         self.beats: list[BeatRequest] = []
         self.trouble: deque[tuple[str, int]] = deque()  # (path's end, status): answered instead, once each
+        self.pages: deque[tuple[str, int]] = deque()  # the same, by a proxy that answers in its place
         self.lost_replies: deque[str] = deque()  # path's end: carried out, then the connection drops
         self.paused = asyncio.Event()
         self.paused.set()
@@ -130,6 +131,8 @@ class Coordinator:
             return _problem(401, "unauthorized", "no token that holds")
         if self.trouble and request.path.endswith(self.trouble[0][0]):
             return _problem(self.trouble.popleft()[1], "error", "trouble")
+        if self.pages and request.path.endswith(self.pages[0][0]):
+            return web.Response(status=self.pages.popleft()[1], text="<h1>Host error</h1>", content_type="text/html")
         try:
             answer = await handler(request)  # type: ignore[misc]
         except TelecineError as error:

@@ -138,6 +138,39 @@ async def test_an_answer_of_another_program_is_named_as_such(
         await client.claim(CLAIM)
 
 
+@pytest.mark.parametrize("status", [501, 502, 507, 520, 522, 530])
+async def test_a_proxy_that_does_not_reach_the_coordinator_is_an_outage_from_the_start(
+    client: CoordinatorClient, coordinator: Coordinator, status: int
+) -> None:
+    coordinator.pages.append(("/hello", status))
+    assert (await client.hello(Hello("boot", "1.0", 7, premium=True))).worker == "ember"
+    coordinator.pages.append(("/beat", status))
+    with pytest.raises(UnavailableError, match=f"HTTP status {status}"):
+        await client.beat(BeatRequest("boot"))
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404])
+async def test_a_page_in_place_of_a_coordinator_that_has_answered_before_is_an_outage(
+    client: CoordinatorClient, coordinator: Coordinator, status: int
+) -> None:
+    await client.hello(Hello("boot", "1.0", 7, premium=True))
+    lease = coordinator.put("CM_M000001_720P")
+    coordinator.pages.append(("/leases", status))
+    claimed = await client.claim(CLAIM)
+    assert claimed is not None
+    assert claimed.lease.lease == lease.lease
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404])
+async def test_a_page_where_no_coordinator_has_answered_yet_is_the_operators_to_mend(
+    client: CoordinatorClient, coordinator: Coordinator, status: int
+) -> None:
+    coordinator.pages.append(("/hello", status))
+    with pytest.raises(ConfigError, match=f"HTTP status {status}, and not as a coordinator says it") as raised:
+        await client.hello(Hello("boot", "1.0", 7, premium=True))
+    assert raised.value.hint == "check worker.coordinator_url"
+
+
 async def test_a_beat_that_fails_is_not_repeated_by_itself(client: CoordinatorClient, coordinator: Coordinator) -> None:
     coordinator.trouble.append(("/beat", 503))
     with pytest.raises(UnavailableError):
