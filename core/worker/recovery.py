@@ -15,6 +15,7 @@ from telecine.core.errors import ConflictError, FloodWaitError, InputError, NotF
 from telecine.core.protocol import ObjectReport, SettleDone, SettleRequest
 from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.journal import Closed, Journal, Posting
+from telecine.core.worker.machine import trouble_of
 from telecine.core.worker.telegram.calls import CHANNEL_LOST, SIGNED_OUT
 from telecine.core.worker.telegram.channels import Channels
 from telecine.core.worker.telegram.uploads import Uploads
@@ -71,22 +72,31 @@ class Recovery:
     async def resolve(self, lease: str) -> Resolution:
         """Settle a lease with the messages that are in the channel, or take them out of it.
 
-        Waits for a coordinator that is away. Raises UnavailableError where Telegram does not answer and TelegramError
-        where it has taken a message but not posted it: the lease stays open in the journal, as it does when this is
-        cancelled.
+        Waits for a coordinator that is away. Raises UnavailableError where Telegram does not answer or the journal
+        cannot be written, and TelegramError where Telegram has taken a message but not posted it: the lease stays open
+        in the journal, as it does when this is cancelled.
         """
         postings = await self._located(lease)
         if _complete(postings) and await self._accepted(lease, postings):
             resolution = Resolution.SETTLED
         else:
             resolution = await self._cleared(postings)
-        self._journal.append(Closed(lease))
+        self._close(lease)
         return resolution
 
     async def withdraw(self, lease: str) -> None:
         """Take the messages of a lease out of the channel after a refusal, before another source is tried."""
         await self._delete(await self._located(lease, refused=True), keep=frozenset())
-        self._journal.append(Closed(lease))
+        self._close(lease)
+
+    def _close(self, lease: str) -> None:
+        try:
+            self._journal.append(Closed(lease))
+        except OSError as error:
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise
+            raise trouble from error
 
     async def _located(self, lease: str, *, refused: bool = False) -> list[Posting]:
         postings = [await self._locate(posting, refused=refused) for posting in self._journal.postings(lease)]

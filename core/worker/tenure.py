@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 
 from telecine.core.errors import (
@@ -32,15 +31,12 @@ from telecine.core.worker.coordinator import Claimed
 from telecine.core.worker.gauge import Gauge
 from telecine.core.worker.heartbeat import Heartbeat, Holding
 from telecine.core.worker.job import Job
+from telecine.core.worker.machine import trouble_of
 from telecine.core.worker.recovery import Resolution
 from telecine.core.worker.sources.spool import SpoolFullError
 from telecine.core.worker.waiting import ended
 
 SETTLE_PATIENCE_S = 5.0  # how long a last report may take once the worker must end
-OF_THE_MACHINE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-)
-"""Trouble that every film would run into: no film has failed for it."""
 
 logger = logging.getLogger(__name__)
 
@@ -118,9 +114,10 @@ class Tenure:
             logger.warning("%s is given back: %s", self._lease.code, error)
             self.trouble = error
             return self._released()
-        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        trouble = trouble_of(error) if isinstance(error, OSError) else None
+        if trouble is not None:
             logger.error("%s is given back: %s", self._lease.code, error)
-            self.trouble = UnavailableError(f"this machine: {error.strerror}")
+            self.trouble = trouble
             return self._released()
         logger.error("the job of %s failed through a fault of ours", self._lease.code, exc_info=error)
         return SettleFailed(Reason.INTERNAL, tuple(self._job.reports), type(error).__name__)
@@ -147,7 +144,7 @@ class Tenure:
         try:
             resolution = await self._bench.recovery.resolve(self.lease)
         except (UnavailableError, TelegramError) as error:
-            logger.warning("%s: what is in the channel is not known: %s", self._lease.code, error)
+            logger.warning("%s: what is in the channel is left to be seen to: %s", self._lease.code, error)
             self.trouble = error
             return False
         if resolution is Resolution.WITHDRAWN:
