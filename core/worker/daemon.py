@@ -57,6 +57,7 @@ class Worker:
         self._clock = clock or SystemClock()
         self._rng = rng or secrets.SystemRandom()
         self._patience = Patience(self._clock, settings.session)
+        self._asked_as: str | None = None  # of the last claim, while it has no answer
         self.board = Board(settings.name, self._clock, jobs_max=settings.jobs)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -82,16 +83,19 @@ class Worker:
         await Shift(bench, self.board, watch, self._patience, heartbeat, lambda: self._claimed(bench)).run()
 
     async def _claimed(self, bench: Bench) -> Claimed | None:
-        """Whatever the worker can take now."""
-        return await bench.coordinator.claim(
+        """Whatever the worker can take now; first what may have been on its way when the last claim was cut off."""
+        self._asked_as = self._asked_as or self._new_id()
+        claimed = await bench.coordinator.claim(
             ClaimRequest(
                 boot_id=bench.boot_id,
-                request_id=self._new_id(),
+                request_id=self._asked_as,
                 wait_s=CLAIM_WAIT_MAX_S,
                 disk_free_bytes=bench.sources.spool_free_bytes,
                 file_bytes_max=bench.account.file_bytes_max,
             )
         )
+        self._asked_as = None
+        return claimed
 
     async def _introduced(self, bench: Bench) -> Welcome:
         """Finish what an earlier run left, then say hello and see that the channels are there."""

@@ -62,11 +62,13 @@ class Coordinator:
         self.trouble: deque[tuple[str, int]] = deque()  # (path's end, status): answered instead, once each
         self.pages: deque[tuple[str, int]] = deque()  # the same, by a proxy that answers in its place
         self.lost_replies: deque[str] = deque()  # path's end: carried out, then the connection drops
+        self.silences: deque[str] = deque()  # path's end: carried out, then nothing comes until the caller hangs up
         self.paused = asyncio.Event()
         self.paused.set()
         self._changed = asyncio.Condition()
         self._offered = asyncio.Event()
         self._fences = itertools.count(1)
+        self._given: dict[str, str] = {}  # request id: lease
 
     # ---- for tests ---------------------------------------------------------------------------------
 
@@ -143,6 +145,9 @@ class Coordinator:
             self.lost_replies.popleft()
             assert request.transport is not None
             request.transport.abort()
+        if self.silences and request.path.endswith(self.silences[0]):
+            self.silences.popleft()
+            await asyncio.Event().wait()
         assert isinstance(answer, web.StreamResponse)
         return answer
 
@@ -172,6 +177,9 @@ class Coordinator:
         self.claims.append(claim)
         async with self._changed:
             self._changed.notify_all()
+        given = self.live.get(self._given.get(claim.request_id, ""))
+        if given is not None:
+            return _json(given)
         try:
             async with asyncio.timeout(claim.wait_s):
                 while not self.leases:
@@ -181,6 +189,7 @@ class Coordinator:
             return web.Response(status=204)
         lease = msgspec.structs.replace(self.leases.popleft(), channel=self.channels[0])
         self.live[lease.lease] = lease
+        self._given[claim.request_id] = lease.lease
         return _json(lease)
 
     async def _beat(self, request: web.Request) -> web.Response:

@@ -293,6 +293,23 @@ async def test_a_drain_ends_the_claim_that_is_under_way_and_finishes_what_is_hel
     assert coordinator.live == {}
 
 
+async def test_a_lease_on_its_way_when_a_drain_ended_the_claim_is_worked_on_by_who_goes_on(
+    plant: Plant, coordinator: Coordinator, url: str, held: HeldSource
+) -> None:
+    coordinator.ttl_s = 0.9
+    daemon = plant.start()
+    coordinator.put(CODE, held.url)
+    await held.asked()
+    await coordinator.until(lambda: len(coordinator.claims) == 2)
+    coordinator.silences.append("/leases")
+    lease = coordinator.put(OTHER, url)
+    await coordinator.until(lambda: lease.lease in coordinator.live)
+    coordinator.drain = True
+    await until_state(daemon, WorkerState.DRAINING)
+    coordinator.drain = False
+    assert isinstance(await coordinator.settlement(lease), SettleDone)
+
+
 # ---- the end -------------------------------------------------------------------------------------
 
 
