@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable
 import msgspec
 
 from telecine.core.errors import ConflictError, FloodWaitError, InputError, NotFoundError, TelegramError
-from telecine.core.protocol import ObjectReport, SettleDone, SettleRequest
+from telecine.core.protocol import ObjectReport, SettleDone, SettleReleased, SettleRequest
 from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.journal import Closed, Journal, Posting
 from telecine.core.worker.machine import trouble_of
@@ -46,17 +46,18 @@ class Recovery:
         self._coordinator = coordinator
         self._uploads = uploads
 
-    async def resolve_all(self, held: Container[str] = ()) -> None:
+    async def resolve_all(self, held: Container[str] = (), *, boot_id: str | None = None) -> None:
         """Close everything that is open, oldest first, but for the leases that are `held`: their jobs see to them.
 
         So it is with variants that are `held`, under another lease by now: a message that carries their code may be
-        that job's.
+        that job's. What is withdrawn of a lease of `boot_id` is given back: it may hold still, and nobody beats for it.
 
         Raises FloodWaitError and UnavailableError, and TelegramError for an account that is signed out. What
         Telegram refuses otherwise, or has not posted yet, stays open until the next time, and is in nobody's way.
         """
         for lease in self._journal.open_leases():
-            if lease in held or any(posting.sending.variant in held for posting in self._journal.postings(lease)):
+            postings = self._journal.postings(lease)
+            if lease in held or any(posting.sending.variant in held for posting in postings):
                 continue
             try:
                 resolution = await self.resolve(lease)
@@ -68,6 +69,8 @@ class Recovery:
                 logger.warning("lease %s cannot be closed yet: %s", lease, error)
             else:
                 logger.info("lease %s, left open before: %s", lease, resolution.value)
+                if resolution is Resolution.WITHDRAWN and postings[0].sending.boot_id == boot_id:
+                    await self._give_back(lease, postings[0].sending.boot_id)
 
     async def resolve(self, lease: str) -> Resolution:
         """Settle a lease with the messages that are in the channel, or take them out of it.
@@ -135,6 +138,12 @@ class Recovery:
             logger.info("lease %s is not ours to settle: %s", lease, refusal)
             return False
         return not settled.repeated  # settled before, but who knows as what
+
+    async def _give_back(self, lease: str, boot_id: str) -> None:
+        try:
+            await self._coordinator.settle(lease, SettleRequest(boot_id, SettleReleased()))
+        except (ConflictError, NotFoundError, InputError) as refusal:
+            logger.info("lease %s is not ours to give back: %s", lease, refusal)
 
     async def _cleared(self, postings: list[Posting]) -> Resolution:
         """Leave the messages that the coordinator has written down, delete the others."""

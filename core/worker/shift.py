@@ -184,7 +184,10 @@ class Shift:
         """Have Telegram answer again, and close what is open; after a wait the account is known anew."""
         bench = self._bench
         await self._patience.despite_trouble(
-            bench.account, lambda: bench.recovery.resolve_all(self._held()), self._pauses, trouble
+            bench.account,
+            lambda: bench.recovery.resolve_all(self._held(), boot_id=bench.boot_id),
+            self._pauses,
+            trouble,
         )
         if flooded:
             await refreshed(bench.account)

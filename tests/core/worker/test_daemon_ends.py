@@ -13,7 +13,7 @@ import pytest
 from tests.core.worker.conftest import ACCOUNT, CLIP, CODE, Plant, eventually, stall, stored_files
 from tests.core.worker.scripted import Coordinator
 
-from telecine.core.emulator.faults import Flood, Line, LostReply, RpcFailure
+from telecine.core.emulator.faults import Disconnect, Flood, Line, LostReply, RpcFailure
 from telecine.core.emulator.server import Emulator
 from telecine.core.errors import ConfigError
 from telecine.core.protocol import SettleDone, SettleReleased, Verdict
@@ -131,6 +131,20 @@ async def test_a_telegram_that_goes_away_gives_the_lease_back_and_is_waited_for(
     lease = coordinator.put(CODE, url)
     assert await coordinator.settlement(lease) == SettleReleased()
     await emulator.mtproto.start(host, port)
+    assert isinstance(await coordinator.settlement(coordinator.put(CODE, url)), SettleDone)
+
+
+async def test_a_telegram_that_goes_away_at_the_message_gives_the_lease_back_when_it_is_there_again(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telecine.core.worker.telegram.account.CONNECT_RETRIES", 0)
+    monkeypatch.setattr("telecine.core.worker.telegram.sending.BACKOFF_S", 0.01)
+    plant.start()
+    await coordinator.until(lambda: coordinator.claims)
+    emulator.faults.plan(Disconnect(method="messages.sendMedia", count=1))
+    lease = coordinator.put(CODE, url)
+    assert await coordinator.settlement(lease) == SettleReleased()
+    assert stored_files(emulator) == []
     assert isinstance(await coordinator.settlement(coordinator.put(CODE, url)), SettleDone)
 
 
