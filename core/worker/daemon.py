@@ -15,7 +15,7 @@ import aiohttp
 
 from telecine.core.clock import Clock, SystemClock
 from telecine.core.config import TelegramSettings, WorkerSettings
-from telecine.core.errors import ConfigError, UnavailableError
+from telecine.core.errors import ConfigError, ConflictError, UnavailableError
 from telecine.core.protocol import CLAIM_WAIT_MAX_S, ClaimRequest, Hello, Welcome
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.board import Board
@@ -63,8 +63,8 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then finish what is running within `shutdown_grace_s`, or give it back.
 
-        Raises ConfigError where only the operator can help: no signed-in session, a session in use, a token that
-        does not hold.
+        Raises ConfigError where only the operator can help: no signed-in session, a session in use or of another
+        Telegram user, a token that does not hold.
         """
         async with Watch(stop, self._clock, self._settings.shutdown_grace_s) as watch, AsyncExitStack() as stack:
             bench = await watch.unless_stopped(self._opened(stack))
@@ -98,12 +98,17 @@ class Worker:
         return claimed
 
     async def _introduced(self, bench: Bench) -> Welcome:
-        """Finish what an earlier run left, then say hello and see that the channels are there."""
+        """Finish what an earlier run left, then say hello and see that the channels are there.
+
+        Raises ConfigError for a session of another Telegram user than the account's.
+        """
         await bench.channels.refresh()
         await bench.recovery.resolve_all()
-        welcome = await bench.coordinator.hello(
-            Hello(bench.boot_id, VERSION, bench.account.user_id, bench.account.premium)
-        )
+        hello = Hello(bench.boot_id, VERSION, bench.account.user_id, bench.account.premium)
+        try:
+            welcome = await bench.coordinator.hello(hello)
+        except ConflictError as refusal:
+            raise ConfigError(f"{self._settings.session}: {refusal.message}", hint=refusal.hint) from refusal
         usable = await bench.storage.take_over(welcome)
         logger.info("worker %s is ready, with %d channels", self._settings.name, usable)
         return welcome

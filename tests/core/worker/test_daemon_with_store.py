@@ -41,10 +41,11 @@ from telecine.core.coordinator.services import Services
 from telecine.core.coordinator.tokens import Scope, Tokens
 from telecine.core.emulator.faults import Line, RpcFailure
 from telecine.core.emulator.server import Emulator
+from telecine.core.errors import ConfigError
 from telecine.core.leases import AttemptOutcome, LinkFate, VariantState
 from telecine.core.operator_protocol import BackupStatus, ChannelState, Park, WorkerMode
 from telecine.core.policy import QueuePolicy
-from telecine.core.protocol import Stage
+from telecine.core.protocol import Hello, Stage
 from telecine.core.quality import Quality
 from telecine.core.worker.board import WorkerState
 from telecine.store.database import Store
@@ -159,6 +160,16 @@ async def test_a_worker_that_dies_between_sending_and_settling_reports_at_its_ne
     await second.end()
     (file,) = stored_files(emulator)
     assert [kept.message_id for kept in variant.objects] == [file.message_id]
+
+
+async def test_a_session_of_another_user_than_the_accounts_is_the_operators_to_mend(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings
+) -> None:
+    await store.queue.hello(WORKER_ACCOUNT, WORKER_ACCOUNT, Hello("boot", "1.0", 77, premium=False), channels_wanted=1)
+    with pytest.raises(ConfigError, match=r"ember\.session: the account cm-ember is Telegram user 77, not") as raised:
+        await Daemon(settings, telegram).task
+    assert raised.value.hint is not None
+    assert "an account name of its own" in raised.value.hint
 
 
 # ---- channels ------------------------------------------------------------------------------------
