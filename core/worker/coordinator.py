@@ -101,9 +101,9 @@ class CoordinatorClient:
         lease = _decoded(answer, Lease)
         return Claimed(lease, since_s=asked_at_s + lease.waited_s)
 
-    async def beat(self, request: BeatRequest) -> BeatAnswer:
+    async def beat(self, request: BeatRequest, *, timeout_s: float = BEAT_TIMEOUT_S) -> BeatAnswer:
         """Prolong leases. One try; UnavailableError where it fails, for the next beat is due soon."""
-        return _decoded(await self._call("POST", "/v1/leases/beat", request, timeout_s=BEAT_TIMEOUT_S), BeatAnswer)
+        return _decoded(await self._call("POST", "/v1/leases/beat", request, timeout_s=timeout_s), BeatAnswer)
 
     async def settle(self, lease: str, request: SettleRequest) -> Settled:
         """Report how a lease ended."""

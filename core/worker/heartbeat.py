@@ -120,11 +120,15 @@ class Heartbeat:
         return min(ttl_s / beats_per_ttl, BEAT_S_MAX)
 
     async def _beat(self) -> None:
-        """Tell how far everything is, and hand each lease its verdict."""
+        """Tell how far everything is, and hand each lease its verdict.
+
+        An answer is waited for until the next beat is due: where a connection has died, another may do in time.
+        """
         asked_at_s, held = self._clock.monotonic_s(), dict(self._held)
+        timeout_s = min(BEAT_TIMEOUT_S, self._interval_s(BEATS_PER_TTL))
         progress = tuple(holding.gauge.progress() for holding in held.values())
         try:
-            answer = await self._coordinator.beat(BeatRequest(self._boot_id, progress))
+            answer = await self._coordinator.beat(BeatRequest(self._boot_id, progress), timeout_s=timeout_s)
         except UnavailableError as error:
             logger.debug("beat failed: %s", error)
             self._next_s = asked_at_s + self._interval_s(RETRIES_PER_TTL)

@@ -126,6 +126,17 @@ async def test_a_beat_that_hangs_keeps_no_lease_from_being_given_up_in_time(
     coordinator.paused.set()
 
 
+async def test_a_beat_that_is_never_answered_costs_no_lease_while_the_next_one_is(
+    pulse: Pulse, coordinator: Coordinator
+) -> None:
+    coordinator.silences.append("/beat")
+    _, _, holding = await pulse.hold("CM_M000001_720P")
+    over = asyncio.create_task(holding.over())
+    await coordinator.until(lambda: len(coordinator.beats) >= 5)
+    assert not over.done()
+    await ended(over)
+
+
 async def test_a_beat_that_fails_once_costs_nothing(pulse: Pulse, coordinator: Coordinator) -> None:
     coordinator.trouble.append(("/beat", 503))
     _, _, holding = await pulse.hold("CM_M000001_720P")

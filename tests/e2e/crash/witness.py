@@ -10,7 +10,7 @@ from tests.e2e.crash.ledger import Acknowledged, Held, Ledger, Prolonged, Refuse
 from telecine.core.clock import SystemClock
 from telecine.core.errors import TelecineError
 from telecine.core.protocol import BeatAnswer, BeatRequest, ClaimRequest, Settled, SettleRequest, Verdict
-from telecine.core.worker.coordinator import Claimed, CoordinatorClient
+from telecine.core.worker.coordinator import BEAT_TIMEOUT_S, Claimed, CoordinatorClient
 
 
 class WitnessedClient(CoordinatorClient):
@@ -28,9 +28,9 @@ class WitnessedClient(CoordinatorClient):
             self._ledger.append(Held(lease.lease, lease.code, request.boot_id, request.request_id, at_s, until_s))
         return claimed
 
-    async def beat(self, request: BeatRequest) -> BeatAnswer:
+    async def beat(self, request: BeatRequest, *, timeout_s: float = BEAT_TIMEOUT_S) -> BeatAnswer:
         asked_at_s = self._clock.monotonic_s()
-        answer = await super().beat(request)
+        answer = await super().beat(request, timeout_s=timeout_s)
         for told in answer.leases:
             if told.verdict is Verdict.GO_ON:
                 self._ledger.append(Prolonged(told.lease, asked_at_s + told.ttl_s))
