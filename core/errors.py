@@ -5,7 +5,8 @@
     ├── InputError                what a caller sent is wrong; nothing has changed
     ├── NotFoundError             the named thing does not exist
     ├── ConflictError             the thing is not in a state that allows this
-    │   └── LeaseLostError        the lease expired, was cancelled or belongs to another
+    │   ├── LeaseLostError        the lease expired, was cancelled or belongs to another
+    │   └── SupersededError       another process speaks for the worker now
     ├── UnauthorizedError         no token, or one that does not hold
     ├── ForbiddenError            the token holds but its scope does not reach
     ├── UnavailableError          a peer (coordinator, CM, Telegram, database) does not answer; try again later
@@ -76,6 +77,12 @@ class LeaseLostError(ConflictError):
     """The lease expired, was cancelled or belongs to another; its work must not be reported any more."""
 
     code = "lease_lost"
+
+
+class SupersededError(ConflictError):
+    """Another process speaks for the worker now; this one must end, or the two take each other's leases for ever."""
+
+    code = "superseded"
 
 
 class UnauthorizedError(TelecineError):

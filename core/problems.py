@@ -17,6 +17,7 @@ from telecine.core.errors import (
     LeaseLostError,
     NotFoundError,
     StoreError,
+    SupersededError,
     TelecineError,
     UnauthorizedError,
     UnavailableError,
@@ -36,6 +37,7 @@ _KINDS: Mapping[str, type[TelecineError]] = MappingProxyType(
             LeaseLostError,
             NotFoundError,
             StoreError,
+            SupersededError,
             UnauthorizedError,
             UnavailableError,
         )

@@ -39,7 +39,7 @@ class Queue(Protocol):
 
         Respected are the lane (pinned to the account, or shared), priority, parked accounts and hosts, how many may
         read from a host, what size of file and how much disk an upload needs, and the mode of the worker.
-        Raises ConflictError for a boot that is not the worker's latest."""
+        Raises SupersededError for a boot that is not the worker's latest, ConflictError for one that said no hello."""
         ...
 
     async def wait_for_work(self, timeout_s: float) -> None:

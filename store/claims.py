@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from telecine.core import codes
-from telecine.core.errors import ConflictError
+from telecine.core.errors import ConflictError, SupersededError
 from telecine.core.leases import LeaseToken, LinkFate
 from telecine.core.operator_protocol import WorkerMode
 from telecine.core.policy import QueuePolicy
@@ -24,10 +24,11 @@ _ANY_TIME_MS = 2**62  # a lease is repeated with the links that it had, however 
 
 
 class LeaseTerms(msgspec.Struct, frozen=True):
-    """What all leases have in common: the epoch of the database, and the policy of the queue."""
+    """What all leases have in common: the epoch of the database, when it was opened, and the policy of the queue."""
 
     epoch: int
     policy: QueuePolicy
+    opened_at_ms: int
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -94,9 +95,9 @@ class _Taken(msgspec.Struct, frozen=True, gc=False):
 
 
 def claim(tx: Transaction, terms: LeaseTerms, claims: Sequence[Claim]) -> list[Lease | Exception | None]:
-    """For each claim a lease or nothing, as if one came after the other; ConflictError for a boot that is not the
-    worker's latest."""
-    claiming = _Claiming(tx, terms.policy, claims)
+    """For each claim a lease or nothing, as if one came after the other; SupersededError for a boot that is not the
+    worker's latest, ConflictError for one of which nothing is known."""
+    claiming = _Claiming(tx, terms, claims)
     taken = [tx.attempt(claiming.take, one) for one in claims]
     leases = iter(_leases(tx, terms, [one for one in taken if isinstance(one, _Taken)]))
     return [next(leases) if isinstance(one, _Taken) else one for one in taken]
@@ -105,9 +106,11 @@ def claim(tx: Transaction, terms: LeaseTerms, claims: Sequence[Claim]) -> list[L
 class _Claiming:
     """Claims that come together. What decides them is looked up for all of them at once."""
 
-    def __init__(self, tx: Transaction, policy: QueuePolicy, claims: Sequence[Claim]) -> None:
+    def __init__(self, tx: Transaction, terms: LeaseTerms, claims: Sequence[Claim]) -> None:
+        policy = terms.policy
         self._tx = tx
         self._policy = policy
+        self._opened_at_ms = terms.opened_at_ms
         names = _json(list({one.worker for one in claims}))
         self._claimers = {row.name: row for row in tx.rows("claimers", _Claimer, {"workers": names})}
         ids = _json([row.worker_id for row in self._claimers.values()])
@@ -154,13 +157,14 @@ class _Claiming:
 
     def _claimer(self, claim: Claim) -> _Claimer:
         row = self._claimers.get(claim.worker)
-        if row is None:
-            raise ConflictError(f"the worker {claim.worker} has not said hello", hint="POST /v1/workers/hello first")
-        if row.boot_id != claim.request.boot_id:
-            raise ConflictError(
+        is_other = row is not None and row.boot_id != claim.request.boot_id
+        if row is not None and is_other and row.seen_at_ms >= self._opened_at_ms:
+            raise SupersededError(
                 f"another process speaks for the worker {claim.worker} now",
                 hint="stop one of the two, or name it differently",
             )
+        if row is None or is_other:  # or the database was restored to a time before its hello
+            raise ConflictError(f"the worker {claim.worker} has not said hello", hint="POST /v1/workers/hello first")
         if is_news(row.seen_at_ms, self._tx.now_ms):
             self._tx.change("touch_worker", {"worker_id": row.worker_id, "now_ms": self._tx.now_ms})
         return row

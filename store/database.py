@@ -52,7 +52,7 @@ class Store:
         self.intake = SqliteIntake(writer, readers, self._signal, terms.policy)
         self.queue = SqliteQueue(writer, self._signal, terms)
         self.operations = SqliteOperations(writer, readers, self._signal, clock, terms)
-        self.sweeper = SqliteSweeper(writer, self._signal, opened_at_ms=clock.now_ms())
+        self.sweeper = SqliteSweeper(writer, self._signal, opened_at_ms=terms.opened_at_ms)
         self.retention = SqliteRetention(writer)
         self.shelf = SqliteShelf(writer, readers)
         self.tokens = SqliteTokens(writer, readers)
@@ -79,7 +79,7 @@ class Store:
         async with AsyncExitStack() as stack:
             connection = await open_writer(path, replicated=replicated, check=schema.is_new)
             stack.push_async_callback(connection.close)  # the last to go: it alone can empty the WAL
-            terms = LeaseTerms(await _begin(connection, path, clock, epoch), policy)
+            terms = LeaseTerms(await _begin(connection, path, clock, epoch), policy, clock.now_ms())
             pool = await Readers.open(path, count=readers, clock=clock)
             stack.push_async_callback(pool.close)
             events = SqliteEvents(pool, terms.epoch, await pool.run(newest_event))

@@ -18,6 +18,7 @@ from telecine.core.errors import (
     ForbiddenError,
     InputError,
     NotFoundError,
+    SupersededError,
     TelecineError,
     UnauthorizedError,
     UnavailableError,
@@ -59,9 +60,10 @@ class CoordinatorClient:
     """Calls that survive a coordinator that is away: tried again with growing pauses until it answers.
 
     The calls are safe to repeat: a claim by its request id, a settle by its lease, the others by their nature. They
-    raise LeaseLostError, NotFoundError, ConflictError, InputError, and ConfigError for a token that does not hold,
-    an address that nobody can have, and one where something else answers that was never seen to be a coordinator.
-    Once it was, it is a proxy that speaks in its place, and the coordinator is away.
+    raise LeaseLostError, NotFoundError, ConflictError, InputError, and ConfigError for a token that does not hold, a
+    name for which another process speaks by now, an address that nobody can have, and one where something else answers
+    that was never seen to be a coordinator. Once it was, it is a proxy that speaks in its place, and the coordinator is
+    away.
     """
 
     def __init__(
@@ -217,6 +219,8 @@ def _refusal(status: int, body: bytes) -> TelecineError:
         return UnavailableError(f"the coordinator has trouble of its own: {error}")
     if isinstance(error, UnauthorizedError | ForbiddenError):
         return ConfigError(f"the coordinator refuses worker.token: {error}", hint=error.hint)
+    if isinstance(error, SupersededError):
+        return ConfigError(error.message, hint=error.hint, field="worker.name")
     if isinstance(error, InputError | NotFoundError | ConflictError):
         return error
     return ConfigError(f"the coordinator says: {error}", hint=error.hint, field=error.field)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from tests.store.conftest import Scene, episode, film, link, series
+from tests.store.conftest import POLICY, Scene, episode, film, link, series
 
-from telecine.core.errors import ConflictError, InputError, LeaseLostError
+from telecine.core.errors import ConflictError, InputError, LeaseLostError, SupersededError
 from telecine.core.leases import LeaseToken, VariantState
 from telecine.core.protocol import BeatRequest, Progress, SettleReleased, Stage, Verdict
 from telecine.core.quality import Quality
@@ -127,9 +127,21 @@ async def test_only_the_latest_boot_may_claim(scene: Scene) -> None:
     await scene.enrol("w")
     await scene.imports(film("1", link("a")))
     await scene.hello("w", boot="boot-2")
-    with pytest.raises(ConflictError, match="another process"):
+    with pytest.raises(SupersededError, match="another process"):
         await scene.claim("w", boot="boot-1")
     assert await scene.claim("w", boot="boot-2") is not None
+
+
+async def test_a_boot_that_was_restored_supersedes_nobody(path: Path, clock: HandClock) -> None:
+    """The hello of the process that claims came later than what was restored."""
+    async with Store.open(path, clock=clock, policy=POLICY) as store:
+        await Scene(store, clock, path).enrol("w")
+    clock.advance(1)
+    async with Store.open(path, clock=clock, policy=POLICY) as store:
+        scene = Scene(store, clock, path)
+        with pytest.raises(ConflictError, match="said hello") as raised:
+            await scene.claim("w", boot="boot-2")
+        assert not isinstance(raised.value, SupersededError)
 
 
 async def test_a_lease_names_a_channel_to_open_where_none_is_open(scene: Scene) -> None:

@@ -46,7 +46,7 @@ def test_every_error_of_the_table_exists_with_its_status() -> None:
     kinds = (kind for kind in vars(errors).values() if isinstance(kind, type))
     known = {(kind.http_status, kind.code) for kind in kinds if issubclass(kind, errors.TelecineError)}
     listed = re.findall(r"^\| (\d+) \| `(\w+)` \|", PAGE, re.MULTILINE)
-    assert len(listed) == 9
+    assert len(listed) == 10
     assert {(int(status), code) for status, code in listed} <= known
     assert PROBLEM_TYPE in PAGE
 

@@ -216,7 +216,8 @@ async def test_nonsense_from_outside_is_refused_by_name(stored: Stored) -> None:
     assert await stored.ember.refusal("POST", "/v1/leases/1.x/settle", released, status=400) == "input"
     assert await stored.ember.refusal("POST", "/v1/leases/1.1.99/settle", released, status=409) == "lease_lost"
     claim = {"boot_id": "an earlier boot", "request_id": "r1"}
-    assert await stored.ember.refusal("POST", "/v1/leases", claim, status=409) == "conflict"
+    assert await stored.ember.refusal("POST", "/v1/leases", claim, status=409) == "superseded"
+    assert await stored.rora.refusal("POST", "/v1/leases", claim, status=409) == "conflict"
     assert await stored.rora.refusal("POST", "/v1/channels/1/opened", {"telegram_id": 1}, status=403) == "forbidden"
 
 

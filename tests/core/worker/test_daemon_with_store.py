@@ -172,6 +172,18 @@ async def test_a_session_of_another_user_than_the_accounts_is_the_operators_to_m
     assert "an account name of its own" in raised.value.hint
 
 
+async def test_a_worker_ends_whose_name_another_process_has_taken_up(
+    store: Store, settings: WorkerSettings, telegram: TelegramSettings, emulator: Emulator
+) -> None:
+    daemon = Daemon(settings, telegram)
+    await until_state(daemon, WorkerState.WORKING)
+    hello = Hello("another boot", "1.0", emulator.world.directory.user_named(ACCOUNT).id, premium=False)
+    await store.queue.hello(WORKER_ACCOUNT, WORKER_ACCOUNT, hello, channels_wanted=1)
+    with pytest.raises(ConfigError, match="another process speaks for the worker cm-ember now") as raised:
+        await daemon.task
+    assert raised.value.field == "worker.name"
+
+
 # ---- channels ------------------------------------------------------------------------------------
 
 
