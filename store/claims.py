@@ -157,17 +157,21 @@ class _Claiming:
 
     def _claimer(self, claim: Claim) -> _Claimer:
         row = self._claimers.get(claim.worker)
-        is_other = row is not None and row.boot_id != claim.request.boot_id
-        if row is not None and is_other and row.seen_at_ms >= self._opened_at_ms:
-            raise SupersededError(
-                f"another process speaks for the worker {claim.worker} now",
-                hint="stop one of the two, or name it differently",
-            )
-        if row is None or is_other:  # or the database was restored to a time before its hello
-            raise ConflictError(f"the worker {claim.worker} has not said hello", hint="POST /v1/workers/hello first")
+        if row is None or row.boot_id != claim.request.boot_id:
+            raise self._refusal(claim.worker, row)
         if is_news(row.seen_at_ms, self._tx.now_ms):
             self._tx.change("touch_worker", {"worker_id": row.worker_id, "now_ms": self._tx.now_ms})
         return row
+
+    def _refusal(self, worker: str, latest: _Claimer | None) -> ConflictError:
+        """Why a process may not claim that is not the worker's latest."""
+        if latest is not None and latest.seen_at_ms >= self._opened_at_ms:
+            return SupersededError(
+                f"another process speaks for the worker {worker} now",
+                hint="stop one of the two, or name it differently",
+            )
+        # Or the database was restored to a time before its hello.
+        return ConflictError(f"the worker {worker} has not said hello", hint="POST /v1/workers/hello first")
 
     def _next(self, claimer: _Claimer, request: ClaimRequest) -> int | None:
         """The first of what anyone can take and of what not every worker can, from a host that may be read from."""

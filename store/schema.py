@@ -60,7 +60,7 @@ def is_new(raw: Any) -> bool:
 
 
 def is_current(raw: Any, migrations: Sequence[Migration]) -> bool:
-    """Whether `migrate` would find nothing to do, and nothing to refuse."""
+    """Whether the schema is that of the last migration: `migrate` would find nothing to apply."""
     [version] = raw.execute("PRAGMA user_version").fetchone()
     return bool(version == len(migrations))
 
