@@ -184,6 +184,11 @@ class Swept(msgspec.Struct, frozen=True):
 class Sweeper(Protocol):
     """The part of the queue that only time drives."""
 
+    async def renew(self) -> None:
+        """Let every lease run out a whole term from now: whoever holds it could not beat, or the clock was put. One
+        that is not beaten even then is taken back without a word against its variant."""
+        ...
+
     async def sweep(self) -> Swept:
         """Take back expired leases, promote what is due. Wakes waiting claims."""
         ...

@@ -52,7 +52,7 @@ class Store:
         self.intake = SqliteIntake(writer, readers, self._signal, terms.policy)
         self.queue = SqliteQueue(writer, self._signal, terms)
         self.operations = SqliteOperations(writer, readers, self._signal, clock, terms)
-        self.sweeper = SqliteSweeper(writer, self._signal, opened_at_ms=terms.opened_at_ms)
+        self.sweeper = SqliteSweeper(writer, self._signal, terms.policy)
         self.retention = SqliteRetention(writer)
         self.shelf = SqliteShelf(writer, readers)
         self.tokens = SqliteTokens(writer, readers)

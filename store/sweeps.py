@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from telecine.core.events import QueueSwept
 from telecine.core.leases import AttemptOutcome, Event, Swept, VariantState
+from telecine.core.policy import QueuePolicy
 from telecine.store.copies import CopyPlanner
 from telecine.store.ends import break_lease, silent_end
 from telecine.store.held import HeldLease
@@ -17,19 +18,23 @@ ROWS_MAX = 500  # in one transaction: bounds how long a sweep holds up claims
 
 
 class SqliteSweeper:
-    """Implements `Sweeper`. `opened_at_ms`: a lease that had run out by then did so while nobody could be told."""
+    """Implements `Sweeper`."""
 
-    def __init__(self, writer: Writer, signal: WorkSignal, *, opened_at_ms: int) -> None:
+    def __init__(self, writer: Writer, signal: WorkSignal, policy: QueuePolicy) -> None:
         self._writer = writer
         self._signal = signal
-        self._opened_at_ms = opened_at_ms
+        self._policy = policy
+        self._renewed_due_ms = 0  # a lease that is due by then has not been beaten since all were renewed
         self._copies = CopyPlanner(writer)
         self._evaded: dict[int, int | None] = {}  # host -> the end of the park that its variants have evaded
+
+    async def renew(self) -> None:
+        self._renewed_due_ms = await self._writer.run(lambda tx: renew_leases(tx, self._policy))
 
     async def sweep(self) -> Swept:
         expired = promoted = 0
         while True:
-            swept = await self._writer.run(lambda tx: sweep_some(tx, self._opened_at_ms))
+            swept = await self._writer.run(lambda tx: sweep_some(tx, self._renewed_due_ms))
             moved = swept.expired + swept.promoted
             self._wake_after(moved)
             expired += swept.expired
@@ -62,12 +67,19 @@ class SqliteSweeper:
             self._wake_after(moved)
 
 
-def sweep_some(tx: Transaction, opened_at_ms: int) -> Swept:
+def renew_leases(tx: Transaction, policy: QueuePolicy) -> int:
+    """Let every lease run out a whole term from now, also one that would have held for longer; when that is."""
+    due_at_ms = policy.lease_due_at_ms(tx.now_ms)
+    tx.execute("renew_leases", {"due_at_ms": due_at_ms})
+    return due_at_ms
+
+
+def sweep_some(tx: Transaction, renewed_due_ms: int) -> Swept:
     """Move up to `ROWS_MAX` variants that are due, the longest overdue first."""
     expired = promoted = 0
     for row in tx.all("due_variants", {"now_ms": tx.now_ms, "limit": ROWS_MAX}):
         if row["state"] == VariantState.LEASED:
-            _take_back(tx, row, opened_at_ms)
+            _take_back(tx, row, renewed_due_ms)
             expired += 1
         else:
             enter_state(tx, row["id"], VariantState(row["state"]), Event.DUE)
@@ -78,10 +90,12 @@ def sweep_some(tx: Transaction, opened_at_ms: int) -> Swept:
     return Swept(expired, promoted, tx.get("next_due")["due_at_ms"])
 
 
-def _take_back(tx: Transaction, row: Row, opened_at_ms: int) -> None:
-    """A lease that ran out while the coordinator was away says nothing against the variant."""
+def _take_back(tx: Transaction, row: Row, renewed_due_ms: int) -> None:
+    """What had to be renewed may have been given up by a worker that could not beat: nothing is said against the
+    variant."""
     lease = HeldLease.of(row)
-    if row["due_at_ms"] > opened_at_ms:
+    if row["due_at_ms"] > renewed_due_ms:
         silent_end(tx, lease, AttemptOutcome.EXPIRED)
     else:
-        break_lease(tx, lease, Event.RELEASED, AttemptOutcome.EXPIRED, "ran out while the coordinator was away")
+        why = "not beaten since the coordinator was away, or its clock was put"
+        break_lease(tx, lease, Event.RELEASED, AttemptOutcome.EXPIRED, why)

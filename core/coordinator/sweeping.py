@@ -12,6 +12,7 @@ from telecine.core.leases import Sweeper, Swept
 logger = logging.getLogger(__name__)
 
 SWEEP_PAUSE_S_MIN = 0.05  # something that stays due must not keep the loop spinning
+LEAP_S = 5.0  # by how much the wall clock may leave the other one between two sweeps; less is within a beat's margin
 
 
 async def sweep_forever(
@@ -19,11 +20,19 @@ async def sweep_forever(
 ) -> None:
     """Sweep, then wait for the next due time or `interval_s`, whichever comes first; until cancelled.
 
-    A database that does not answer is tried again after `interval_s`; anything else ends the loop with its error.
-    `on_swept` hears of every sweep that moved something.
+    Leases are renewed before the first sweep, and whenever the wall clock was put or the machine slept: no worker could
+    beat in the time that has passed then. A database that does not answer is tried again after `interval_s`; anything
+    else ends the loop with its error. `on_swept` hears of every sweep that moved something.
     """
+    known_s: float | None = None
     while True:
         try:
+            ahead_s = _ahead_s(clock)
+            if known_s is None or abs(ahead_s - known_s) > LEAP_S:
+                await sweeper.renew()
+                if known_s is not None:
+                    logger.warning("the clock leapt by %+.0f s: all leases begin anew", ahead_s - known_s)
+            known_s = ahead_s
             swept = await sweeper.sweep()
         except (StoreError, UnavailableError):
             logger.exception("the queue could not be swept; trying again in %g s", interval_s)
@@ -32,6 +41,11 @@ async def sweep_forever(
         if on_swept is not None and (swept.expired or swept.promoted):
             on_swept(swept)
         await clock.sleep(_pause_s(swept, clock.now_ms(), interval_s))
+
+
+def _ahead_s(clock: Clock) -> float:
+    """By how much the wall clock is ahead of the other one: the same at all times, until somebody puts it."""
+    return clock.now_ms() / 1000 - clock.monotonic_s()
 
 
 def _pause_s(swept: Swept, now_ms: int, interval_s: float) -> float:

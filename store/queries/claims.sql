@@ -91,6 +91,9 @@ UPDATE upload_variants SET
     :channel_id)
 WHERE state = 'ready' AND id = :variant_id;
 
+-- name: renew_leases
+UPDATE upload_variants INDEXED BY upload_variants_held SET due_at_ms = :due_at_ms WHERE state = 'leased';
+
 -- name: prolong_lease
 UPDATE upload_variants SET due_at_ms = :due_at_ms WHERE id = :variant_id AND state = 'leased';
 

@@ -69,7 +69,7 @@ class Model:
     targets: list[Target] = field(default_factory=list)
     history: list[tuple[int, int, str, AttemptOutcome]] = field(default_factory=list)  # target, fence, worker, end
     epoch: int = 1
-    opened_at_ms: int = 0
+    renewed_due_ms: int = 0
     evaded: dict[str, int | None] = field(default_factory=dict)  # the park of a host that its targets have evaded
 
     # ---- workers ---------------------------------------------------------------------------------
@@ -315,9 +315,9 @@ class Model:
                 target.relane(self._now_ms)
                 continue
             expired += 1
-            if target.due_at_ms > self.opened_at_ms:
+            if target.due_at_ms > self.renewed_due_ms:
                 self._end_silently(target, AttemptOutcome.EXPIRED)
-            else:  # nobody could beat while the store was closed
+            else:  # not beaten since nobody could
                 self._note(target, AttemptOutcome.EXPIRED)
                 self._give_back(target, Event.RELEASED)
         self._evade()
@@ -325,8 +325,15 @@ class Model:
 
     def reopen(self, *, restored: bool) -> None:
         self.epoch += restored
-        self.opened_at_ms = self._now_ms
+        self.renewed_due_ms = 0
         self.evaded = {}
+
+    def renew(self) -> None:
+        """Whoever could not beat has a whole term to do so."""
+        self.renewed_due_ms = self.policy.lease_due_at_ms(self._now_ms)
+        for target in self.targets:
+            if target.state is VariantState.LEASED:
+                target.due_at_ms = self.renewed_due_ms
 
     def _end_silently(self, target: Target, outcome: AttemptOutcome) -> None:
         self._note(target, outcome)

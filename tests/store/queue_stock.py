@@ -26,7 +26,7 @@ def listed(target: Target) -> ImportedTitle:
 
 def stocked_model(clock: HandClock, policy: QueuePolicy) -> Model:
     """What the machine begins with: workers that have said hello, one open channel an account, films to upload."""
-    model = Model(clock, policy, opened_at_ms=clock.ms)
+    model = Model(clock, policy)
     model.hosts = [Host(f"{letter}.example") for letter in "abc"]
     model.accounts = [Account(account) for account in sorted(set(ACCOUNTS.values()))]
     model.workers = {worker: Worker(worker, model.account(account), "boot-1") for worker, account in ACCOUNTS.items()}

@@ -287,6 +287,12 @@ class LeaseMachine(RuleBasedStateMachine):
         if restored:
             write_epoch(self.path, self.model.epoch)
         self.scene = self.run(self.open())
+        self.renew()
+
+    @rule()
+    def renew(self) -> None:
+        self.model.renew()
+        self.run(self.scene.store.sweeper.renew())
 
     # ---- imports ---------------------------------------------------------------------------------
 

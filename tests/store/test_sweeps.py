@@ -59,3 +59,53 @@ async def test_where_a_lease_stood_when_it_expired_is_kept(scene: Scene) -> None
     scene.clock.advance(60)
     await scene.store.sweeper.sweep()
     assert scene.sql("SELECT link_id, stage FROM upload_attempts") == [(1, "uploading")]
+
+
+# ---- leases that could not be beaten -------------------------------------------------------------
+
+
+async def test_what_was_finished_while_nobody_could_be_told_is_settled_afterwards(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    lease = await scene.lease("w")
+    scene.clock.advance(3600)  # the coordinator is away
+    await scene.store.sweeper.renew()
+    assert await scene.store.sweeper.sweep() == Swept(0, 0, scene.clock.ms + 60_000)
+    await scene.done("w", lease)
+    assert (await scene.store.catalogue.variant(lease.code)).state is VariantState.DONE
+
+
+async def test_a_lease_that_is_not_beaten_after_all_were_renewed_says_nothing_against_its_variant(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    lease = await scene.lease("w")
+    await scene.store.sweeper.renew()
+    scene.clock.advance(60)
+    assert (await scene.store.sweeper.sweep()).expired == 1
+    given_back = await scene.store.catalogue.variant(lease.code)
+    assert (given_back.state, given_back.expiries, given_back.attempts) == (VariantState.READY, 0, 0)
+    assert scene.sql("SELECT outcome, detail FROM upload_attempts") == [
+        ("expired", "not beaten since the coordinator was away, or its clock was put")
+    ]
+
+
+async def test_a_lease_that_was_beaten_after_all_were_renewed_counts_when_it_runs_out(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    lease = await scene.lease("w")
+    await scene.store.sweeper.renew()
+    scene.clock.advance(1)
+    await scene.beat("w", lease)
+    scene.clock.advance(60)
+    await scene.store.sweeper.sweep()
+    assert (await scene.store.catalogue.variant(lease.code)).expiries == 1
+
+
+async def test_a_clock_that_was_put_back_does_not_keep_the_leases_of_who_is_gone(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    await scene.lease("w")
+    scene.clock.advance(-7200)
+    await scene.store.sweeper.renew()
+    scene.clock.advance(60)
+    assert (await scene.store.sweeper.sweep()).expired == 1

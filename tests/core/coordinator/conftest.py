@@ -175,6 +175,8 @@ class QueueInMemory:
         done = isinstance(outcome, SettleDone)
         return Settled(held.code, VariantState.DONE if done else VariantState.READY)
 
+    async def renew(self) -> None: ...
+
     async def sweep(self) -> Swept:
         return self.swept.pop(0) if self.swept else Swept(0, 0, None)
 

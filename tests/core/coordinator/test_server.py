@@ -22,15 +22,20 @@ if TYPE_CHECKING:
 
 
 class SweepsInTurn:
-    """Answers each sweep with the next of what it was given, then ends the loop."""
+    """Answers each sweep with the next of what it was given, then ends the loop. `calls` is what it was asked for."""
 
     def __init__(self, *answers: Swept | Exception) -> None:
         self.answers = list(answers)
+        self.calls: list[str] = []
+
+    async def renew(self) -> None:
+        self.calls.append("renew")
 
     async def sweep(self) -> Swept:
         if not self.answers:
             raise asyncio.CancelledError
         answer = self.answers.pop(0)
+        self.calls.append("sweep")
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -53,6 +58,46 @@ async def test_sweep_does_not_spin_on_what_stays_due() -> None:
 
 async def test_sweep_outlives_a_database_that_is_away() -> None:
     assert await _pauses(UnavailableError("busy"), StoreError("disk full"), Swept(0, 0, None)) == [5.0, 5.0, 5.0]
+
+
+class PutClock(JumpingClock):
+    """Somebody sets the wall clock while the first one sleeps on it, by `put_s`."""
+
+    def __init__(self, put_s: float) -> None:
+        super().__init__(1000.0)
+        self._put_s = put_s
+
+    def now_ms(self) -> int:
+        return super().now_ms() + round(self._put_s * 1000) * bool(self.slept_s)
+
+
+@pytest.mark.parametrize("put_s", [7200.0, -7200.0, 6.0])
+async def test_leases_are_renewed_at_the_start_and_when_the_clock_was_put(put_s: float) -> None:
+    sweeper = SweepsInTurn(*[Swept(0, 0, None)] * 3)
+    with pytest.raises(asyncio.CancelledError):
+        await sweep_forever(sweeper, PutClock(put_s), 5.0)
+    assert sweeper.calls == ["renew", "sweep", "renew", "sweep", "sweep"]
+
+
+@pytest.mark.parametrize("put_s", [0.0, 4.0, -4.0])
+async def test_clock_that_is_put_by_less_than_a_beat_leaves_leases_alone(put_s: float) -> None:
+    sweeper = SweepsInTurn(*[Swept(0, 0, None)] * 3)
+    with pytest.raises(asyncio.CancelledError):
+        await sweep_forever(sweeper, PutClock(put_s), 5.0)
+    assert sweeper.calls == ["renew", "sweep", "sweep", "sweep"]
+
+
+async def test_leases_that_could_not_be_renewed_are_not_swept() -> None:
+    class CannotRenew(SweepsInTurn):
+        async def renew(self) -> None:
+            await super().renew()
+            if len(self.calls) == 1:
+                raise UnavailableError("busy")
+
+    sweeper = CannotRenew(Swept(0, 0, None))
+    with pytest.raises(asyncio.CancelledError):
+        await sweep_forever(sweeper, JumpingClock(1000.0), 5.0)
+    assert sweeper.calls == ["renew", "renew", "sweep"]
 
 
 async def test_only_sweeps_that_moved_something_are_told() -> None:
