@@ -169,11 +169,12 @@ class LeaseVerdict(Message, frozen=True):
 
 class BeatAnswer(Message, frozen=True):
     """`drain`: claim nothing more. `pause`: let what is running stand still, too, until a later beat says otherwise;
-    its leases live on while they are beaten."""
+    its leases live on while they are beaten. `sends_parked_s`: as in `Lease`, from now on."""
 
     leases: tuple[LeaseVerdict, ...]
     drain: bool = False
     pause: bool = False
+    sends_parked_s: float = 0.0
 
 
 class SourceReport(Message, frozen=True):

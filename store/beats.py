@@ -30,6 +30,7 @@ class _Speaker(msgspec.Struct, frozen=True, gc=False):
     boot_id: str
     mode: str
     seen_at_ms: int
+    sends_parked_until_ms: int
 
 
 class _Said(msgspec.Struct, frozen=True, gc=False):
@@ -92,7 +93,12 @@ def _answer(
         else _ended(tx, one)
         for one in said
     )
-    return BeatAnswer(verdicts, drain=speaker.mode != WorkerMode.ACTIVE, pause=speaker.mode == WorkerMode.PAUSED)
+    return BeatAnswer(
+        verdicts,
+        drain=speaker.mode != WorkerMode.ACTIVE,
+        pause=speaker.mode == WorkerMode.PAUSED,
+        sends_parked_s=max(0, speaker.sends_parked_until_ms - tx.now_ms) / 1000,
+    )
 
 
 def _ended(tx: Transaction, said: _Said) -> LeaseVerdict:

@@ -9,6 +9,9 @@ import msgspec
 from telecine.core.clock import Clock
 from telecine.core.protocol import Outcome, SettleDone, SettleFailed
 from telecine.core.worker.gauge import Gauge, JobView
+from telecine.core.worker.park import Park
+
+MESSAGES = "messages"
 
 
 class WorkerState(enum.StrEnum):
@@ -43,17 +46,18 @@ class WorkerView(msgspec.Struct, frozen=True):
 class Board:
     """Where a worker writes down what it does."""
 
-    def __init__(self, name: str, clock: Clock, *, jobs_max: int) -> None:
+    def __init__(self, name: str, clock: Clock, park: Park, *, jobs_max: int) -> None:
         self._name = name
         self._clock = clock
+        self._park = park
         self._jobs_max = jobs_max
         self._began_s = clock.monotonic_s()
         self._state = WorkerState.STARTING
         self._gauges: list[Gauge] = []
         self._done = self._failed = self._given_back = 0
         self._bytes_done = 0
-        self._parked_until_s = self._began_s
-        self._parked_for: str | None = None
+        self._uploads_from_s = self._began_s
+        self._refused = ""
 
     def enter(self, state: WorkerState) -> None:
         """The worker does something else now."""
@@ -74,15 +78,15 @@ class Board:
         else:
             self._given_back += 1
 
-    def parked(self, wait_s: float, request: str) -> None:
-        """Telegram makes the account wait; 0: not any more."""
-        self._parked_until_s = self._clock.monotonic_s() + wait_s
-        self._parked_for = request
+    def uploads_parked(self, wait_s: float, request: str) -> None:
+        """Telegram takes no parts of files from the account; 0: it does again."""
+        self._uploads_from_s = self._clock.monotonic_s() + wait_s
+        self._refused = request
 
     def view(self) -> WorkerView:
         """Now."""
         now_s = self._clock.monotonic_s()
-        parked_s = max(0.0, self._parked_until_s - now_s)
+        parked_s, parked_for = max((self._uploads_from_s - now_s, self._refused), (self._park.left_s, MESSAGES))
         return WorkerView(
             name=self._name,
             state=self._state,
@@ -93,6 +97,6 @@ class Board:
             failed=self._failed,
             given_back=self._given_back,
             bytes_done=self._bytes_done + sum(gauge.uploaded_bytes for gauge in self._gauges),
-            parked_s=parked_s,
-            parked_for=self._parked_for if parked_s > 0 else None,
+            parked_s=max(0.0, parked_s),
+            parked_for=parked_for if parked_s > 0 else None,
         )

@@ -58,7 +58,8 @@ class Worker:
         self._rng = rng or secrets.SystemRandom()
         self._patience = Patience(self._clock, settings.session)
         self._asked_as: str | None = None  # of the last claim, while it has no answer
-        self.board = Board(settings.name, self._clock, jobs_max=settings.jobs)
+        self._park = Park(self._clock)
+        self.board = Board(settings.name, self._clock, self._park, jobs_max=settings.jobs)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then finish what is running within `shutdown_grace_s`, or give it back.
@@ -78,7 +79,12 @@ class Worker:
         if welcome is None:
             return
         heartbeat = Heartbeat(
-            bench.coordinator, bench.clock, boot_id=bench.boot_id, ttl_s=welcome.lease_ttl_s, gate=bench.gate
+            bench.coordinator,
+            bench.clock,
+            boot_id=bench.boot_id,
+            ttl_s=welcome.lease_ttl_s,
+            gate=bench.gate,
+            park=bench.park,
         )
         await Shift(bench, self.board, watch, self._patience, heartbeat, lambda: self._claimed(bench)).run()
 
@@ -143,7 +149,7 @@ class Worker:
             coordinator=coordinator,
             recovery=Recovery(channels, journal, coordinator, uploads),
             storage=Storage(channels, coordinator),
-            park=Park(clock),
+            park=self._park,
             gate=gate,
         )
 

@@ -13,6 +13,7 @@ from telecine.core.protocol import BeatAnswer, BeatRequest, LeaseVerdict, Verdic
 from telecine.core.worker.coordinator import BEAT_TIMEOUT_S, Claimed, CoordinatorClient
 from telecine.core.worker.gate import Gate
 from telecine.core.worker.gauge import Gauge
+from telecine.core.worker.park import Park
 from telecine.core.worker.waiting import first_of
 
 BEATS_PER_TTL = 3
@@ -66,16 +67,19 @@ class Heartbeat:
     """Beats for all leases of a worker together.
 
     `draining` and `paused` are what the coordinator last said; `steered` is set whenever one of them changes, for
-    whoever claims to clear. A pause closes `gate`, its end opens it.
+    whoever claims to clear. A pause closes `gate`, its end opens it; `park` hears when the account may send again.
     """
 
-    def __init__(self, coordinator: CoordinatorClient, clock: Clock, *, boot_id: str, ttl_s: float, gate: Gate) -> None:
+    def __init__(
+        self, coordinator: CoordinatorClient, clock: Clock, *, boot_id: str, ttl_s: float, gate: Gate, park: Park
+    ) -> None:
         """`ttl_s`: how long leases hold, as far as is known before there is one."""
         self._coordinator = coordinator
         self._clock = clock
         self._boot_id = boot_id
         self._ttl_s = ttl_s
         self._gate = gate
+        self._park = park
         self._held: dict[str, Holding] = {}
         self._next_s = clock.monotonic_s()
         self._came = asyncio.Event()
@@ -137,6 +141,7 @@ class Heartbeat:
         for lease, holding in held.items():
             holding.hear(verdicts.get(lease), asked_at_s=asked_at_s)
         self._next_s = asked_at_s + self._interval_s(BEATS_PER_TTL)
+        self._park.told(answer.sends_parked_s, since_s=asked_at_s)
         self._steer(answer)
 
     def _steer(self, answer: BeatAnswer) -> None:

@@ -31,7 +31,7 @@ class Park:
         self._move(max(self._until_s, self._noted_s + wait_s))
 
     def told(self, parked_s: float, *, since_s: float) -> None:
-        """What the coordinator said of it in a lease that began after the monotonic time `since_s`.
+        """What the coordinator said of it in a lease or to a beat that began after the monotonic time `since_s`.
 
         It has the last word, for an operator may have let the account go on; but not where it spoke before it knew of
         the last wait. The time counts from now, a moment late: a message that comes too early prolongs the wait.

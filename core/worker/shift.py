@@ -21,7 +21,6 @@ from telecine.core.worker.waiting import ended
 from telecine.core.worker.watch import Watch
 
 UPLOADS = "upload."  # what requests that put up parts begin with
-MESSAGES = "messages"
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +148,7 @@ class Shift:
         self._bench.park.told(lease.sends_parked_s, since_s=claimed.since_s)
         tenure = Tenure(self._bench, claimed, self._heartbeat, hurry=self._watch.hurry)
         self._board.began(tenure.gauge)
-        self._board.parked(lease.sends_parked_s, MESSAGES)  # 0: who gets a lease may send again
+        self._board.uploads_parked(0, "")  # who gets a lease may upload
         self._tenures[asyncio.create_task(tenure.run(), name=f"lease {lease.lease}")] = tenure
         logger.info("claimed", extra=fields(code=lease.code, lease=lease.lease, links=len(lease.sources)))
 
@@ -172,10 +171,10 @@ class Shift:
         """
         self._flooded = True
         await self._leave_off()
-        self._board.parked(wait.wait_s, wait.request)
         if not wait.request.startswith(UPLOADS):
             self._bench.park.note(wait.wait_s)
             return
+        self._board.uploads_parked(wait.wait_s, wait.request)
         for tenure in self._tenures.values():
             if tenure.is_uploading:
                 tenure.give_back()

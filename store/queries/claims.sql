@@ -125,8 +125,8 @@ WHERE h.parked_until_ms <= j.value ->> 2
 
 -- name: speakers
 -- `workers` is a JSON list of names.
-SELECT w.name, w.id AS worker_id, w.boot_id, w.mode, w.seen_at_ms
-FROM json_each(:workers) j CROSS JOIN workers w ON w.name = j.value;
+SELECT w.name, w.id AS worker_id, w.boot_id, w.mode, w.seen_at_ms, a.sends_parked_until_ms
+FROM json_each(:workers) j CROSS JOIN workers w ON w.name = j.value JOIN accounts a ON a.id = w.account_id;
 
 -- name: leases_kept
 -- `asked` is a JSON list of [variant, fence, worker]: those that are held.

@@ -17,6 +17,7 @@ from telecine.core.clock import SystemClock
 from telecine.core.protocol import Stage
 from telecine.core.worker.board import Board, WorkerState, WorkerView
 from telecine.core.worker.gauge import JobView
+from telecine.core.worker.park import Park
 
 UPLOADING = JobView(
     lease="1.1.1",
@@ -91,7 +92,7 @@ async def test_what_is_logged_scrolls_by_above_and_the_handlers_come_back() -> N
     plain = logging.StreamHandler(io.StringIO())
     root.addHandler(plain)
     try:
-        async with drawn(Board("cm-ember", SystemClock(), jobs_max=2), console):
+        async with drawn(Board("cm-ember", SystemClock(), Park(SystemClock()), jobs_max=2), console):
             logging.getLogger("telecine.tests").warning("something happened")
             assert plain not in root.handlers
         assert plain in root.handlers

@@ -191,7 +191,12 @@ class Model:
             return BeatAnswer(tuple(LeaseVerdict(one.lease, Verdict.LOST, 0.0) for one in request.leases))
         verdicts = tuple(self._verdict(worker, progress.lease) for progress in request.leases)
         stands_still = worker.mode is WorkerMode.PAUSED
-        return BeatAnswer(verdicts, drain=worker.mode is not WorkerMode.ACTIVE, pause=stands_still)
+        return BeatAnswer(
+            verdicts,
+            drain=worker.mode is not WorkerMode.ACTIVE,
+            pause=stands_still,
+            sends_parked_s=max(0, worker.account.sends_parked_until_ms - self._now_ms) / 1000,
+        )
 
     def _verdict(self, worker: Worker, lease: str) -> LeaseVerdict:
         token = LeaseToken.parse(lease)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 
 import msgspec
 from aiohttp import web
@@ -29,6 +30,7 @@ from telecine.core.protocol import (
     Problem,
     Settled,
     SettleDone,
+    SettleFloodWait,
     SettleRequest,
     SourceRef,
     Verdict,
@@ -69,6 +71,7 @@ class Coordinator:
         self._offered = asyncio.Event()
         self._fences = itertools.count(1)
         self._given: dict[str, str] = {}  # request id: lease
+        self._sends_from_s = monotonic()
 
     # ---- for tests ---------------------------------------------------------------------------------
 
@@ -79,9 +82,11 @@ class Coordinator:
         quality: Quality = Quality.TINY,
         runtime_s: int | None = None,
         waited_s: float = 0.0,
-        sends_parked_s: float = 0.0,
+        sends_parked_s: float | None = None,
     ) -> Lease:
-        """Have the next claim answered with a lease of `code`."""
+        """Have the next claim answered with a lease of `code`; `sends_parked_s`: parks messages before."""
+        if sends_parked_s is not None:
+            self.park_sends(sends_parked_s)
         fence = next(self._fences)
         lease = Lease(
             lease=f"1.{fence}.1",
@@ -93,11 +98,18 @@ class Coordinator:
             sources=tuple(SourceRef(fence * 100 + i, url, i) for i, url in enumerate(urls)),
             runtime_s=runtime_s,
             waited_s=waited_s,
-            sends_parked_s=sends_parked_s,
         )
         self.leases.append(lease)
         self._offered.set()
         return lease
+
+    def park_sends(self, seconds: float) -> None:
+        """Have the account send nothing for so long from now on."""
+        self._sends_from_s = monotonic() + seconds
+
+    @property
+    def sends_parked_s(self) -> float:
+        return max(0.0, self._sends_from_s - monotonic())
 
     async def until(self, condition: Callable[[], object], timeout_s: float = 30.0) -> None:
         """Wait until something that was heard makes `condition` true."""
@@ -187,7 +199,9 @@ class Coordinator:
                     await self._offered.wait()
         except TimeoutError:
             return web.Response(status=204)
-        lease = msgspec.structs.replace(self.leases.popleft(), channel=self.channels[0])
+        lease = msgspec.structs.replace(
+            self.leases.popleft(), channel=self.channels[0], sends_parked_s=self.sends_parked_s
+        )
         self.live[lease.lease] = lease
         self._given[claim.request_id] = lease.lease
         return _json(lease)
@@ -203,7 +217,7 @@ class Coordinator:
             )
             for one in beat.leases
         )
-        return _json(BeatAnswer(verdicts, drain=self.drain, pause=self.pause))
+        return _json(BeatAnswer(verdicts, drain=self.drain, pause=self.pause, sends_parked_s=self.sends_parked_s))
 
     async def _settle(self, request: web.Request) -> web.Response:
         lease = request.match_info["lease"]
@@ -216,6 +230,8 @@ class Coordinator:
             raise LeaseLostError("cancelled")
         code = self.live.pop(lease).code
         self.settled[lease] = outcome
+        if isinstance(outcome, SettleFloodWait) and not outcome.request.startswith("upload."):
+            self.park_sends(outcome.wait_s)
         if isinstance(outcome, SettleDone):
             self.objects[code] = outcome.objects
         return _json(Settled(code, VariantState.DONE))

@@ -96,4 +96,4 @@ async def test_a_wait_between_two_parts_leaves_none_behind(
     assert await coordinator.settlement(lease) == SettleFloodWait(900, "messages.sendMedia")
     assert stored_files(emulator) == []
     emulator.faults.set_line(ACCOUNT, Line())
-    whole(await coordinator.settlement(coordinator.put(CODE, url)), emulator)
+    whole(await coordinator.settlement(coordinator.put(CODE, url, sends_parked_s=0)), emulator)

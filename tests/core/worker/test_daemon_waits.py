@@ -68,6 +68,19 @@ async def test_a_message_goes_out_when_the_time_is_over(
     assert len(stored_files(emulator)) == 1
 
 
+async def test_an_operator_who_unparks_the_account_is_heard_by_who_waits_to_send(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
+) -> None:
+    coordinator.ttl_s = 1.2
+    daemon = plant.start()
+    lease = coordinator.put(CODE, url, sends_parked_s=600)
+    await coordinator.until(lambda: Stage.SENDING in stages(coordinator))
+    assert daemon.worker.board.view().parked_for == "messages"
+    coordinator.park_sends(0)
+    assert isinstance(await coordinator.settlement(lease), SettleDone)
+    assert daemon.worker.board.view().parked_s == 0
+
+
 async def test_who_waits_to_send_gives_the_lease_back_at_the_end(
     plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str
 ) -> None:

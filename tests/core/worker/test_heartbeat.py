@@ -18,6 +18,7 @@ from telecine.core.worker.coordinator import CoordinatorClient
 from telecine.core.worker.gate import Gate
 from telecine.core.worker.gauge import Gauge
 from telecine.core.worker.heartbeat import Heartbeat, Holding
+from telecine.core.worker.park import Park
 from telecine.core.worker.waiting import ended
 
 TTL_S = 0.9
@@ -29,7 +30,10 @@ class Pulse:
 
     def __init__(self, coordinator: Coordinator, client: CoordinatorClient, stack: ExitStack) -> None:
         self.gate = Gate()
-        self.heartbeat = Heartbeat(client, CLOCK, boot_id="boot", ttl_s=coordinator.ttl_s, gate=self.gate)
+        self.park = Park(CLOCK)
+        self.heartbeat = Heartbeat(
+            client, CLOCK, boot_id="boot", ttl_s=coordinator.ttl_s, gate=self.gate, park=self.park
+        )
         self.task = asyncio.create_task(self.heartbeat.run())
         self._coordinator = coordinator
         self._client = client
@@ -77,6 +81,14 @@ async def test_leases_that_are_beaten_for_live_longer_than_their_time(pulse: Pul
     await coordinator.until(lambda: len(coordinator.beats) >= 5)
     assert not over.done()
     await ended(over)
+
+
+async def test_beats_tell_when_the_account_may_send_again(pulse: Pulse, coordinator: Coordinator) -> None:
+    coordinator.park_sends(600)
+    await pulse.hold("CM_M000001_720P")
+    await coordinator.until(lambda: pulse.park.left_s > 500)
+    coordinator.park_sends(0)
+    await coordinator.until(lambda: pulse.park.left_s == 0)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CANCEL, Verdict.LOST])

@@ -45,6 +45,7 @@ from telecine.core.worker.gate import Gate
 from telecine.core.worker.gauge import Gauge
 from telecine.core.worker.heartbeat import Heartbeat
 from telecine.core.worker.journal import Journal, Sending, Sent, UnsentObject
+from telecine.core.worker.park import Park
 from telecine.core.worker.recovery import Recovery, Resolution, settlement
 from telecine.core.worker.telegram.channels import Channels
 from telecine.core.worker.waiting import ended
@@ -132,7 +133,14 @@ class Uploader:
         for channel in welcome.channels:
             if channel.telegram_id is None:
                 await self._client.channel_opened(channel.id, TELEGRAM_ID_BASE + channel.id)
-        heartbeat = Heartbeat(self._client, self._clock, boot_id=self._boot_id, ttl_s=welcome.lease_ttl_s, gate=Gate())
+        heartbeat = Heartbeat(
+            self._client,
+            self._clock,
+            boot_id=self._boot_id,
+            ttl_s=welcome.lease_ttl_s,
+            gate=Gate(),
+            park=Park(self._clock),
+        )
         beating = asyncio.create_task(heartbeat.run())
         try:
             async with asyncio.TaskGroup() as desks:
