@@ -33,10 +33,18 @@ SELECT id, iif(leases_max IS 0, NULL, parked_until_ms) AS until_ms FROM hosts
 WHERE parked_until_ms > :at_ms OR leases_max IS 0;
 
 -- name: lane_slice
--- What waits in the lanes of a host, behind a place in them.
+-- What waits in the lanes of a host, behind a place in them. Range by range: where rows are compared, SQLite reads all of
+-- the lane before the place, each time.
 SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
 WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0 AND host_id = :host_id
-  AND (lane, priority, id) > (:lane, :priority, :id)
+  AND lane = :lane AND priority = :priority AND id > :id
+UNION ALL
+SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
+WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0 AND host_id = :host_id
+  AND lane = :lane AND priority > :priority
+UNION ALL
+SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
+WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0 AND host_id = :host_id AND lane > :lane
 ORDER BY lane, priority, id
 LIMIT :limit + 0;
 
