@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from telecine.core.errors import LeaseLostError
-from telecine.core.leases import FINISHED, AttemptOutcome, Event, LinksLeft, VariantState, expiry_event, transition
+from telecine.core.leases import (
+    FINISHED,
+    AttemptOutcome,
+    Event,
+    LinksLeft,
+    VariantState,
+    expiry_event,
+    failure_event,
+    transition,
+)
+from telecine.core.policy import QueuePolicy
 from telecine.store.attempts import record_attempts, unreported
 from telecine.store.held import HeldLease
 from telecine.store.lanes import relane
@@ -50,6 +60,29 @@ def links_left(tx: Transaction, variant_id: int, rounds: int) -> LinksLeft:
     return LinksLeft(triable=row["triable"], passing=row["passing"], closed=row["closed"])
 
 
+def end_round(tx: Transaction, policy: QueuePolicy, variant_id: int, state: VariantState) -> VariantState:
+    """Move a variant that waits and cannot be read from a link any more: where no other can be tried in this round, as
+    if the last of them had failed. What it is in then."""
+    rounds = tx.get("rounds_of_variant", {"variant_id": variant_id})["rounds"]
+    left = links_left(tx, variant_id, rounds)
+    event = failure_event(left, tried=True, rounds=rounds + 1, rounds_max=policy.rounds_max)
+    if event is Event.FAILED_SOURCES_LEFT:
+        return state
+    target = transition(state, event)
+    pause_ms = round(policy.rounds.pause_s(rounds + 1) * 1000)
+    tx.change(
+        "end_round",
+        {
+            "variant_id": variant_id,
+            "from_state": state.value,
+            "state": target.value,
+            "due_at_ms": tx.now_ms + pause_ms if target is VariantState.DELAYED else None,
+            "finished_at_ms": tx.now_ms if target in FINISHED else None,
+        },
+    )
+    return target
+
+
 def break_lease(
     tx: Transaction, lease: HeldLease, event: Event, outcome: AttemptOutcome, detail: str | None = None
 ) -> VariantState:
@@ -61,6 +94,20 @@ def break_lease(
     return state
 
 
-def silent_end(tx: Transaction, lease: HeldLease, outcome: AttemptOutcome) -> VariantState:
+def take_back(
+    tx: Transaction,
+    policy: QueuePolicy,
+    lease: HeldLease,
+    event: Event,
+    outcome: AttemptOutcome,
+    detail: str | None = None,
+) -> VariantState:
+    """As `break_lease`, of what goes back into the queue: where all that could be tried in this round is at hosts that
+    were closed meanwhile, the next round is not waited for until they open."""
+    state = break_lease(tx, lease, event, outcome, detail)
+    return end_round(tx, policy, lease.variant_id, state) if state is VariantState.READY else state
+
+
+def silent_end(tx: Transaction, policy: QueuePolicy, lease: HeldLease, outcome: AttemptOutcome) -> VariantState:
     """End a lease whose worker is gone without a word. What does that to its workers again and again is set aside."""
-    return break_lease(tx, lease, expiry_event(lease.expiries + 1), outcome)
+    return take_back(tx, policy, lease, expiry_event(lease.expiries + 1), outcome)

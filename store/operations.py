@@ -89,7 +89,7 @@ class SqliteOperations:
         return await self._readers.run(lambda tx: workers.worker_statuses(tx, self._epoch))
 
     async def set_mode(self, worker: str, mode: WorkerMode) -> WorkerStatus:
-        status = await self._writer.run(lambda tx: workers.set_mode(tx, self._epoch, worker, mode))
+        status = await self._writer.run(lambda tx: workers.set_mode(tx, self._policy, self._epoch, worker, mode))
         self._signal.notify()
         return status
 

@@ -39,11 +39,9 @@ class SqliteQueue:
         self._settle = lambda tx, reports: settlements.settle(tx, terms.policy, reports)
 
     async def hello(self, worker: str, account: str, hello: Hello, *, channels_wanted: int) -> tuple[ChannelRef, ...]:
-        channels_max = self._terms.policy.channels_per_account_max
+        policy = self._terms.policy
         told = await self._writer.run(
-            lambda tx: workers.hello(
-                tx, worker, account, hello, channels_wanted=channels_wanted, channels_max=channels_max
-            )
+            lambda tx: workers.hello(tx, policy, worker, account, hello, channels_wanted=channels_wanted)
         )
         self._signal.notify()
         return told

@@ -26,7 +26,7 @@ from telecine.core.reasons import CONSEQUENCES, ForAccount, ForHost, ForLink, Re
 from telecine.store import ladders
 from telecine.store.attempts import Attempt, outcomes_of, record_attempts, reported, shortened
 from telecine.store.corrections import correct_links
-from telecine.store.ends import end_lease, links_left
+from telecine.store.ends import end_lease, end_round, links_left
 from telecine.store.held import ReportedLease
 from telecine.store.lanes import relane
 from telecine.store.objects import count_messages, store_objects
@@ -222,8 +222,11 @@ class _Settling:
         """Give the variant back, unless the report leaves it without a link to try now: then it has failed. A report of
         no link leaves what an operator may have closed meanwhile."""
         left = self._links_left()
-        if left.triable or (left.closed and not outcome.sources):
+        if left.triable:
             return self._end(event, disk_bytes=disk_bytes)
+        if left.closed and not outcome.sources:
+            state = self._end(event, disk_bytes=disk_bytes)
+            return end_round(self._tx, self._policy, self._lease.variant_id, state)
         return self._end_round(left, tried=True)
 
     def _end(

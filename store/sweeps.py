@@ -6,9 +6,10 @@ from telecine.core.events import QueueSwept
 from telecine.core.leases import AttemptOutcome, Event, Swept, VariantState
 from telecine.core.policy import QueuePolicy
 from telecine.store.copies import CopyPlanner
-from telecine.store.ends import break_lease, silent_end
+from telecine.store.ends import silent_end, take_back
+from telecine.store.evading import Place, evade, hosts_to_evade
 from telecine.store.held import HeldLease
-from telecine.store.lanes import Place, evade, hosts_to_evade, relane
+from telecine.store.lanes import relane
 from telecine.store.signal import WorkSignal
 from telecine.store.transaction import Row, Transaction
 from telecine.store.variants import enter_state
@@ -34,36 +35,45 @@ class SqliteSweeper:
     async def sweep(self) -> Swept:
         expired = promoted = 0
         while True:
-            swept = await self._writer.run(lambda tx: sweep_some(tx, self._renewed_due_ms))
+            swept = await self._writer.run(lambda tx: sweep_some(tx, self._policy, self._renewed_due_ms))
             moved = swept.expired + swept.promoted
             self._wake_after(moved)
             expired += swept.expired
             promoted += swept.promoted
             if moved < ROWS_MAX:
                 break
-        await self._evade()
+        next_due_ms = swept.next_due_ms
+        if await self._evade():  # what waits for a later round now may be the next that is due
+            next_due_ms = await self._writer.run(_next_due_ms)
         self._wake_after(await self._copies.plan())
-        return Swept(expired, promoted, swept.next_due_ms)
+        return Swept(expired, promoted, next_due_ms)
 
     def _wake_after(self, moved: int) -> None:
         """At once: what else there is to do may take a while, or fail."""
         if moved:
             self._signal.notify()
 
-    async def _evade(self) -> None:
+    async def _evade(self) -> bool:
         """Move what waits for hosts that are parked or closed, and has links elsewhere, to where these point: once for
-        each park, and again when another host opens, which they may have links to."""
+        each park, and again when another host opens, which they may have links to. Whether there was any to look at."""
         ends = await self._writer.run(hosts_to_evade)
         another_opens = bool(self._evaded.keys() - ends.keys())
-        for host_id, until_ms in ends.items():
-            if another_opens or host_id not in self._evaded or self._evaded[host_id] != until_ms:
-                await self._evade_host(host_id)
+        changed = {
+            host_id: until_ms
+            for host_id, until_ms in ends.items()
+            if another_opens or host_id not in self._evaded or self._evaded[host_id] != until_ms
+        }
+        for host_id, until_ms in changed.items():
+            await self._evade_host(host_id, is_closed=until_ms is None)
         self._evaded = ends
+        return bool(changed)
 
-    async def _evade_host(self, host_id: int) -> None:
+    async def _evade_host(self, host_id: int, *, is_closed: bool) -> None:
         place = Place()
         while not place.is_end:
-            moved, place = await self._writer.run(lambda tx, at=place: evade(tx, host_id, at))  # type: ignore[misc]
+            moved, place = await self._writer.run(
+                lambda tx, at=place: evade(tx, self._policy, host_id, at, is_closed=is_closed)  # type: ignore[misc]
+            )
             self._wake_after(moved)
 
 
@@ -74,12 +84,12 @@ def renew_leases(tx: Transaction, policy: QueuePolicy) -> int:
     return due_at_ms
 
 
-def sweep_some(tx: Transaction, renewed_due_ms: int) -> Swept:
+def sweep_some(tx: Transaction, policy: QueuePolicy, renewed_due_ms: int) -> Swept:
     """Move up to `ROWS_MAX` variants that are due, the longest overdue first."""
     expired = promoted = 0
     for row in tx.all("due_variants", {"now_ms": tx.now_ms, "limit": ROWS_MAX}):
         if row["state"] == VariantState.LEASED:
-            _take_back(tx, row, renewed_due_ms)
+            _take_back(tx, policy, row, renewed_due_ms)
             expired += 1
         else:
             enter_state(tx, row["id"], VariantState(row["state"]), Event.DUE)
@@ -87,15 +97,20 @@ def sweep_some(tx: Transaction, renewed_due_ms: int) -> Swept:
             promoted += 1
     if expired or promoted:
         tx.tell(QueueSwept(expired, promoted))
-    return Swept(expired, promoted, tx.get("next_due")["due_at_ms"])
+    return Swept(expired, promoted, _next_due_ms(tx))
 
 
-def _take_back(tx: Transaction, row: Row, renewed_due_ms: int) -> None:
+def _next_due_ms(tx: Transaction) -> int | None:
+    due_at_ms: int | None = tx.get("next_due")["due_at_ms"]
+    return due_at_ms
+
+
+def _take_back(tx: Transaction, policy: QueuePolicy, row: Row, renewed_due_ms: int) -> None:
     """What had to be renewed may have been given up by a worker that could not beat: nothing is said against the
     variant."""
     lease = HeldLease.of(row)
     if row["due_at_ms"] > renewed_due_ms:
-        silent_end(tx, lease, AttemptOutcome.EXPIRED)
+        silent_end(tx, policy, lease, AttemptOutcome.EXPIRED)
     else:
         why = "not beaten since the coordinator was away, or its clock was put"
-        break_lease(tx, lease, Event.RELEASED, AttemptOutcome.EXPIRED, why)
+        take_back(tx, policy, lease, Event.RELEASED, AttemptOutcome.EXPIRED, why)

@@ -11,9 +11,10 @@ from telecine.core.codes import VariantCode
 from telecine.core.leases import Event, VariantState
 from telecine.core.policy import QueuePolicy
 from telecine.store.copies import follow_original
+from telecine.store.ends import end_round
 from telecine.store.lanes import relane
 from telecine.store.transaction import Transaction
-from telecine.store.variants import end_round, enter_state
+from telecine.store.variants import enter_state
 
 _WAITING = frozenset({VariantState.READY, VariantState.DELAYED})
 

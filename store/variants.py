@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from telecine.core.errors import ConflictError, NotFoundError
-from telecine.core.leases import FINISHED, AttemptOutcome, Event, VariantState, failure_event, transition
-from telecine.core.policy import QueuePolicy
-from telecine.store.ends import break_lease, links_left
+from telecine.core.leases import FINISHED, AttemptOutcome, Event, VariantState, transition
+from telecine.store.ends import break_lease
 from telecine.store.held import HeldLease
 from telecine.store.lanes import relane
 from telecine.store.transaction import Row, Transaction
@@ -29,29 +28,6 @@ def enter_state(
     )
     if not changed:
         raise ConflictError(f"the variant is no longer {state.value}")
-    return target
-
-
-def end_round(tx: Transaction, policy: QueuePolicy, variant_id: int, state: VariantState) -> VariantState:
-    """Move a variant that waits and has lost a link: where no other can be tried in this round, as if the last of them
-    had failed. What it is in then."""
-    rounds = tx.get("rounds_of_variant", {"variant_id": variant_id})["rounds"]
-    left = links_left(tx, variant_id, rounds)
-    event = failure_event(left, tried=True, rounds=rounds + 1, rounds_max=policy.rounds_max)
-    if event is Event.FAILED_SOURCES_LEFT:
-        return state
-    target = transition(state, event)
-    pause_ms = round(policy.rounds.pause_s(rounds + 1) * 1000)
-    tx.change(
-        "end_round",
-        {
-            "variant_id": variant_id,
-            "from_state": state.value,
-            "state": target.value,
-            "due_at_ms": tx.now_ms + pause_ms if target is VariantState.DELAYED else None,
-            "finished_at_ms": tx.now_ms if target in FINISHED else None,
-        },
-    )
     return target
 
 

@@ -8,15 +8,16 @@ from telecine.core.errors import ConflictError, NotFoundError
 from telecine.core.events import VariantChanged, WorkerChanged
 from telecine.core.leases import AttemptOutcome, Event, LeaseToken
 from telecine.core.operator_protocol import WorkerLease, WorkerMode, WorkerStatus
+from telecine.core.policy import QueuePolicy
 from telecine.core.protocol import ChannelRef, Hello, Progress, Stage
 from telecine.store.channels import channel_refs, plan_missing
-from telecine.store.ends import break_lease, silent_end
+from telecine.store.ends import silent_end, take_back
 from telecine.store.held import HeldLease
 from telecine.store.transaction import Row, Transaction
 
 
 def hello(
-    tx: Transaction, worker: str, account: str, facts: Hello, *, channels_wanted: int, channels_max: int
+    tx: Transaction, policy: QueuePolicy, worker: str, account: str, facts: Hello, *, channels_wanted: int
 ) -> tuple[ChannelRef, ...]:
     """Register a boot; the channels of its account that are not retired. A repeated hello changes nothing.
 
@@ -26,11 +27,11 @@ def hello(
     known = tx.one("worker_by_name", {"worker": worker})
     if known is not None and known["boot_id"] != facts.boot_id:
         for row in tx.all("leases_of_worker", {"worker_id": known["id"]}):
-            state = silent_end(tx, HeldLease.of(row), AttemptOutcome.RESTARTED)
+            state = silent_end(tx, policy, HeldLease.of(row), AttemptOutcome.RESTARTED)
             tx.tell(VariantChanged(row["code"], state, worker))
     boot = {"worker": worker, "account_id": account_id, "boot_id": facts.boot_id, "version": facts.version}
     tx.get("upsert_worker", {**boot, "now_ms": tx.now_ms})
-    plan_missing(tx, account_id, wanted=channels_wanted, channels_max=channels_max)
+    plan_missing(tx, account_id, wanted=channels_wanted, channels_max=policy.channels_per_account_max)
     return channel_refs(tx, account_id)
 
 
@@ -42,7 +43,7 @@ def worker_statuses(tx: Transaction, epoch: int) -> tuple[WorkerStatus, ...]:
     return tuple(_status(row, tuple(leases[row["id"]]), tx.now_ms) for row in tx.all("workers_all"))
 
 
-def set_mode(tx: Transaction, epoch: int, worker: str, mode: WorkerMode) -> WorkerStatus:
+def set_mode(tx: Transaction, policy: QueuePolicy, epoch: int, worker: str, mode: WorkerMode) -> WorkerStatus:
     """Let a worker go on, pause, drain or disable it. What a disabled one held goes back to the queue, the attempts
     unspent; what a paused one holds stays its own while it beats. Raises NotFoundError."""
     known = tx.one("worker_by_name", {"worker": worker})
@@ -51,14 +52,14 @@ def set_mode(tx: Transaction, epoch: int, worker: str, mode: WorkerMode) -> Work
     if tx.execute("set_worker_mode", {"worker_id": known["id"], "mode": mode.value}):
         tx.tell(WorkerChanged(worker, mode))
     if mode is WorkerMode.DISABLED:
-        _take_back(tx, worker, known["id"])
+        _take_back(tx, policy, worker, known["id"])
     return next(status for status in worker_statuses(tx, epoch) if status.name == worker)
 
 
-def _take_back(tx: Transaction, worker: str, worker_id: int) -> None:
+def _take_back(tx: Transaction, policy: QueuePolicy, worker: str, worker_id: int) -> None:
     for row in tx.all("leases_of_worker", {"worker_id": worker_id}):
         why = "an operator disabled the worker"
-        state = break_lease(tx, HeldLease.of(row), Event.RELEASED, AttemptOutcome.RELEASED, why)
+        state = take_back(tx, policy, HeldLease.of(row), Event.RELEASED, AttemptOutcome.RELEASED, why)
         tx.tell(VariantChanged(row["code"], state, worker))
 
 

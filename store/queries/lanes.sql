@@ -35,16 +35,31 @@ WHERE parked_until_ms > :at_ms OR leases_max IS 0;
 -- name: lane_slice
 -- What waits in the lanes of a host, behind a place in them. Range by range: where rows are compared, SQLite reads all of
 -- the lane before the place, each time.
-SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
+SELECT id, code, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
 WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0 AND host_id = :host_id
   AND lane = :lane AND priority = :priority AND id > :id
 UNION ALL
-SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
+SELECT id, code, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
 WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0 AND host_id = :host_id
   AND lane = :lane AND priority > :priority
 UNION ALL
-SELECT id, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
+SELECT id, code, lane, priority FROM upload_variants INDEXED BY upload_variants_of_host
 WHERE state = 'ready' AND file_bytes = 0 AND disk_bytes = 0 AND host_id = :host_id AND lane > :lane
+ORDER BY lane, priority, id
+LIMIT :limit + 0;
+
+-- name: demanding_lane_slice
+-- As `lane_slice`, of what not every worker can take.
+SELECT id, code, lane, priority FROM upload_variants INDEXED BY upload_variants_demanding
+WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0) AND host_id = :host_id
+  AND lane = :lane AND priority = :priority AND id > :id
+UNION ALL
+SELECT id, code, lane, priority FROM upload_variants INDEXED BY upload_variants_demanding
+WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0) AND host_id = :host_id
+  AND lane = :lane AND priority > :priority
+UNION ALL
+SELECT id, code, lane, priority FROM upload_variants INDEXED BY upload_variants_demanding
+WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0) AND host_id = :host_id AND lane > :lane
 ORDER BY lane, priority, id
 LIMIT :limit + 0;
 

@@ -345,31 +345,43 @@ class Model:
         target.silent_ends += 1
         target.move(expiry_event(target.silent_ends))
         target.relane(self._now_ms)
+        self._wait_for_no_closed_host(target)
 
     def _give_back(self, target: Target, event: Event) -> None:
         target.move(event)
         target.attempts -= 1
         target.silent_ends = 0
         target.relane(self._now_ms)
+        self._wait_for_no_closed_host(target)
 
     # ---- lanes -----------------------------------------------------------------------------------
 
+    def _wait_for_no_closed_host(self, target: Target) -> None:
+        """Where another link is worth another round, and all that could be tried in this one are at closed hosts."""
+        left, rounds = target.links_left, target.rounds + 1
+        if target.state is VariantState.READY and not left.triable and left.passing and rounds < self.policy.rounds_max:
+            target.move(Event.FAILED_WORTH_RETRY)
+            target.rounds = rounds
+            target.due_at_ms = self._now_ms + round(self.policy.rounds.pause_s(rounds) * 1000)
+
     def _evade(self) -> None:
         """Whoever waits for a host that stays parked, with a link elsewhere that anyone may try, goes there. Each park
-        is evaded once, and again when another host opens; what demands something of its worker stays."""
+        is evaded once, and again when another host opens."""
         soon_ms = self._now_ms + EVADED_FROM_MS
         closed = {one.name: one for one in self.hosts if one.is_parked(soon_ms) or one.is_closed}
         until_ms = {name: None if host.is_closed else host.parked_until_ms for name, host in closed.items()}
         evaded = {} if self.evaded.keys() - closed.keys() else self.evaded
         for target in self.targets:
             host = closed.get(target.host.name)
-            demands = target.needs_bytes or target.needs_disk_bytes
-            if host is None or evaded.get(host.name, 0) == until_ms[host.name] or demands:
+            is_new = host is not None and evaded.get(host.name, 0) != until_ms[host.name]
+            if host is None or not is_new or target.state is not VariantState.READY:
                 continue
             anyone_s = [one for one in target.triable if not one.needs_bytes]
             elsewhere = [one for one in anyone_s if not one.host.is_parked(soon_ms) and not one.host.is_closed]
-            if target.state is VariantState.READY and elsewhere:
+            if elsewhere:
                 target.relane(soon_ms)
+            elif host.is_closed:
+                self._wait_for_no_closed_host(target)
         self.evaded = until_ms
 
     # ---- imports ---------------------------------------------------------------------------------

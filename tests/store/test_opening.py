@@ -332,6 +332,7 @@ HOT = (
     "links_left",
     "relane_variant",
     "lane_slice",
+    "demanding_lane_slice",
     "has_open_link",
     "host_of_link",
     "calm_host",
