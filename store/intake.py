@@ -29,9 +29,9 @@ class SqliteIntake:
         return await self._writer.run(begin_import)
 
     async def import_titles(self, import_id: int, titles: Sequence[ImportedTitle]) -> ImportCounts:
-        counts = await self._writer.run(lambda tx: import_titles(tx, self._policy, import_id, titles))
-        self._signal.notify()
-        return counts
+        return await self._writer.run(
+            lambda tx: import_titles(tx, self._policy, import_id, titles), then=self._signal.notify
+        )
 
     async def finish_import(
         self, import_id: int, *, rejected: int, refused: int = 0, error: str | None = None

@@ -37,24 +37,19 @@ class SqliteOperations:
 
     async def cancel(self, code: str) -> VariantState:
         parsed = _code(code)
-        state = await self._writer.run(lambda tx: steering.cancel(tx, parsed))
-        self._signal.notify()  # one upload less reads from its host
-        return state
+        # One upload less reads from its host.
+        return await self._writer.run(lambda tx: steering.cancel(tx, parsed), then=self._signal.notify)
 
     async def requeue(self, code: str) -> VariantState:
         parsed = _code(code)
-        state = await self._writer.run(lambda tx: steering.requeue(tx, parsed))
-        self._signal.notify()
-        return state
+        return await self._writer.run(lambda tx: steering.requeue(tx, parsed), then=self._signal.notify)
 
     async def withdraw(self, code: str) -> VariantState:
         parsed = _code(code)
         return await self._writer.run(lambda tx: steering.withdraw(tx, parsed))
 
     async def withdraw_title(self, title_id: int) -> tuple[VariantMoved, ...]:
-        moved = await self._writer.run(lambda tx: steering.withdraw_title(tx, title_id))
-        self._signal.notify()
-        return moved
+        return await self._writer.run(lambda tx: steering.withdraw_title(tx, title_id), then=self._signal.notify)
 
     async def prioritise(self, code: str, priority: int) -> VariantState:
         parsed = _code(code)
@@ -62,9 +57,7 @@ class SqliteOperations:
 
     async def pin(self, code: str, account: str | None) -> VariantState:
         parsed = _code(code)
-        state = await self._writer.run(lambda tx: steering.pin(tx, parsed, account))
-        self._signal.notify()
-        return state
+        return await self._writer.run(lambda tx: steering.pin(tx, parsed, account), then=self._signal.notify)
 
     async def set_copies(self, title_id: int, copies: int) -> None:
         await self._writer.run(lambda tx: steering.set_copies(tx, title_id, copies))
@@ -89,25 +82,24 @@ class SqliteOperations:
         return await self._readers.run(lambda tx: workers.worker_statuses(tx, self._epoch))
 
     async def set_mode(self, worker: str, mode: WorkerMode) -> WorkerStatus:
-        status = await self._writer.run(lambda tx: workers.set_mode(tx, self._policy, self._epoch, worker, mode))
-        self._signal.notify()
-        return status
+        return await self._writer.run(
+            lambda tx: workers.set_mode(tx, self._policy, self._epoch, worker, mode), then=self._signal.notify
+        )
 
     async def accounts(self) -> tuple[AccountStatus, ...]:
         return await self._readers.run(accounts.account_statuses)
 
     async def park(self, account: str, park: Park) -> AccountStatus:
-        status = await self._writer.run(lambda tx: accounts.park(tx, account, park))
+        return await self._writer.run(lambda tx: accounts.park(tx, account, park), then=self._wake_when_unparked)
+
+    def _wake_when_unparked(self, status: AccountStatus) -> None:
         until_ms = (
             self._clock.now_ms() + round(seconds * 1000) for seconds in (status.uploads_parked_s, status.sends_parked_s)
         )
         self._signal.unpark_at(self._policy.claims_from_ms(*until_ms))
-        return status
 
     async def unpark(self, account: str) -> AccountStatus:
-        status = await self._writer.run(lambda tx: accounts.unpark(tx, account))
-        self._signal.notify()
-        return status
+        return await self._writer.run(lambda tx: accounts.unpark(tx, account), then=self._signal.notify)
 
     # ---- channels and hosts ----------------------------------------------------------------------
 
@@ -118,9 +110,9 @@ class SqliteOperations:
 
     async def plan_channel(self, account: str) -> ChannelStatus:
         channels_max = self._policy.channels_per_account_max
-        status = await self._writer.run(lambda tx: channels.plan_channel(tx, account, channels_max))
-        self._signal.notify()
-        return status
+        return await self._writer.run(
+            lambda tx: channels.plan_channel(tx, account, channels_max), then=self._signal.notify
+        )
 
     async def retire_channel(self, channel_id: int) -> ChannelStatus:
         return await self._writer.run(lambda tx: channels.retire_channel(tx, channel_id))
@@ -129,14 +121,12 @@ class SqliteOperations:
         return await self._readers.run(lambda tx: hosts.host_statuses(tx, self._policy, after=after, limit=limit))
 
     async def limit_host(self, name: str, leases_max: int | None) -> HostStatus:
-        status = await self._writer.run(lambda tx: hosts.limit_host(tx, self._policy, name, leases_max))
-        self._signal.notify()
-        return status
+        return await self._writer.run(
+            lambda tx: hosts.limit_host(tx, self._policy, name, leases_max), then=self._signal.notify
+        )
 
     async def unpark_host(self, name: str) -> HostStatus:
-        status = await self._writer.run(lambda tx: hosts.unpark_host(tx, self._policy, name))
-        self._signal.notify()
-        return status
+        return await self._writer.run(lambda tx: hosts.unpark_host(tx, self._policy, name), then=self._signal.notify)
 
 
 def _code(text: str) -> str:

@@ -20,7 +20,7 @@ from telecine.core.protocol import (
 from telecine.store import beats, channels, claims, settlements, workers
 from telecine.store.beats import Beat
 from telecine.store.claims import Claim, LeaseTerms
-from telecine.store.settlements import Report
+from telecine.store.settlements import Report, Settlement
 from telecine.store.signal import WorkSignal
 from telecine.store.writer import Writer
 
@@ -40,15 +40,15 @@ class SqliteQueue:
 
     async def hello(self, worker: str, account: str, hello: Hello, *, channels_wanted: int) -> tuple[ChannelRef, ...]:
         policy = self._terms.policy
-        told = await self._writer.run(
-            lambda tx: workers.hello(tx, policy, worker, account, hello, channels_wanted=channels_wanted)
+        return await self._writer.run(
+            lambda tx: workers.hello(tx, policy, worker, account, hello, channels_wanted=channels_wanted),
+            then=self._signal.notify,
         )
-        self._signal.notify()
-        return told
 
     async def channel_opened(self, worker: str, channel_id: int, telegram_id: int) -> None:
-        await self._writer.run(lambda tx: channels.channel_opened(tx, worker, channel_id, telegram_id))
-        self._signal.notify()
+        await self._writer.run(
+            lambda tx: channels.channel_opened(tx, worker, channel_id, telegram_id), then=self._signal.notify
+        )
 
     async def channel_lost(self, worker: str, channel_id: int, detail: str) -> None:
         await self._writer.run(lambda tx: channels.channel_lost(tx, worker, channel_id))
@@ -67,9 +67,11 @@ class SqliteQueue:
         token = LeaseToken.parse(lease)
         if token.epoch != self._terms.epoch:
             raise LeaseLostError("the database was restored since this lease was handed out")
-        settlement = await self._writer.run_together(self._settle, Report(worker, token, outcome))
+        settlement = await self._writer.run_together(self._settle, Report(worker, token, outcome), then=self._wake)
+        return settlement.settled
+
+    def _wake(self, settlement: Settlement) -> None:
         for at_ms in settlement.wakes_at_ms:
             self._signal.unpark_at(at_ms)
         if settlement.wakes:
             self._signal.notify()
-        return settlement.settled

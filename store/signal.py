@@ -18,7 +18,7 @@ class WorkSignal:
         self._waiting: set[asyncio.Future[None]] = set()
         self._unparks_ms: set[int] = set()
 
-    def notify(self) -> None:
+    def notify(self, _change: object = None) -> None:
         """Something may be claimed now that could not be before. Wakes everyone who waits."""
         for waiter in self._waiting:
             if not waiter.done():

@@ -32,20 +32,26 @@ T = TypeVar("T")
 BATCH_MAX = 256  # operations in one transaction: bounds how long the first of them waits
 
 OnTold = Callable[[Sequence[Recorded]], None]
+Then = Callable[[T], None]  # what follows from an answer, whether its caller is still there or not
 
 
 class _Waiting:
     """What is asked for, and whoever waits for the answer."""
 
-    __slots__ = ("answer", "asked", "reply", "together")
+    __slots__ = ("answer", "asked", "reply", "then", "together")
 
-    def __init__(self, together: Together[Any, Any], asked: Any, reply: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, together: Together[Any, Any], asked: Any, reply: asyncio.Future[Any], then: Then[Any] | None
+    ) -> None:
         self.together = together
         self.asked = asked
         self.reply = reply
+        self.then = then
         self.answer: Any = None  # an error is raised where it was asked for
 
     def tell(self) -> None:
+        if self.then is not None and not isinstance(self.answer, Exception):
+            self.then(self.answer)
         if self.reply.done():  # the caller was cancelled; what it asked for stands
             return
         if isinstance(self.answer, Exception):
@@ -72,21 +78,21 @@ class Writer:
         self._closing = False
         self._task = asyncio.create_task(self._work(), name="store-writer")
 
-    async def run(self, operation: Operation[T]) -> T:
+    async def run(self, operation: Operation[T], *, then: Then[T] | None = None) -> T:
         """The operation's result once it is committed, or its error once it is undone. It may take long.
 
-        A caller that is cancelled before its operation began leaves no trace; later, it takes effect all the same.
-        Raises StoreError where the database fails, or the writer is closed.
+        A caller that is cancelled before its operation began leaves no trace; later, it takes effect all the same, and
+        so does `then`, which is given the result. Raises StoreError where the database fails, or the writer is closed.
         """
-        return await self.run_together(each, operation)
+        return await self.run_together(each, operation, then=then)
 
-    async def run_together(self, together: Together[A, T], asked: A) -> T:
+    async def run_together(self, together: Together[A, T], asked: A, *, then: Then[T] | None = None) -> T:
         """The answer to what is asked for together with others of the kind, as of an operation by itself. It must be
         brief: the event loop waits for it."""
         if self._closing:
             raise StoreError("the database is closed")
         reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(together, asked, reply))
+        self._waiting.append(_Waiting(together, asked, reply, then))
         self._arrived.set()
         return await reply
 
