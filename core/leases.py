@@ -120,12 +120,14 @@ FINISHED = frozenset({_S.DONE, _S.DEAD, _S.QUARANTINED, _S.CANCELLED, _S.WITHDRA
 
 
 class LinksLeft(msgspec.Struct, frozen=True):
-    """How many links of a variant there still are. `triable`: can be tried at once, by some account; `passing`: failed
-    in this round for a reason that may pass; `closed`: could be tried, but at hosts that none may read from."""
+    """How many links of a variant there still are. `triable`: can be tried at once, by any account; `passing`: failed
+    in this round for a reason that may pass; `closed`: could be tried, but at hosts that none may read from; `larger`:
+    can be tried by an account that may send larger files than those that have tried them."""
 
     triable: int
     passing: int
     closed: int = 0
+    larger: int = 0
 
 
 def failure_event(left: LinksLeft, *, tried: bool, rounds: int, rounds_max: int) -> Event:
@@ -133,15 +135,16 @@ def failure_event(left: LinksLeft, *, tried: bool, rounds: int, rounds_max: int)
 
     `rounds` counts this round over the links. A worker that failed before it `tried` a link would do so again at once:
     the variant waits as after a round; whether any link is good is not known even after the last. Where nothing else is
-    left, it waits for hosts to be opened.
+    left, it waits for hosts to be opened, and for larger accounts, of which there may be none.
     """
     if left.triable and tried:
         return Event.FAILED_SOURCES_LEFT
-    if (left.triable or left.passing) and rounds < rounds_max:
+    untried = not tried and (left.triable or left.larger)
+    if (untried or left.passing) and rounds < rounds_max:
         return Event.FAILED_WORTH_RETRY
-    if left.triable:
+    if untried:
         return Event.FAILED_UNTRIED
-    return Event.FAILED_SOURCES_LEFT if left.closed else Event.FAILED_NOTHING_LEFT
+    return Event.FAILED_SOURCES_LEFT if left.closed or left.larger else Event.FAILED_NOTHING_LEFT
 
 
 def expiry_event(silent_ends: int) -> Event:

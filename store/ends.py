@@ -57,7 +57,7 @@ def end_lease(
 def links_left(tx: Transaction, variant_id: int, rounds: int) -> LinksLeft:
     """What is left of a variant's links in a round."""
     row = tx.get("links_left", {"variant_id": variant_id, "rounds": rounds})
-    return LinksLeft(triable=row["triable"], passing=row["passing"], closed=row["closed"])
+    return LinksLeft(row["triable"], row["passing"], row["closed"], row["larger"])
 
 
 def end_round(tx: Transaction, policy: QueuePolicy, variant_id: int, state: VariantState) -> VariantState:

@@ -224,7 +224,7 @@ class _Settling:
         left = self._links_left()
         if left.triable:
             return self._end(event, disk_bytes=disk_bytes)
-        if left.closed and not outcome.sources:
+        if left.larger or (left.closed and not outcome.sources):
             state = self._end(event, disk_bytes=disk_bytes)
             return end_round(self._tx, self._policy, self._lease.variant_id, state)
         return self._end_round(left, tried=True)

@@ -36,12 +36,13 @@ SELECT EXISTS (SELECT 1 FROM variant_sources
                WHERE variant_id = :variant_id AND link_id = :link_id AND replaced_fence = :fence) AS is_another;
 
 -- name: links_left
--- triable: may be tried at once, by an account that may send files so large; closed: so may these, but none may read from
--- their hosts; passing: failed in this round, worth another.
-SELECT count(*) FILTER (WHERE is_left AND NOT is_closed) AS triable,
+-- triable: may be tried at once, by any account; larger: by one that may send files so large; closed: could be tried, but
+-- none may read from their hosts; passing: failed in this round, worth another.
+SELECT count(*) FILTER (WHERE is_left AND NOT is_closed AND file_bytes IS NULL) AS triable,
+       count(*) FILTER (WHERE is_left AND NOT is_closed AND file_bytes IS NOT NULL) AS larger,
        count(*) FILTER (WHERE is_left AND is_closed) AS closed,
        count(*) FILTER (WHERE passing AND failed_round >= :rounds) AS passing
-FROM (SELECT s.passing, s.failed_round, h.leases_max IS 0 AS is_closed,
+FROM (SELECT s.passing, s.failed_round, s.file_bytes, h.leases_max IS 0 AS is_closed,
              s.fate = 'untried' OR (s.passing AND s.failed_round < :rounds) OR s.file_bytes IS NOT NULL AS is_left
       FROM variant_sources s JOIN source_links l ON l.id = s.link_id JOIN hosts h ON h.id = l.host_id
       WHERE s.variant_id = :variant_id);

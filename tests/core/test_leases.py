@@ -137,15 +137,42 @@ def test_a_failure_waits_for_a_closed_host_when_nothing_else_is_left(
     assert failure_event(LinksLeft(triable, passing, closed=1), tried=tried, rounds=rounds, rounds_max=3) is event
 
 
-@given(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.booleans(), st.integers(1, 6), st.integers(1, 6))
-def test_dead_means_that_nothing_is_left_and_delays_come_to_an_end(
-    triable: int, passing: int, closed: int, tried: bool, rounds: int, rounds_max: int
+@pytest.mark.parametrize(
+    ("triable", "passing", "tried", "rounds", "event"),
+    [
+        (1, 0, True, 1, Event.FAILED_SOURCES_LEFT),
+        (0, 1, True, 2, Event.FAILED_WORTH_RETRY),
+        (0, 1, True, 3, Event.FAILED_SOURCES_LEFT),
+        (0, 0, True, 1, Event.FAILED_SOURCES_LEFT),
+        (0, 0, False, 2, Event.FAILED_WORTH_RETRY),
+        (0, 0, False, 3, Event.FAILED_UNTRIED),
+    ],
+    ids=[
+        "another link is tried at once",
+        "what may pass is tried again before a larger account is waited for",
+        "after the last round one is",
+        "with nothing else, too",
+        "one that fails before a link waits",
+        "and is set aside after the last round",
+    ],
+)
+def test_a_failure_waits_for_a_larger_account_when_nothing_else_is_left(
+    triable: int, passing: int, tried: bool, rounds: int, event: Event
 ) -> None:
-    event = failure_event(LinksLeft(triable, passing, closed), tried=tried, rounds=rounds, rounds_max=rounds_max)
+    assert failure_event(LinksLeft(triable, passing, larger=1), tried=tried, rounds=rounds, rounds_max=3) is event
+
+
+@given(st.builds(LinksLeft, *[st.integers(0, 3)] * 4), st.booleans(), st.integers(1, 6), st.integers(1, 6))
+def test_dead_means_that_nothing_is_left_and_delays_come_to_an_end(
+    left: LinksLeft, tried: bool, rounds: int, rounds_max: int
+) -> None:
+    event = failure_event(left, tried=tried, rounds=rounds, rounds_max=rounds_max)
     over = rounds >= rounds_max
-    waits = not triable and closed > 0 and (over or not passing)
-    assert (event is Event.FAILED_NOTHING_LEFT) == (not triable and not closed and (over or not passing))
-    assert (event is Event.FAILED_SOURCES_LEFT) == ((tried and triable > 0) or waits)
+    untried = not tried and left.triable + left.larger > 0
+    ends = not left.triable and not untried and (over or not left.passing)
+    waits = left.closed + left.larger > 0
+    assert (event is Event.FAILED_NOTHING_LEFT) == (ends and not waits)
+    assert (event is Event.FAILED_SOURCES_LEFT) == ((tried and left.triable > 0) or (ends and waits))
     assert not (event is Event.FAILED_WORTH_RETRY and over)
     assert transition(VariantState.LEASED, event) in VariantState
 

@@ -296,7 +296,7 @@ class Model:
     def _end_unfinished(self, target: Target, event: Event, outcome: Outcome, *, needs_disk_bytes: int = 0) -> None:
         """Back into the queue with the attempt unspent, unless the report leaves it without a link to try now."""
         left = target.links_left
-        if not left.triable and not (left.closed and not outcome.sources):
+        if not (left.triable or left.larger) and not (left.closed and not outcome.sources):
             self._end_round(target, tried=True)
             return
         target.needs_disk_bytes = needs_disk_bytes or target.needs_disk_bytes

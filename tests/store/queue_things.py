@@ -174,9 +174,11 @@ class Target:
 
     @property
     def links_left(self) -> LinksLeft:
-        closed = sum(link.host.is_closed for link in self.triable)
+        at_open_hosts = [link for link in self.triable if not link.host.is_closed]
+        larger = sum(link.needs_bytes is not None for link in at_open_hosts)
         passing = sum(link.may_pass for link in self.links if link not in self.triable)
-        return LinksLeft(len(self.triable) - closed, passing, closed)
+        closed = len(self.triable) - len(at_open_hosts)
+        return LinksLeft(len(at_open_hosts) - larger, passing, closed, larger)
 
     def relane(self, now_ms: int) -> None:
         """Wait for the link that is best to try next, or soonest; without one, stay."""
