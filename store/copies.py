@@ -68,11 +68,12 @@ class CopyPlanner:
 def plan_copies(tx: Transaction, after: CopyCursor, limit: int) -> CopyRound:
     """Queue the copies that are wanted of up to `limit` originals. Behind the last of them it begins anew.
 
-    An original that was uploaded again may have come to the account of its copy: the copy moves to another. Where there
-    is no other account, or no link to upload from, nothing happens until there is.
+    An original that was uploaded again may have come to the account of its copy, and what is left of a copy's links may
+    be too large for its account: the copy moves to another. Where there is no other account, or no link to upload from,
+    nothing happens until there is.
     """
     rows = tx.all("originals_to_copy", {"title_id": after.title_id, "variant_id": after.variant_id, "limit": limit})
-    lacking = [row for row in rows if row["copy_id"] is None or _is_crowded(row)]
+    lacking = [row for row in rows if row["copy_id"] is None or _is_crowded(row) or _is_too_large(row)]
     uploaders = _uploaders(tx) if lacking else []
     queued = sum(_place_copy(tx, uploaders, row) for row in lacking)
     cursor = CopyCursor(rows[-1]["title_id"], rows[-1]["id"]) if len(rows) == limit else CopyCursor()
@@ -98,7 +99,8 @@ def _place_copy(tx: Transaction, uploaders: list[Uploader], row: Row) -> bool:
     if not tx.get("has_link", {"variant_id": row["id"]})["has_link"]:
         return False
     largest = tx.get("largest_part", {"variant_id": row["id"]})["size_bytes"]
-    uploader = least_loaded(uploaders, other_than=row["account_id"], file_bytes=largest)
+    file_bytes = max(largest, row["copy_file_bytes"])
+    uploader = least_loaded(uploaders, other_than=row["account_id"], file_bytes=file_bytes)
     if uploader is None:
         return False
     uploader.waiting += 1
@@ -129,6 +131,12 @@ def _move(tx: Transaction, row: Row, account_id: int) -> None:
 
 def _is_crowded(row: Row) -> bool:
     return row["copy_account_id"] == row["account_id"] and VariantState(row["copy_state"]) in _MOVABLE
+
+
+def _is_too_large(row: Row) -> bool:
+    """Whether a copy waits for a larger account than the one it is left to."""
+    waits = VariantState(row["copy_state"]) is VariantState.READY and row["copy_premium"] is not None
+    return waits and bool(row["copy_file_bytes"] > file_bytes_max(premium=bool(row["copy_premium"])))
 
 
 def _uploaders(tx: Transaction) -> list[Uploader]:

@@ -4,12 +4,14 @@
 -- A batch of what is done of the titles that want copies, behind a place in their order. A copy's code is that of its
 -- original and a suffix: one probe finds it, or tells that there is none.
 SELECT o.id, o.title_id, o.code, oc.account_id, k.id AS copy_id, k.code AS copy_code, k.state AS copy_state,
-       CASE k.state WHEN 'done' THEN kc.account_id ELSE k.account_id END AS copy_account_id
+       CASE k.state WHEN 'done' THEN kc.account_id ELSE k.account_id END AS copy_account_id,
+       coalesce(k.file_bytes, 0) AS copy_file_bytes, ka.premium AS copy_premium
 FROM titles t INDEXED BY titles_copied
 CROSS JOIN upload_variants o INDEXED BY upload_variants_on_shelf ON o.title_id = t.id AND o.copy = 1 AND o.state = 'done'
 CROSS JOIN channels oc ON oc.id = o.channel_id
 LEFT JOIN upload_variants k ON k.code = o.code || '_C02'
 LEFT JOIN channels kc ON kc.id = k.channel_id
+LEFT JOIN accounts ka ON ka.id = k.account_id
 WHERE t.copies > 1 AND t.id >= :title_id AND (t.id > :title_id OR o.id > :variant_id)
 ORDER BY t.id, o.id
 LIMIT :limit;

@@ -16,7 +16,7 @@ from telecine.core.events import VariantChanged
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.operator_protocol import WorkerMode
 from telecine.core.plans import file_bytes_max
-from telecine.core.protocol import Lease
+from telecine.core.protocol import Lease, SettleFailed, SourceReport
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 from telecine.store import copies
@@ -226,6 +226,19 @@ async def test_a_copy_stays_while_there_is_nowhere_else_to_go(copied: Scene) -> 
     await copied.store.operations.set_mode("w", WorkerMode.DRAINING)
     await copied.store.sweeper.sweep()
     assert variants(copied) == [(CODE, "done", None), (COPY, "done", "v")]
+
+
+async def test_a_copy_that_turns_out_too_large_for_its_account_goes_to_a_larger_one(held: Scene) -> None:
+    held.sql("UPDATE accounts SET premium = 0 WHERE name = 'v'")
+    await held.store.sweeper.sweep()
+    lease, size_bytes = await held.lease("v"), file_bytes_max(premium=False) + 1
+    reports = tuple(SourceReport(one.link_id, Reason.TOO_LARGE, size_bytes=size_bytes) for one in lease.sources)
+    await held.store.queue.settle("v", lease.lease, SettleFailed(Reason.TOO_LARGE, reports))
+    await held.store.sweeper.sweep()
+    assert variants(held)[1] == (COPY, "ready", "v"), "there is no larger account"
+    await held.enrol("u")
+    await held.store.sweeper.sweep()
+    assert variants(held)[1] == (COPY, "ready", "u")
 
 
 async def test_a_copy_is_not_pinned_to_the_account_of_its_original(held: Scene) -> None:
