@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 
 from telecine.core.captions import Origin
@@ -20,7 +22,10 @@ from telecine.core.worker.bench import Bench
 from telecine.core.worker.gauge import Gauge
 from telecine.core.worker.recovery import settlement
 from telecine.core.worker.sources.errors import SourceError
+from telecine.core.worker.sources.spool import SpoolFullError
 from telecine.core.worker.telegram.calls import CHANNEL_LOST, SIGNED_OUT
+
+logger = logging.getLogger(__name__)
 
 
 class Job:
@@ -36,7 +41,8 @@ class Job:
         """What to settle the lease with.
 
         Raises UnavailableError where Telegram does not answer, TelegramError where it has signed the account out or
-        the channel is lost, which the coordinator knows by then, and SpoolFullError; none is a link's fault.
+        the channel is lost, which the coordinator knows by then, and SpoolFullError where all that may work takes more
+        disk than there is; none is a link's fault.
         """
         try:
             return await self._run()
@@ -50,6 +56,7 @@ class Job:
     async def _run(self) -> Outcome:
         await self._open_channel()
         origin = await self._origin()
+        lacking: list[SpoolFullError] = []
         for ref in self._lease.sources:
             self._gauge.turn_to(ref.link_id)
             attempt = Attempt(self._bench, self._lease, origin, ref, self._gauge)
@@ -57,6 +64,9 @@ class Job:
                 await attempt.run(tuple(self.reports))
             except SourceError as error:
                 self._note(attempt, error.reason, error.message, retry_after_s=error.retry_after_s)
+            except SpoolFullError as error:
+                logger.warning("link %d of %s is left for now: %s", ref.link_id, self._lease.code, error)
+                lacking.append(error)
             except TelegramError as error:
                 if isinstance(error, FloodWaitError) or error.name in SIGNED_OUT | CHANNEL_LOST:
                     raise
@@ -64,6 +74,8 @@ class Job:
                 self._note(attempt, Reason.TELEGRAM, error.message)
             else:
                 return settlement(self._bench.journal.postings(self._lease.lease))
+        if lacking:
+            raise min(lacking, key=lambda one: one.bytes_needed)
         return SettleFailed(*self._most_telling())
 
     async def _open_channel(self) -> None:

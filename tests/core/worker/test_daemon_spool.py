@@ -14,6 +14,7 @@ from telecine.core.emulator.media.files import generate
 from telecine.core.emulator.server import Emulator
 from telecine.core.emulator.sources.faults import SourceFault, SourceFaultKind
 from telecine.core.protocol import SettleDone, SettleReleased
+from telecine.core.reasons import Reason
 
 NAME = "last.mp4"
 FILM = msgspec.structs.replace(CLIP, name=NAME, moov_first=False, noise=50, video_bytes=1_500_000)
@@ -50,4 +51,29 @@ async def test_without_the_disk_for_it_the_lease_is_given_back_and_says_how_much
     assert isinstance(outcome, SettleReleased), outcome
     assert outcome.disk_bytes == emulator.settings.media_dir.joinpath(NAME).stat().st_size  # type: ignore[union-attr]
     assert stored_files(emulator) == []
+    await daemon.kill()
+
+
+async def test_without_the_disk_for_it_another_link_is_tried(
+    coordinator: Coordinator, emulator: Emulator, url: str, worker_settings: WorkerSettings, telegram: TelegramSettings
+) -> None:
+    assert emulator.settings.media_dir is not None
+    await asyncio.to_thread(generate, CLIP, emulator.settings.media_dir)
+    daemon = Daemon(msgspec.structs.replace(worker_settings, spool_bytes_max=0), telegram)
+    lease = coordinator.put(CODE, url, f"{emulator.media_url}/{CLIP.name}")
+    outcome = await coordinator.settlement(lease)
+    assert isinstance(outcome, SettleDone), outcome
+    assert [(report.link_id, report.reason) for report in outcome.sources] == [(lease.sources[1].link_id, None)]
+    await daemon.kill()
+
+
+async def test_where_no_other_link_works_the_disk_is_asked_for_and_the_failures_are_told(
+    coordinator: Coordinator, emulator: Emulator, url: str, worker_settings: WorkerSettings, telegram: TelegramSettings
+) -> None:
+    daemon = Daemon(msgspec.structs.replace(worker_settings, spool_bytes_max=0), telegram)
+    lease = coordinator.put(CODE, url, f"{emulator.media_url}/none.mp4")
+    outcome = await coordinator.settlement(lease)
+    assert isinstance(outcome, SettleReleased), outcome
+    assert outcome.disk_bytes > 0
+    assert [(report.link_id, report.reason) for report in outcome.sources] == [(lease.sources[1].link_id, Reason.GONE)]
     await daemon.kill()
