@@ -244,7 +244,8 @@ class SettleFloodWait(Message, frozen=True, tag="flood_wait"):
 class SettleReleased(Message, frozen=True, tag="released"):
     """The worker stops before the end (shutdown, cancel); the attempt is given back.
 
-    `disk_bytes`: the upload needs more disk than the worker has; only one that has so much free gets it next.
+    `disk_bytes`: what links that were not tried need, more than the worker has free. Only one that has so much gets the
+    upload next, unless a link of this round may work later: then all its links are tried again, after a pause.
     """
 
     sources: SourceReports = ()

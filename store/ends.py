@@ -20,6 +20,9 @@ from telecine.store.lanes import relane
 from telecine.store.transaction import Transaction
 
 _SILENT = frozenset({Event.EXPIRED, Event.EXPIRED_AGAIN})
+_FAILED = frozenset(
+    {Event.FAILED_SOURCES_LEFT, Event.FAILED_WORTH_RETRY, Event.FAILED_NOTHING_LEFT, Event.FAILED_UNTRIED}
+)
 
 
 def end_lease(
@@ -33,7 +36,8 @@ def end_lease(
     disk_bytes: int | None = None,
 ) -> VariantState:
     """Take a variant out of its lease. A delayed one is due in `retry_in_s`; flood wait and release give the attempt
-    back; whoever says how a lease ended has survived it. Raises LeaseLostError where the lease is gone."""
+    back; whoever says how a lease ended has survived it. What was demanded of disk is not of what is tried after a
+    failure. Raises LeaseLostError where the lease is gone."""
     state = transition(VariantState.LEASED, event)
     tx.change(
         "end_lease",
@@ -47,7 +51,7 @@ def end_lease(
             "expiries": lease.expiries + 1 if event in _SILENT else 0,
             "rounds": lease.rounds if rounds is None else rounds,
             "channel_id": channel_id,
-            "disk_bytes": disk_bytes,
+            "disk_bytes": 0 if event in _FAILED else disk_bytes,
         },
         lambda: LeaseLostError("the lease is no longer held"),
     )

@@ -220,8 +220,10 @@ class _Settling:
 
     def _end_unfinished(self, event: Event, outcome: Outcome, *, disk_bytes: int = 0) -> VariantState:
         """Give the variant back, unless the report leaves it without a link to try now: then it has failed. A report of
-        no link leaves what an operator may have closed meanwhile."""
+        no link leaves what an operator may have closed meanwhile. What may work later does not wait for more disk."""
         left = self._links_left()
+        if disk_bytes and left.passing and self._lease.rounds + 1 < self._policy.rounds_max:
+            return self._end_round(LinksLeft(triable=0, passing=left.passing), tried=True)
         if left.triable:
             return self._end(event, disk_bytes=disk_bytes)
         if left.larger or (left.closed and not outcome.sources):

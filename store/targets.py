@@ -81,6 +81,8 @@ def follow(tx: Transaction, original: Target, copy: Target) -> None:
 def steer(tx: Transaction, policy: QueuePolicy, target: Target) -> bool:
     """Once its links have changed: put a target into the right lane, and into the state that follows. Whether it is in
     another state than before. One that is leased finds its lane when the lease ends."""
+    if target.gained and target.new_at is None:  # who lacked the disk for its other links may try the new one
+        tx.execute("demand_no_disk", {"variant_id": target.id})
     if target.shifted and target.state is not VariantState.LEASED:
         relane(tx, target.id)
     before, event = target.state, _event_of(target)

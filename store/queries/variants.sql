@@ -22,8 +22,12 @@ SELECT rounds FROM upload_variants WHERE id = :variant_id;
 
 -- name: end_round
 -- Of what waits; a lease that ends with its round has its own.
-UPDATE upload_variants SET state = :state, rounds = rounds + 1, due_at_ms = :due_at_ms, finished_at_ms = :finished_at_ms
+UPDATE upload_variants SET state = :state, rounds = rounds + 1, due_at_ms = :due_at_ms, finished_at_ms = :finished_at_ms,
+  disk_bytes = 0
 WHERE id = :variant_id AND state = :from_state AND state <> 'leased';
+
+-- name: demand_no_disk
+UPDATE upload_variants SET disk_bytes = 0 WHERE id = :variant_id AND disk_bytes > 0;
 
 -- name: stay_cancelled
 -- Whatever link it gains.

@@ -18,6 +18,7 @@ from telecine.core.leases import (
     AttemptOutcome,
     Event,
     LeaseToken,
+    LinksLeft,
     Swept,
     VariantState,
     expiry_event,
@@ -283,10 +284,11 @@ class Model:
             worker.account.climb(self.policy.accounts, self._now_ms)
         self._end_round(target, tried=bool(outcome.sources))
 
-    def _end_round(self, target: Target, *, tried: bool) -> None:
+    def _end_round(self, target: Target, *, tried: bool, left: LinksLeft | None = None) -> None:
         rounds = target.rounds + 1
-        event = failure_event(target.links_left, tried=tried, rounds=rounds, rounds_max=self.policy.rounds_max)
+        event = failure_event(left or target.links_left, tried=tried, rounds=rounds, rounds_max=self.policy.rounds_max)
         target.move(event)
+        target.needs_disk_bytes = 0
         if event is not Event.FAILED_SOURCES_LEFT:
             target.rounds = rounds
         if target.state is VariantState.DELAYED:
@@ -294,8 +296,12 @@ class Model:
         target.relane(self._now_ms)
 
     def _end_unfinished(self, target: Target, event: Event, outcome: Outcome, *, needs_disk_bytes: int = 0) -> None:
-        """Back into the queue with the attempt unspent, unless the report leaves it without a link to try now."""
+        """Back into the queue with the attempt unspent, unless the report leaves it without a link to try now. What may
+        work later does not wait for more disk."""
         left = target.links_left
+        if needs_disk_bytes and left.passing and target.rounds + 1 < self.policy.rounds_max:
+            self._end_round(target, tried=True, left=LinksLeft(triable=0, passing=left.passing))
+            return
         if not (left.triable or left.larger) and not (left.closed and not outcome.sources):
             self._end_round(target, tried=True)
             return

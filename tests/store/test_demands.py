@@ -8,7 +8,7 @@ from tests.store.conftest import Scene, film, link, uploaded
 
 from telecine.core.leases import VariantState
 from telecine.core.plans import file_bytes_max
-from telecine.core.protocol import ClaimRequest, Lease, Settled, SettleFailed, SourceReport
+from telecine.core.protocol import ClaimRequest, Lease, Settled, SettleFailed, SettleReleased, SourceReport
 from telecine.core.reasons import Reason
 
 PLAIN, PREMIUM = file_bytes_max(premium=False), file_bytes_max(premium=True)
@@ -38,6 +38,14 @@ async def fails(scene: Scene, lease: Lease | None, *reasons: Reason) -> Settled:
         for source, reason in zip(lease.sources, reasons, strict=True)
     )
     return await scene.store.queue.settle("w", lease.lease, SettleFailed(reasons[-1], reports))
+
+
+async def lacks_disk(scene: Scene, lease: Lease | None, **failed: Reason) -> Settled:
+    """Some links fail, and for the others ten bytes of disk are missing."""
+    assert lease is not None
+    known = {source.cm_id: source.link_id for source in (await scene.store.catalogue.variant(CODE)).sources}
+    reports = tuple(SourceReport(known[name], reason) for name, reason in failed.items())
+    return await scene.store.queue.settle("w", lease.lease, SettleReleased(reports, disk_bytes=10))
 
 
 async def a_round_later(scene: Scene) -> None:
@@ -75,3 +83,41 @@ async def test_what_has_failed_in_every_round_is_left_to_a_larger_account(scene:
     assert (await fails(scene, await claims(scene), Reason.STALLED)).state is VariantState.READY
     assert await claims(scene) is None
     assert "b" in await names(scene, await claims(scene, file_bytes_max=PREMIUM))
+
+
+async def test_what_takes_more_disk_goes_to_a_worker_that_has_it(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    assert (await lacks_disk(scene, await claims(scene), a=Reason.GONE)).state is VariantState.READY
+    assert await claims(scene) is None
+    assert await names(scene, await claims(scene, disk_free_bytes=10)) == ["b"]
+
+
+async def test_a_link_that_may_work_later_does_not_wait_for_more_disk(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    for _ in range(2):
+        assert (await lacks_disk(scene, await claims(scene), a=Reason.STALLED)).state is VariantState.DELAYED
+        await a_round_later(scene)
+    assert (await lacks_disk(scene, await claims(scene), a=Reason.STALLED)).state is VariantState.READY
+    assert await claims(scene) is None, "after the last round it does"
+    assert await names(scene, await claims(scene, disk_free_bytes=10)) == ["b"]
+
+
+async def test_a_new_link_does_not_wait_for_the_disk_that_others_take(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    await lacks_disk(scene, await claims(scene))
+    await scene.imports(film("1", link("a"), link("b")))
+    assert await names(scene, await claims(scene)) == ["a", "b"]
+
+
+async def test_once_it_has_failed_nothing_is_left_of_what_it_demanded(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    await lacks_disk(scene, await claims(scene))
+    lease = await claims(scene, disk_free_bytes=10)
+    assert lease is not None
+    settled = await scene.fails("w", lease, {lease.sources[0].link_id: Reason.GONE})
+    assert settled.state is VariantState.READY
+    assert await names(scene, await claims(scene)) == ["b"]
