@@ -83,12 +83,13 @@ def steer(tx: Transaction, policy: QueuePolicy, target: Target) -> bool:
     another state than before. One that is leased finds its lane when the lease ends."""
     if target.gained and target.new_at is None:  # who lacked the disk for its other links may try the new one
         tx.execute("demand_no_disk", {"variant_id": target.id})
-    if target.shifted and target.state is not VariantState.LEASED:
-        relane(tx, target.id)
     before, event = target.state, _event_of(target)
+    if event is Event.REQUEUE:  # what became of its former links says nothing about the new one
+        tx.execute("start_over", {"variant_id": target.id})
+        tx.execute("forget_what_may_pass", {"variant_id": target.id})
+    if target.shifted and before is not VariantState.LEASED:
+        relane(tx, target.id)
     if event is not None:
-        if target.waits_for_link:  # what became of its former links says nothing about the new one
-            tx.execute("start_over", {"variant_id": target.id})
         target.state = enter_state(tx, target.id, before, event, waits_for_link=event is Event.CANCEL)
     elif target.lost and before in _WAITING:
         target.state = end_round(tx, policy, target.id, before)

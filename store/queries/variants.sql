@@ -44,6 +44,12 @@ UPDATE variant_sources SET fate = 'untried', reason = NULL, detail = NULL, passi
   file_bytes = NULL, tried_at_ms = NULL
 WHERE variant_id = :variant_id;
 
+-- name: forget_what_may_pass
+-- What is exhausted stays so.
+UPDATE variant_sources SET fate = 'untried', reason = NULL, detail = NULL, passing = 0, failed_round = NULL,
+  tried_at_ms = NULL
+WHERE variant_id = :variant_id AND passing;
+
 -- name: retire_objects
 UPDATE telegram_objects SET retired_at_ms = :now_ms WHERE variant_id = :variant_id AND retired_at_ms IS NULL;
 

@@ -147,6 +147,25 @@ async def test_a_new_link_brings_back_what_had_run_out_of_links(scene: Scene, re
     assert again.sources[0].url.endswith("/b.mkv")
 
 
+async def test_a_new_link_has_all_rounds_before_it_and_what_may_work_later_is_tried_with_it(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    first = {1: Reason.GONE, 2: Reason.STALLED}
+    while (await scene.fails("w", await scene.lease("w"), first)).state is not VariantState.DEAD:
+        first = {2: Reason.STALLED}
+        scene.clock.advance(300)
+        await scene.store.sweeper.sweep()
+    scene.clock.advance(300)
+    await scene.imports(film("1", link("a"), link("b"), link("c")))
+    for left in ([2, 3], [2, 3]):
+        lease = await scene.lease("w")
+        assert sorted(source.link_id for source in lease.sources) == left
+        settled = await scene.fails("w", lease, dict.fromkeys(left, Reason.STALLED))
+        assert settled.state is VariantState.DELAYED
+        scene.clock.advance(300)
+        await scene.store.sweeper.sweep()
+
+
 @pytest.mark.parametrize(
     ("reasons", "expected"),
     [
