@@ -77,7 +77,7 @@ def unreported(lease: HeldLease, outcome: AttemptOutcome, now_ms: int, detail: s
 
 def reported(lease: HeldLease, outcome: Outcome, now_ms: int) -> list[Attempt]:
     """A row for each link that was tried, one after the other up to now; and one for a lease that these do not explain:
-    given back, cut short, adopted, or failed before any link."""
+    given back, cut short, adopted, or failed for another reason than any of them."""
     attempts: list[Attempt] = []
     ended_at_ms = now_ms
     for report in reversed(outcome.sources):
@@ -119,6 +119,8 @@ def _attempt(lease: HeldLease, outcome: Outcome, report: SourceReport, ended_at_
 
 
 def _explained(attempts: list[Attempt], outcome: Outcome) -> bool:
+    if isinstance(outcome, SettleFailed):
+        return outcome.reason in [attempt.reason for attempt in attempts]
     return _OUTCOMES[type(outcome)] in [attempt.outcome for attempt in attempts]
 
 

@@ -244,7 +244,7 @@ class _Settling:
         return links_left(self._tx, self._lease.variant_id, self._lease.rounds)
 
     def _blame_account(self, outcome: SettleFailed) -> None:
-        reasons = [report.reason for report in outcome.sources if report.reason] or [outcome.reason]
+        reasons = [*(report.reason for report in outcome.sources if report.reason), outcome.reason]
         blamed = [reason for reason in reasons if CONSEQUENCES[reason].account is ForAccount.CLIMBS]
         if blamed:
             why = f"an upload failed: {blamed[-1].value}"

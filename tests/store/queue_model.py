@@ -279,7 +279,7 @@ class Model:
         target.move(Event.DONE)
 
     def _end_failed(self, target: Target, worker: Worker, outcome: SettleFailed) -> None:
-        reasons = [report.reason for report in outcome.sources if report.reason] or [outcome.reason]
+        reasons = [*(report.reason for report in outcome.sources if report.reason), outcome.reason]
         if any(CONSEQUENCES[reason].account is ForAccount.CLIMBS for reason in reasons):
             worker.account.climb(self.policy.accounts, self._now_ms)
         self._end_round(target, tried=bool(outcome.sources))
@@ -493,6 +493,8 @@ class Model:
     def _note_report(self, target: Target, worker: Worker, outcome: Outcome) -> None:
         """A row for each link that was tried, and one for a lease that these do not explain."""
         ends = [AttemptOutcome.FAILED if report.reason else AttemptOutcome.DONE for report in outcome.sources]
-        if _REPORTS[type(outcome)] not in ends:
+        reasons = [report.reason for report in outcome.sources]
+        failed_otherwise = isinstance(outcome, SettleFailed) and outcome.reason not in reasons
+        if failed_otherwise or _REPORTS[type(outcome)] not in ends:
             ends.append(_REPORTS[type(outcome)])
         self.history += [(target.id, target.fence, worker.name, end) for end in ends]

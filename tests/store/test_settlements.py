@@ -217,6 +217,14 @@ async def test_a_failure_leads_to_the_next_link_then_to_patience_then_to_the_end
     assert await fail(Reason.NETWORK) == (2, VariantState.DEAD), "three rounds are the limit"
 
 
+async def test_a_fault_of_ours_after_another_link_had_failed_is_kept_and_slows_the_account_down(queued: Scene) -> None:
+    lease = await queued.lease("w")
+    outcome = SettleFailed(Reason.INTERNAL, (SourceReport(1, Reason.GONE),), "ZeroDivisionError")
+    await queued.store.queue.settle("w", lease.lease, outcome)
+    assert history(queued) == [(1, 1, "failed", "gone"), (1, None, "failed", "internal")]
+    assert (await queued.store.operations.accounts())[0].uploads_parked_s == 60.0
+
+
 async def test_links_that_cannot_work_are_not_tried_again(queued: Scene) -> None:
     lease = await queued.lease("w")
     settled = await queued.fails("w", lease, {1: Reason.GONE, 2: Reason.NOT_MEDIA, 3: Reason.TRUNCATED})
