@@ -35,8 +35,9 @@ def hosts_to_evade(tx: Transaction) -> dict[int, int | None]:
 
 
 def evade(tx: Transaction, policy: QueuePolicy, host_id: int, after: Place, *, is_closed: bool) -> tuple[int, Place]:
-    """Of the next variants in the lanes of such a host, move those that have links at a host that need not be evaded, of
-    a closed one also those that have links to try in a later round. How many may be claimed now, and where to go on."""
+    """Of the next variants in the lanes of such a host, move those that have links at a host that need not be evaded;
+    of a closed one also those that have links to try in a later round. How many may be claimed now, and where to go
+    on."""
     rows, place = _slice(tx, host_id, after)
     return sum(_evade(tx, policy, row["id"], row["code"], is_closed=is_closed) for row in rows), place
 
