@@ -29,6 +29,7 @@ from telecine.core.coordinator import (
 from telecine.core.coordinator.admission import Admission
 from telecine.core.coordinator.calls import Call, Handler, Route
 from telecine.core.coordinator.claims import Claims
+from telecine.core.coordinator.complaints import Complaints
 from telecine.core.coordinator.conditional import economize
 from telecine.core.coordinator.http.answers import Answer, Stream
 from telecine.core.coordinator.http.requests import Request, RequestRefusedError
@@ -83,6 +84,7 @@ class Api:
         self._admission = Admission(services.tokens)
         self._claims = Claims(services.queue, services.clock)
         self._overview = Overview(services)
+        self._complaints = Complaints(services.clock)
         self._document = describe(ROUTES, version=services.version)
         self._router = Router[Mounted]()
         for route in ROUTES:
@@ -109,9 +111,9 @@ class Api:
         except RequestRefusedError as refusal:
             answer = problems.of_refusal(refusal)
         except TelecineError as error:
-            if error.http_status >= 500:
-                _log(error, request_id)
             answer = problems.of_error(error)
+            if answer.status >= 500:
+                self._log(error, answer.status, request_id)
         except Exception:  # the edge: whatever it is, the caller gets a problem document
             logger.exception("request %s failed", request_id)
             answer = problems.unexpected()
@@ -162,6 +164,15 @@ class Api:
         answer = await mounted.handler(call)
         return economize(answer, request) if mounted.is_read and isinstance(answer, Answer) else answer
 
+    def _log(self, error: TelecineError, status: int, request_id: str) -> None:
+        """A fault of ours with all that is known of it; what is away or not set up in a line now and then."""
+        if status == 500:
+            logger.error("request %s failed", request_id, exc_info=error)
+        elif (held_back := self._complaints.heard(str(error))) is not None:
+            more = f" (nor could {held_back} before it)" if held_back else ""
+            traceback = error if logger.isEnabledFor(logging.DEBUG) else None
+            logger.warning("request %s cannot be served%s: %s", request_id, more, error, exc_info=traceback)
+
     def _id(self, request: Request) -> str:
         given = request.header("x-request-id")
         return given if given is not None and _REQUEST_ID.fullmatch(given) else self._services.new_id()
@@ -176,11 +187,3 @@ def _mounted(route: Route, metrics: Metrics) -> Mounted:
         is_read=route.is_read,
         meter=metrics.meter(f"{route.method} {route.path}"),
     )
-
-
-def _log(error: TelecineError, request_id: str) -> None:
-    """A fault of ours with all that is known of it; one of a peer's in a line."""
-    if error.http_status == 500:
-        logger.error("request %s failed", request_id, exc_info=error)
-    else:
-        logger.warning("request %s cannot be served: %s", request_id, error)

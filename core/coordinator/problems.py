@@ -17,7 +17,7 @@ RETRYABLE = frozenset({429, 503})
 def of_error(error: TelecineError) -> Answer:
     """The answer to an error of ours. What is our own fault, or the database's, is not told to strangers."""
     if isinstance(error, StoreError):
-        error = UnavailableError("the database cannot be used", hint=LOG_HINT)
+        error = UnavailableError("the database cannot be used", hint="the coordinator's log says why")
     if error.http_status == 500:
         return unexpected()
     headers: dict[str, str] = {}

@@ -43,8 +43,8 @@ async def prune_forever(
     while True:
         try:
             await prune(retention, clock.now_ms(), settings, on_pruned=on_pruned)
-        except (StoreError, UnavailableError):
-            logger.exception("the history could not be pruned; trying again in %g s", PRUNE_INTERVAL_S)
+        except (StoreError, UnavailableError) as error:
+            logger.warning("the history could not be pruned; trying again in %g s: %s", PRUNE_INTERVAL_S, error)
         await clock.sleep(PRUNE_INTERVAL_S)
 
 

@@ -34,8 +34,8 @@ async def sweep_forever(
                     logger.warning("the clock leapt by %+.0f s: all leases begin anew", ahead_s - known_s)
             known_s = ahead_s
             swept = await sweeper.sweep()
-        except (StoreError, UnavailableError):
-            logger.exception("the queue could not be swept; trying again in %g s", interval_s)
+        except (StoreError, UnavailableError) as error:
+            logger.warning("the queue could not be swept; trying again in %g s: %s", interval_s, error)
             await clock.sleep(interval_s)
             continue
         if on_swept is not None and (swept.expired or swept.promoted):

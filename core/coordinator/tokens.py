@@ -113,8 +113,8 @@ class Tokens:
             await self._clock.sleep(interval_s)
             try:
                 await self.load()
-            except (StoreError, UnavailableError):
-                logger.exception("revoked tokens could not be read; trying again in %g s", interval_s)
+            except (StoreError, UnavailableError) as error:
+                logger.warning("revoked tokens could not be read; trying again in %g s: %s", interval_s, error)
 
     async def issue(
         self, subject: str, scope: Scope, *, ttl_s: int, jti: str, account: str | None = None

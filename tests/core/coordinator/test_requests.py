@@ -302,6 +302,17 @@ async def test_fault_of_ours_is_told_to_the_log_and_not_to_the_caller(
     assert request_id in caplog.text
 
 
+async def test_calls_that_fail_for_one_reason_are_one_line_of_the_log(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.queue.error = StoreError("the database cannot be written: database or disk is full")
+    for _ in range(3):
+        async with api.claim() as response:
+            assert response.status == 503
+    (line,) = [record for record in caplog.records if "disk is full" in record.getMessage()]
+    assert line.exc_info is None, "where it happened says nothing about the disk"
+
+
 async def test_setting_that_is_missing_is_told_to_the_operator(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     async def start() -> None:
         raise ConfigError("this coordinator has no CM to import from", hint="add the table [cm]")
