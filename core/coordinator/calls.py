@@ -65,6 +65,10 @@ class Call:
         """The name of whoever is calling."""
         return self.identity.subject
 
+    def readmit(self) -> None:
+        """Raises UnauthorizedError where the token has ended since the call began."""
+        self.services.tokens.verify(self._request.header("authorization"))
+
     def body(self, message: type[T]) -> T:
         """The JSON body as a `message`. Raises InputError that names the field which is wrong."""
         return decode(self._request.body, message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -30,15 +31,18 @@ class Claims:
         self._answered: deque[tuple[str, str]] = deque(maxlen=ANSWERED_MAX)
         self._returning: set[asyncio.Task[None]] = set()
 
-    async def claim(self, worker: str, request: ClaimRequest) -> Lease | None:
+    async def claim(
+        self, worker: str, request: ClaimRequest, *, readmit: Callable[[], object] = lambda: None
+    ) -> Lease | None:
         """A lease; None after `request.wait_s`, or at once when the coordinator stops.
 
-        Cancelled in the middle, it leaves no lease behind. Raises what `Queue.claim` raises.
+        Cancelled in the middle, it leaves no lease behind. Raises what `Queue.claim` raises; and, once it has waited,
+        what `readmit` raises for a caller that may not claim any more.
         """
         asked = (worker, request.request_id)
         self._asking[asked] += 1
         try:
-            lease = await self._poll(worker, request)
+            lease = await self._poll(worker, request, readmit)
             if lease is not None:
                 self._answered.append(asked)
             return lease
@@ -60,7 +64,7 @@ class Claims:
         if self._returning:
             await asyncio.wait(self._returning, timeout=GIVE_BACK_WAIT_S)
 
-    async def _poll(self, worker: str, request: ClaimRequest) -> Lease | None:
+    async def _poll(self, worker: str, request: ClaimRequest, readmit: Callable[[], object]) -> Lease | None:
         asked_at_s = self._clock.monotonic_s()
         deadline_s = asked_at_s + min(request.wait_s, CLAIM_WAIT_MAX_S)
         lease = None if self._closing.is_set() else await self._attempt(worker, request)
@@ -73,6 +77,7 @@ class Claims:
             waited_s = self._clock.monotonic_s() - asked_at_s
             try:
                 await asyncio.sleep(0)
+                readmit()
                 lease = await self._attempt(worker, request)
                 if lease is None:
                     await woken

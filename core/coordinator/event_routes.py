@@ -38,7 +38,7 @@ async def _frames(call: Call, wanted: frozenset[EventKind]) -> AsyncGenerator[by
         yield RECONNECT if last_id is not None else b"id: %b\n%b" % (begin.encode(), RECONNECT)
         async for event in happened:
             try:
-                call.services.tokens.verify(call.header("authorization"))
+                call.readmit()
             except UnauthorizedError:  # a stream does not outlive its token
                 return
             yield _frame(event)

@@ -26,7 +26,7 @@ async def claim(call: Call) -> Answer:
     """Claim the next upload; 204 where none came up within `wait_s`."""
     asked = call.body(ClaimRequest)
     services, worker = call.services, call.caller
-    lease = await call.claims.claim(worker, asked)
+    lease = await call.claims.claim(worker, asked, readmit=call.readmit)
     services.metrics.count("telecine_claims_total", answer="none" if lease is None else "lease")
     if lease is None:
         return nothing()

@@ -90,6 +90,19 @@ async def test_revoked_and_expired_tokens_are_turned_away_on_their_next_call(api
         assert "expired" in (await response.json(content_type=None))["detail"]
 
 
+async def test_token_that_is_revoked_while_its_claim_waits_gets_no_lease(api: Api) -> None:
+    async def claim() -> int:
+        async with api.claim(wait_s=9) as response:
+            return int(response.status)
+
+    claiming = asyncio.create_task(claim())
+    await api.queue.until(lambda: api.queue.waiting == 1)
+    await api.services.tokens.revoke("worker-1")
+    await api.queue.put("CM_M000001_720P")
+    assert await claiming == 401
+    assert not api.queue.leased
+
+
 @pytest.mark.parametrize("header", ["Bearer", "Bearer \udcff\udcfe", "Bearer a.b.c", "Basic YWRhOnNlY3JldA=="])
 async def test_broken_header_is_401_over_the_wire(api: Api, header: str) -> None:
     async with api.client.get(api.server.url + "/v1/status", headers={"Authorization": header}) as response:
