@@ -91,7 +91,10 @@ class Request:
             raise RequestRefusedError(417, "nothing but 100-continue can be expected")
         if self._head.version < (1, 1):  # RFC 9110 section 10.1.1
             return
-        await self._head.writer.write(CONTINUE)
+        try:
+            await self._head.writer.write(CONTINUE)
+        except ConnectionError:
+            raise _broken_off() from None
         self._head.writer.output_size = 0  # of the answer, of which nothing has gone out yet
 
     async def _read(self) -> bytes:
@@ -105,7 +108,7 @@ class Request:
         except TimeoutError:
             raise RequestRefusedError(408, "the body did not arrive in time") from None
         except (HttpProcessingError, web.RequestPayloadError, ConnectionError):
-            raise RequestRefusedError(400, "the body broke off") from None
+            raise _broken_off() from None
         return b"".join(pieces)
 
 
@@ -123,6 +126,10 @@ def head_fault(head: web.BaseRequest, known_host: str) -> RequestRefusedError | 
 
 def _too_large() -> RequestRefusedError:
     return RequestRefusedError(413, "the body is too large")
+
+
+def _broken_off() -> RequestRefusedError:
+    return RequestRefusedError(400, "the body broke off")
 
 
 def _byte_by_byte(text: str) -> str:

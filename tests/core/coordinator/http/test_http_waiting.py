@@ -12,7 +12,7 @@ from tests.core.coordinator.http.conftest import QUICK, QUICK_WAIT_S
 from tests.waiting import until
 
 from telecine.core.coordinator.http.answers import Answer
-from telecine.core.coordinator.http.requests import Request
+from telecine.core.coordinator.http.requests import Request, RequestRefusedError
 
 if TYPE_CHECKING:
     from tests.core.coordinator.http.conftest import Serve, Wire
@@ -108,6 +108,27 @@ async def test_client_that_leaves_ends_what_is_done_for_it(wire: Wire) -> None:
     async with asyncio.timeout(5):
         await wire.service.cancelled.wait()
     await until(lambda: wire.server.connections == 0)
+
+
+async def test_client_that_leaves_before_it_is_told_to_go_on_with_its_body_has_sent_none(wire: Wire) -> None:
+    refusals: list[RequestRefusedError] = []
+
+    async def leave(request: Request) -> Answer:
+        transport = request._head.transport
+        assert transport is not None
+        transport.abort()
+        try:
+            await request.receive()
+        except RequestRefusedError as refusal:
+            refusals.append(refusal)
+        return Answer()
+
+    wire.service.wants_bodies = False
+    wire.service.answering = leave
+    client = await wire.connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    assert await client.rest() == b""
+    assert [refusal.detail for refusal in refusals] == ["the body broke off"]
 
 
 @pytest.mark.parametrize("together", [True, False])
