@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 
 from telecine.core.coordinator.http.answers import Answer, Stream
 from telecine.core.coordinator.http.limits import Limits
@@ -272,6 +272,8 @@ def _refusal(status: int, error: BaseException | None, limits: Limits) -> Reques
             if too_long
             else RequestRefusedError(431, "a header is too large")
         )
+    if isinstance(error, InvalidURLError):
+        return RequestRefusedError(400, "the address is none: what is not ASCII in it must be percent-encoded")
     return RequestRefusedError(400, f"this is not HTTP/1.1, or has more than {limits.headers_max} headers")
 
 

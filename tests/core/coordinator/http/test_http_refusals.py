@@ -73,6 +73,12 @@ async def test_what_is_no_request_is_refused_and_hung_up_on(wire: Wire, request_
     assert not wire.service.heard
 
 
+async def test_address_that_is_not_percent_encoded_is_told_so(wire: Wire) -> None:
+    refusal = await wire.ask("GET /v1/titles?q=amélie HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert refusal.status == 400
+    assert b"percent-encoded" in refusal.body
+
+
 async def test_header_without_an_end_is_refused_before_it_ends(wire: Wire) -> None:
     client = await wire.connect()
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\nA: ")
