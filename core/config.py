@@ -14,9 +14,10 @@ from msgspec import Meta
 from telecine.core.leases import LEASE_TTL_S
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="a TCP port; 0 takes a free one")]
-Positive = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=10**9)]  # what is more would not fit into the database
 PositiveInt = Annotated[int, Meta(ge=1)]
-Pauses = Annotated[tuple[Positive, ...], Meta(min_length=1)]  # in seconds, the shortest first
+KeptDays = Annotated[int, Meta(ge=1, le=36_500)]
+Pauses = Annotated[tuple[Seconds, ...], Meta(min_length=1)]  # the shortest first
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9_-]{0,62}$"
 URL_PATTERN = "^https?://[^/ ]+[^ ]*$"
@@ -53,17 +54,17 @@ class CoordinatorSettings(Table, frozen=True):
     litestream_url: Url | None = None  # its metrics, by which `GET /v1/backup` tells whether replication moves
     host: str = "127.0.0.1"
     port: Port = 8750
-    lease_ttl_s: Positive = LEASE_TTL_S
-    sweep_interval_s: Positive = 5.0
+    lease_ttl_s: Seconds = LEASE_TTL_S
+    sweep_interval_s: Seconds = 5.0
     channels_per_account: PositiveInt = 3
     channel_messages_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
     retry_backoff_s: Pauses = (30, 300, 3600, 21600)
     retry_rounds_max: PositiveInt = 4
     host_backoff_s: Pauses = (5, 30, 120, 600, 3600)
-    host_leases_max: Annotated[int, Meta(ge=0)] = 0  # uploads that read from one source host at once; 0: any number
+    host_leases_max: Annotated[int, Meta(ge=0, le=10**6)] = 0  # uploads that read from one host at once; 0: any number
     account_backoff_s: Pauses = (60, 300, 1800, 7200)
-    attempts_kept_days: PositiveInt = 90
-    events_kept_days: PositiveInt = 14
+    attempts_kept_days: KeptDays = 90
+    events_kept_days: KeptDays = 14
 
 
 class BotSettings(Table, frozen=True):
@@ -117,9 +118,9 @@ class WorkerSettings(Table, frozen=True):
     ranges_per_source: Annotated[int, Meta(ge=1, le=16)] = 4  # of one file at once, where its host has ranges
     hosts: dict[str, SourceHostSettings] = {}
     stall_bytes_per_s: PositiveInt = 16 * 1024
-    stall_window_s: Positive = 20.0
-    connect_timeout_s: Positive = 15.0
-    shutdown_grace_s: Positive = 30.0
+    stall_window_s: Seconds = 20.0
+    connect_timeout_s: Seconds = 15.0
+    shutdown_grace_s: Seconds = 30.0
     media_memory_bytes_max: PositiveInt = 2 * 1024**3
     spool: Path | None = None  # folder for files that cannot be streamed; None: beside the session
     spool_bytes_max: Annotated[int, Meta(ge=0)] = 20 * 1024**3  # of all such files together; 0: none
@@ -213,7 +214,7 @@ class CmSettings(Table, frozen=True):
     base_url: Url
     resources: dict[str, CmResource]
     map: dict[str, dict[str, CmField]]
-    timeout_s: Positive = 30.0
+    timeout_s: Seconds = 30.0
     max_concurrency: PositiveInt = 4
     auth: CmAuthSettings = CmAuthSettings()
     paging: CmPaging = CmPaging()

@@ -1,5 +1,6 @@
 """Settings: what is wrong is named, secrets come from elsewhere, the example holds every key."""
 
+import math
 import re
 from collections.abc import Iterator
 from importlib.resources import files
@@ -64,6 +65,19 @@ def test_a_database_that_is_not_named_is_beside_the_file_wherever_a_command_runs
         ({"operator": {"coordinator_url": "http://host/?a=b"}}, "operator.coordinator_url: expected an address"),
         ({"worker": WORKER | {"coordinator_url": "http://me@host/"}}, "worker.coordinator_url: expected an address"),
         ({"coordinator": SECRET | {"retry_backoff_s": []}}, "coordinator.retry_backoff_s: Expected `array` of length"),
+        (
+            {"coordinator": SECRET | {"retry_backoff_s": [30, 1e300]}},
+            "coordinator.retry_backoff_s[1]: Expected `float` <=",
+        ),
+        (
+            {"coordinator": SECRET | {"lease_ttl_s": math.inf}},
+            "coordinator.lease_ttl_s: Expected `float` <= 1000000000",
+        ),
+        ({"coordinator": SECRET | {"lease_ttl_s": math.nan}}, "coordinator.lease_ttl_s: Expected `float` > 0"),
+        (
+            {"coordinator": SECRET | {"attempts_kept_days": 10**15}},
+            "coordinator.attempts_kept_days: Expected `int` <= 36500",
+        ),
         ({"coordinator": SECRET | {"host_backoff_s": []}}, "coordinator.host_backoff_s: Expected `array` of length"),
         ({"coordinator": SECRET | {"account_backoff_s": []}}, "coordinator.account_backoff_s: Expected `array` of"),
         ({"coordinator": SECRET | {"database": "~nobody-here/x"}}, "coordinator.database: ~nobody-here has no home"),
