@@ -70,6 +70,7 @@ def test_every_bound_is_listed_as_it_is() -> None:
     assert {name: int(bound) for name, bound in listed} == expected
     assert f"a call has {limits.ahead_wait_s:g} s" in bounds
     assert f"all of them {limits.head_wait_s:g} s after" in bounds
+    assert f"{limits.head_wait_s:g} s before the first" in bounds
     assert f"all of it {limits.body_wait_s:g} s after" in bounds
     assert f"more than {GZIP_BYTES_MIN} bytes" in PAGE
 
