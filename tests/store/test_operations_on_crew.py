@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -341,3 +342,14 @@ async def test_no_part_of_the_history_is_read_that_is_not_asked_for(scene: Scene
     plan = [row[3] for row in scene.sql(f"EXPLAIN QUERY PLAN {statement}", *[None] * statement.count("?"))]
     assert any(index in step for step in plan), plan
     assert not any(step.startswith("SCAN upload_attempts") for step in plan), plan
+
+
+async def test_the_history_is_counted_by_its_indexes_alone(history: Scene) -> None:
+    told = Counter(one.outcome.value for one in await history.store.operations.attempts())
+    counts = await history.store.catalogue.counts()
+    assert counts.attempts_by_outcome == told
+    assert len(told) > 1
+    plan = [row[3] for row in history.sql(f"EXPLAIN QUERY PLAN {QUERIES['count_attempts_by_outcome']}")]
+    looks = [step for step in plan if "upload_attempts" in step]
+    assert looks
+    assert all("COVERING INDEX" in step for step in looks), plan
