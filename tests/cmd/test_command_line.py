@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from tests.cmd.program import process, telecine
 
@@ -24,6 +25,21 @@ def test_every_command_explains_itself(name: str) -> None:
     assert result.exit_code == 0, result.output
     assert len(result.output.splitlines()) > 5
     assert SUMMARIES[name]
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        (["varia"], {"variant"}),
+        (["variant", "re"], {"retry"}),
+        (["workers", ""], {"list", "pause", "resume", "drain", "disable"}),
+        (["queue", "--state", "de"], {"delayed", "dead"}),
+    ],
+)
+def test_a_shell_completes_commands_and_states(typed: list[str], completed: set[str]) -> None:
+    *before, word = typed
+    asked = ShellComplete(cli, {}, "telecine", "_TELECINE_COMPLETE")
+    assert {item.value for item in asked.get_completions(before, word)} == completed
 
 
 def test_help_lists_every_command_without_importing_any(tmp_path: Path) -> None:
