@@ -41,6 +41,10 @@ def demo(folder: Path, keep: bool, stop: bool) -> None:
 
     Needs nothing but this machine. Exit status 0 means that every film that could be delivered was, picture for
     picture, that no channel holds anything twice, and that no link was lost. The numbers are in build/demo.json.
+
+    \b
+    telecine demo --keep
+    telecine demo --stop
     """
     place = folder.resolve() / "demo"
     stopped = stop_leftovers(place / "pids")

@@ -20,9 +20,12 @@ TABLES: dict[str, tuple[str, ...]] = {
     "all": ("telegram", "coordinator", "bot", "operator", "cm", "worker"),
 }
 NEXT: dict[str, str] = {
-    "main": "fill in [telegram] and [cm], then run `telecine serve`",
+    "main": "fill in [telegram] and [cm], then run `telecine serve` and `telecine token issue`",
     "worker": "fill in [telegram] and [worker], then run `telecine login` and `telecine work`",
-    "all": "fill in [telegram], then run `telecine serve`, `telecine login` and `telecine work`",
+    "all": (
+        "fill in [telegram] and [cm], then run `telecine serve`, `telecine token issue`, `telecine login` "
+        "and `telecine work`"
+    ),
 }
 
 
@@ -42,6 +45,10 @@ def init(ctx: click.Context, role: str, force: bool) -> None:
 
     It goes to telecine.toml, or where --config says. The coordinator's signing secret in it is new and random;
     everything else that is secret is taken from the environment.
+
+    \b
+    telecine init                                  on the main machine
+    telecine --config ember.toml init --for worker
     """
     path = settings.path(ctx)
     try:
@@ -51,6 +58,7 @@ def init(ctx: click.Context, role: str, force: bool) -> None:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}", hint="--config says where it goes") from error
     click.echo(f"wrote {path}")
+    click.echo("the file names environment variables that hold the secrets: set them")
     click.echo(f"next: {NEXT[role]}")
 
 

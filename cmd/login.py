@@ -22,6 +22,10 @@ def login(ctx: click.Context, phone: str | None) -> None:
 
     The session goes to worker.session, readable by you alone and locked against a second process: a session that is
     used from two machines is destroyed by Telegram. Safe to repeat: an account that is signed in stays so.
+
+    \b
+    telecine login
+    telecine login --phone +15550100
     """
     config = settings.load(ctx, "telegram", "worker")
     worker = settings.need(ctx, "worker", config.worker)

@@ -44,6 +44,10 @@ def serve(ctx: click.Context, log_format: str) -> None:
 
     Workers lease uploads here and operators' commands ask here. One process, one SQLite database; run it under
     systemd and replicate the database with Litestream. SIGTERM ends it in order; workers wait for it to come back.
+
+    \b
+    telecine serve
+    telecine --config /etc/telecine/telecine.toml serve --log-format json
     """
     config = settings.load(ctx, "telegram", "coordinator", "bot", "cm")
     coordinator = settings.need(ctx, "coordinator", config.coordinator)

@@ -31,9 +31,14 @@ def need(ctx: click.Context, table: str, value: T | None) -> T:
     if value is None:
         raise ConfigError(
             f"{path(ctx)}: the table [{table}] is missing and `{ctx.command_path}` needs it",
-            hint="`telecine init` writes an example of every table",
+            hint=f"`telecine --config example.toml init --for {_machine_of(table)}` writes an example of it",
         )
     return value
+
+
+def _machine_of(table: str) -> str:
+    """Whose example has a table, as `telecine init --for` calls it."""
+    return "worker" if table == "worker" else "main"
 
 
 def coordinator(ctx: click.Context) -> Api:

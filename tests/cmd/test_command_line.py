@@ -1,6 +1,7 @@
 """The command line: help that teaches, errors in one line, an exit status that means something."""
 
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -24,6 +25,7 @@ def test_every_command_explains_itself(name: str) -> None:
     result = CliRunner().invoke(cli, [name, "--help"], prog_name="telecine")
     assert result.exit_code == 0, result.output
     assert len(result.output.splitlines()) > 5
+    assert re.search(rf"^  telecine (--config \S+ )?{name}", result.output, re.MULTILINE), "an example"
     assert SUMMARIES[name]
 
 
@@ -137,6 +139,10 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
         assert done.err.startswith(
             f"telecine: telecine.toml: the table [{table}] is missing and `telecine {named}` needs it"
         )
+        hinted = shlex.split(done.err.split("`")[-2])[1:]
+        assert telecine(*hinted, cwd=tmp_path).status == 0, "nothing is in its way"
+        assert f"\n[{table}]" in (tmp_path / "example.toml").read_text()
+        (tmp_path / "example.toml").unlink()
 
 
 def test_a_command_needs_no_secret_but_its_own(tmp_path: Path) -> None:
