@@ -13,6 +13,13 @@ from telecine.core.leases import VariantState
 
 STATE = click.Choice([state.value for state in VariantState])
 
+
+class Number(click.IntRange):
+    """A whole number within bounds, called so in complaints and help."""
+
+    name = "number"
+
+
 _SECONDS = re.compile(r"\d{1,15}", re.ASCII)  # more digits than any wait has, and fewer than a float can hold
 _DURATION = re.compile(
     r"(?:(?P<d>\d{1,15}) ?d)? ?(?:(?P<h>\d{1,15}) ?h)? ?(?:(?P<min>\d{1,15}) ?m(?:in)?)? ?(?:(?P<s>\d{1,15}) ?s)?",

@@ -19,7 +19,7 @@ NAMES = ("code", "ago", "worker", "outcome", "link", "reason", "read", "took", "
 @click.argument("code", required=False, type=arguments.code)
 @click.option("--worker", metavar="NAME", help="Only attempts of this worker.")
 @click.option("--outcome", type=click.Choice([outcome.value for outcome in AttemptOutcome]), help="Only these.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The latest N.")
+@click.option("--limit", type=arguments.Number(min=1), default=50, show_default=True, metavar="N", help="The latest N.")
 @json_option
 @click.pass_context
 def attempts(

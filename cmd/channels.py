@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import click
 from rich.console import RenderableType
 
+from telecine.cmd import arguments
 from telecine.cmd.calling import call, pages
 from telecine.cmd.groups import ListingGroup
 from telecine.cmd.showing import display, document, document_of_pages, json_option, note, table
@@ -64,7 +65,7 @@ def add(ctx: click.Context, account: str, as_json: bool) -> None:
 
 
 @channels.command()
-@click.argument("channel", type=click.IntRange(min=1), metavar="ID")
+@click.argument("channel", type=arguments.Number(min=1), metavar="ID")
 @json_option
 @click.pass_context
 def retire(ctx: click.Context, channel: int, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from telecine.cmd import arguments
 from telecine.cmd.running import log_as_daemon, run, stop_requested
 from telecine.core.emulator.control.messages import NewAccount, NewBot
 from telecine.core.emulator.server import Emulator, EmulatorSettings
@@ -17,10 +18,10 @@ PUBLIC_KEY_FILE = "public_key.pem"
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option(
-    "--mtproto-port", type=click.IntRange(0, 65535), default=4430, show_default=True, help="For user clients."
+    "--mtproto-port", type=arguments.Number(0, 65535), default=4430, show_default=True, help="For user clients."
 )
 @click.option(
-    "--http-port", type=click.IntRange(0, 65535), default=4440, show_default=True, help="For all that is HTTP."
+    "--http-port", type=arguments.Number(0, 65535), default=4440, show_default=True, help="For all that is HTTP."
 )
 @click.option(
     "--data",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import click
 from rich.console import RenderableType
 
+from telecine.cmd import arguments
 from telecine.cmd.calling import call, pages
 from telecine.cmd.groups import ListingGroup
 from telecine.cmd.showing import display, document, document_of_pages, json_option, note, table
@@ -52,7 +53,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 
 @hosts.command()
 @click.argument("host")
-@click.argument("leases_max", type=click.IntRange(0, 10**6), required=False, metavar="[N]")
+@click.argument("leases_max", type=arguments.Number(0, 10**6), required=False, metavar="[N]")
 @click.option("--default", "as_settings", is_flag=True, help="As coordinator.host_leases_max says.")
 @json_option
 @click.pass_context

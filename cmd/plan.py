@@ -14,7 +14,7 @@ import msgspec
 from click.core import ParameterSource
 from rich.console import RenderableType
 
-from telecine.cmd import settings
+from telecine.cmd import arguments, settings
 from telecine.cmd.showing import display, document, facts, json_option, note, table
 from telecine.cmd.wording import amount, duration, size
 from telecine.core import codecs, plans, quality
@@ -37,7 +37,9 @@ QUALITIES = {one.label: one for one in Quality}
 @click.option(
     "--quality", "declared", type=click.Choice(list(QUALITIES)), help="What it is sold as. Default: anything."
 )
-@click.option("--runtime", "runtime_s", type=click.IntRange(min=1), metavar="SECONDS", help="How long the title runs.")
+@click.option(
+    "--runtime", "runtime_s", type=arguments.Number(min=1), metavar="SECONDS", help="How long the title runs."
+)
 @click.option("--premium/--free", default=True, show_default=True, help="Whose limit of a file's size holds.")
 @json_option
 @click.pass_context

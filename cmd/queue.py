@@ -18,7 +18,7 @@ from telecine.core.operator_protocol import VariantPage
 @click.command()
 @click.option("--state", type=arguments.STATE, help="Only uploads in this state.")
 @click.option("--account", metavar="NAME", help="Only uploads that are pinned to this account.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N only; otherwise all.")
+@click.option("--limit", type=arguments.Number(min=1), metavar="N", help="The first N only; otherwise all.")
 @json_option
 @click.pass_context
 def queue(ctx: click.Context, state: str | None, account: str | None, limit: int | None, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import click
 
+from telecine.cmd import arguments
 from telecine.cmd.calling import call
 from telecine.cmd.showing import display, document, json_option, note, table
 from telecine.cmd.wording import amount
@@ -19,7 +20,7 @@ TITLES_MAX = 1_000_000  # what `offset` reaches
 
 @click.command()
 @click.argument("words", nargs=-1)
-@click.option("--limit", type=click.IntRange(1, TITLES_MAX), metavar="N", help="The first N only; otherwise all.")
+@click.option("--limit", type=arguments.Number(1, TITLES_MAX), metavar="N", help="The first N only; otherwise all.")
 @json_option
 @click.pass_context
 def search(ctx: click.Context, words: tuple[str, ...], limit: int | None, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 from rich.console import RenderableType
 
+from telecine.cmd import arguments
 from telecine.cmd.asking import confirm
 from telecine.cmd.calling import call
 from telecine.cmd.groups import OrderedGroup
@@ -17,7 +18,7 @@ from telecine.core.catalogue import TitleDetail, VariantSummary
 from telecine.core.codes import COPIES_MAX
 from telecine.core.operator_protocol import Copies, TitleMoved
 
-title_argument = click.argument("title", type=click.IntRange(min=1), metavar="ID")
+title_argument = click.argument("title", type=arguments.Number(min=1), metavar="ID")
 
 
 @click.group(cls=OrderedGroup)
@@ -71,7 +72,7 @@ def withdraw(ctx: click.Context, title: int, yes: bool, as_json: bool) -> None:
 
 @title.command()
 @title_argument
-@click.argument("copies", type=click.IntRange(1, COPIES_MAX))
+@click.argument("copies", type=arguments.Number(1, COPIES_MAX))
 @json_option
 @click.pass_context
 def copies(ctx: click.Context, title: int, copies: int, as_json: bool) -> None:

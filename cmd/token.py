@@ -50,7 +50,7 @@ def token() -> None:
 @token.command()
 @click.option("--worker", type=arguments.worker, metavar="NAME", help="For the worker of this name, such as cm-ember.")
 @click.option("--operator", metavar="NAME", help="For a person or script that operates.")
-@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long it holds.")
+@click.option("--days", type=arguments.Number(1, 3650), default=365, show_default=True, help="How long it holds.")
 @json_option
 @click.pass_context
 def issue(ctx: click.Context, worker: str | None, operator: str | None, days: int, as_json: bool) -> None:

@@ -109,7 +109,7 @@ def withdraw(ctx: click.Context, codes: tuple[str, ...], yes: bool, as_json: boo
 
 @variant.command()
 @codes_argument
-@click.argument("priority", type=click.IntRange(0, 9))
+@click.argument("priority", type=arguments.Number(0, 9))
 @json_option
 @click.pass_context
 def priority(ctx: click.Context, codes: tuple[str, ...], priority: int, as_json: bool) -> None:
