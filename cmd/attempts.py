@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from telecine.cmd import arguments
-from telecine.cmd.calling import call, pages
+from telecine.cmd.calling import and_one_more, call, pages
 from telecine.cmd.showing import display, document_of_pages, json_option, note, table
-from telecine.cmd.wording import duration, size
+from telecine.cmd.wording import amount, duration, size
 from telecine.core.api import Api
 from telecine.core.leases import AttemptOutcome
 from telecine.core.operator_protocol import AttemptPage, AttemptRecord
@@ -34,7 +34,8 @@ def attempts(
 
     async def go(api: Api) -> list[AttemptRecord]:
         query = {"code": code, "worker": worker, "outcome": outcome}
-        found = pages(api, "/v1/attempts", AttemptPage, query, limit=limit, cursor="before")
+        asked = limit if as_json else and_one_more(limit)
+        found = pages(api, "/v1/attempts", AttemptPage, query, limit=asked, cursor="before")
         if as_json:
             await document_of_pages("attempts", found, cursor="before")
             return []
@@ -42,7 +43,9 @@ def attempts(
 
     rows = call(ctx, go)
     if rows:
-        display(table(NAMES, map(_row, rows)))
+        display(table(NAMES, map(_row, rows[:limit])))
+        if len(rows) > limit:
+            note(f"{amount(limit, 'attempt')}; there are more: --limit N")
     elif not as_json:
         note("no attempt")
 

@@ -27,6 +27,11 @@ def call(ctx: click.Context, question: Callable[[Api], Awaitable[T]]) -> T:
     return run(ask())
 
 
+def and_one_more(limit: int | None) -> int | None:
+    """How many rows to ask for, so as to know whether there are more than `limit`."""
+    return None if limit is None else limit + 1
+
+
 async def pages(
     api: Api,
     path: str,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import click
 
 from telecine.cmd import arguments
-from telecine.cmd.calling import call, pages
+from telecine.cmd.calling import and_one_more, call, pages
 from telecine.cmd.showing import document_of_pages, json_option, note
 from telecine.cmd.wording import amount, by_state
 from telecine.core.api import Api
@@ -31,20 +31,23 @@ def queue(ctx: click.Context, state: str | None, account: str | None, limit: int
 
     async def go(api: Api) -> None:
         query = {"state": state, "account": account}
-        found = pages(api, "/v1/variants", VariantPage, query, limit=limit)
-        await (document_of_pages("variants", found) if as_json else _lines(found))
+        if as_json:
+            await document_of_pages("variants", pages(api, "/v1/variants", VariantPage, query, limit=limit))
+        else:
+            await _lines(pages(api, "/v1/variants", VariantPage, query, limit=and_one_more(limit)), limit)
 
     call(ctx, go)
 
 
-async def _lines(found: AsyncIterator[VariantPage]) -> None:
-    """A line for each as it arrives, and at the end how many there were."""
+async def _lines(found: AsyncIterator[VariantPage], limit: int | None) -> None:
+    """A line for each of the first `limit` as it arrives, and at the end how many there were."""
     states: Counter[str] = Counter()
-    more = False
+    more = ""
     async for page in found:
-        for variant in page.variants:
+        listed = page.variants if limit is None else page.variants[: limit - states.total()]
+        for variant in listed:
             click.echo(f"{variant.code:28}  {variant.state.value}")
-        states.update(variant.state.value for variant in page.variants)
-        more = page.after is not None
+        states.update(variant.state.value for variant in listed)
+        more = "; there are more" if len(listed) < len(page.variants) else ""
     counted = f": {by_state(states)}" if states else ""
-    note(f"{amount(states.total(), 'upload')}{counted}{'; there are more' if more else ''}")
+    note(f"{amount(states.total(), 'upload')}{counted}{more}")

@@ -53,6 +53,12 @@ async def test_a_limit_is_kept_over_pages(busy: Deployment, monkeypatch: pytest.
     assert some["before"] == some["attempts"][-1]["id"]
 
 
+@pytest.mark.parametrize(("limit", "told"), [(1, "1 attempt; there are more: --limit N\n"), (2, "")])
+async def test_a_history_that_is_cut_off_says_so(busy: Deployment, limit: int, told: str) -> None:
+    said = await busy.types("attempts", "--limit", limit)
+    assert (len(said.lines) - 1, said.err) == (limit, told)
+
+
 async def test_no_attempt_is_no_error(deployment: Deployment) -> None:
     said = await deployment.types("attempts")
     assert (said.status, said.out, said.err) == (0, "", "no attempt\n")

@@ -62,6 +62,7 @@ async def test_a_limit_cuts_the_list_and_says_so(deployment: Deployment, monkeyp
     listed = await deployment.types("queue", "--limit", 3)
     assert [line[0] for line in listed.lines] == [FIRST, SECOND, THIRD]
     assert listed.err == "3 uploads: 3 ready; there are more\n"
+    assert (await deployment.types("queue", "--limit", 5)).err == "5 uploads: 5 ready\n", "there are no more"
     written = (await deployment.types("queue", "--limit", 3, "--json")).document
     assert (len(written["variants"]), written["after"]) == (3, THIRD)
 
