@@ -13,6 +13,7 @@ from telecine.cmd.calling import call
 from telecine.cmd.groups import OrderedGroup
 from telecine.cmd.moving import show_move
 from telecine.cmd.showing import display, document, facts, json_option, note, table
+from telecine.cmd.wording import amount
 from telecine.core.api import path_of
 from telecine.core.catalogue import TitleDetail, VariantSummary
 from telecine.core.codes import COPIES_MAX
@@ -36,7 +37,8 @@ def title() -> None:
 @json_option
 @click.pass_context
 def show(ctx: click.Context, title: int, as_json: bool) -> None:
-    """Show a title with its episodes and the state of every upload.
+    """Show a title with its episodes and what can be had of it. An upload of which a second copy is done counts as done:
+    `telecine variant show` tells of CODE itself, and of its copy, which is CODE_C02.
 
     \b
     telecine title show 321
@@ -78,6 +80,9 @@ def withdraw(ctx: click.Context, title: int, yes: bool, as_json: bool) -> None:
 def copies(ctx: click.Context, title: int, copies: int, as_json: bool) -> None:
     """Have so many accounts hold each upload of a title, so that it outlives one of them. Fewer remove none.
 
+    The second copy of an upload CODE is an upload CODE_C02: it is queued once CODE is done and another account has a
+    worker.
+
     \b
     telecine title copies 321 2
     """
@@ -85,7 +90,7 @@ def copies(ctx: click.Context, title: int, copies: int, as_json: bool) -> None:
     if as_json:
         document(answer)
     else:
-        note(f"each upload of title {title} is kept {'once' if answer.copies == 1 else f'{answer.copies} times'}")
+        note(f"each upload of title {title} is to be held by {amount(answer.copies, 'account')}")
 
 
 def _described(detail: TitleDetail) -> Iterator[RenderableType]:

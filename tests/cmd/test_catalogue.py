@@ -67,7 +67,7 @@ async def test_a_title_is_withdrawn_when_the_person_agrees(catalogue: Deployment
 
 async def test_a_second_copy_of_a_title_is_wanted(catalogue: Deployment) -> None:
     said = await catalogue.types("title", "copies", 1, 2)
-    assert (said.status, said.err) == (0, "each upload of title 1 is kept 2 times\n")
+    assert (said.status, said.err) == (0, "each upload of title 1 is to be held by 2 accounts\n")
     assert (await catalogue.types("title", "copies", 1, 1, "--json")).document == {"copies": 1}
 
 
