@@ -152,7 +152,7 @@ def _show(report: RebuildReport, as_json: bool) -> None:
         document(report)
         return
     rows = _left_over(report)
-    display(facts(_facts(report)), *([table(("left over", "channel", "message", "text"), rows)] if rows else []))
+    display(facts(_facts(report)), *(["", table(("left over", "channel", "message", "text"), rows)] if rows else []))
     for title in report.renumbered:
         note(f"{title}: another channel has this number, or nobody gave it; the channel got a new one")
     if report.unnamed_titles or report.unnamed_episodes:
