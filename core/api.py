@@ -93,9 +93,8 @@ class Api:
         except ValueError as error:  # of the address, as late as its name is looked up
             raise ConfigError(f"operator.coordinator_url: {self._base} is no address that can be asked") from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            why = error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else str(error)
             raise UnavailableError(
-                f"no coordinator answers at {self._base}: {why or type(error).__name__}",
+                f"no coordinator answers at {self._base}: {_why(error)}",
                 hint="is `telecine serve` running, and is operator.coordinator_url right?",
             ) from error
         if reply.status >= 400:
@@ -112,3 +111,11 @@ class Api:
         if type(error) is TelecineError or isinstance(error, UnavailableError):
             return type(error)(f"{self._base} answers: {error.message}", hint=error.hint)
         return error
+
+
+def _why(error: aiohttp.ClientError | TimeoutError) -> str:
+    """Why nobody answers."""
+    why = error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+    if not why and isinstance(error, TimeoutError):
+        return f"nothing within {TIMEOUT_S:g} s"
+    return why or type(error).__name__

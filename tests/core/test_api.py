@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.certificates import self_signed
 from yarl import URL
 
+from telecine.core import api as api_module
 from telecine.core.api import Api, path_of
 from telecine.core.config import OperatorSettings
 from telecine.core.errors import (
@@ -193,4 +194,14 @@ async def test_a_certificate_that_does_not_hold_is_named_and_may_hold_tomorrow(t
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with Api(OperatorSettings(coordinator_url=url, token=TOKEN)) as api:
             with pytest.raises(UnavailableError, match=rf"the certificate of {url} does not hold: .*self-signed"):
+                await api.get("/v1/status", HostStatus)
+
+
+async def test_a_coordinator_that_says_nothing_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_module, "TIMEOUT_S", 0.05)
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Api(OperatorSettings(coordinator_url=url, token=TOKEN)) as api:
+            with pytest.raises(UnavailableError, match=r"no coordinator answers at .*: nothing within 0.05 s"):
                 await api.get("/v1/status", HostStatus)
