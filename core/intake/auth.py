@@ -22,7 +22,7 @@ from telecine.core.config import CmAuthSettings, CmSettings
 from telecine.core.errors import CmAuthError, CmError, ConfigError, UnavailableError
 from telecine.core.intake.answers import ERROR_BYTES_MAX, read_error_code, read_json
 from telecine.core.intake.mapping import parse_path
-from telecine.core.intake.retries import BusyError, raise_if_busy
+from telecine.core.intake.retries import BusyError, raise_if_busy, unanswered
 from telecine.core.intake.tokens import TokenAnswers, TokenFile, TokenPair
 
 logger = logging.getLogger(__name__)
@@ -232,7 +232,7 @@ class JwtRefresh:
                 await self._check(response)
                 return self._answers.read(await read_json(response, ERROR_BYTES_MAX), asked_at_ms)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise UnavailableError(f"CM does not answer POST {url.path}: {type(error).__name__}") from error
+            raise unanswered(f"POST {url.path}", error) from error
 
     async def _check(self, response: ClientResponse) -> None:
         if 200 <= response.status < 300:

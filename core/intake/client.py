@@ -19,7 +19,7 @@ from telecine.core.errors import CmAuthError, CmError, UnavailableError
 from telecine.core.intake.answers import read_error_code, read_json
 from telecine.core.intake.auth import base_url_of, resolve
 from telecine.core.intake.mapping import parse_path
-from telecine.core.intake.retries import delay_s, raise_if_busy
+from telecine.core.intake.retries import delay_s, raise_if_busy, unanswered
 
 logger = logging.getLogger(__name__)
 
@@ -82,13 +82,15 @@ class CmClient:
             async with self._session.get(url, timeout=self._timeout, max_redirects=REDIRECTS_MAX) as response:
                 await self._check(response)
                 return Answer(await read_json(response), self._next_url(response))
+        except aiohttp.ClientConnectorCertificateError as error:  # a ValueError, too
+            raise unanswered(f"GET {url.path}", error) from error
         except (aiohttp.InvalidURL, aiohttp.RedirectClientError, aiohttp.TooManyRedirects) as error:
             raise CmError(f"CM redirects GET {url.path} in vain: {type(error).__name__}") from None
         except ValueError as error:  # of a name or a login, as late as it is looked up or sent
             message = f"GET {url.path} leads to what cannot be asked for: {type(error).__name__}"
             raise CmError(message, hint="look at cm.base_url and at where CM redirects to") from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise UnavailableError(f"CM does not answer GET {url.path}: {type(error).__name__}") from error
+            raise unanswered(f"GET {url.path}", error) from error
 
     async def _check(self, response: ClientResponse) -> None:
         if 200 <= response.status < 300:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import aiohttp
 from aiohttp import ClientResponse, hdrs
 
 from telecine.core.errors import UnavailableError
@@ -19,6 +20,16 @@ class BusyError(UnavailableError):
     def __init__(self, message: str, *, retry_after_s: float | None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
+
+
+def unanswered(what: str, error: aiohttp.ClientError | TimeoutError) -> UnavailableError:
+    """Of a call that CM did not answer. Of the error only what the system says is repeated: no key is in it."""
+    why = None
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = f"its certificate does not hold: {error.certificate_error}"
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        why = error.os_error.strerror
+    return UnavailableError(f"CM does not answer {what}: {why or type(error).__name__}")
 
 
 def raise_if_busy(response: ClientResponse, what: str, now_ms: int) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from tests.certificates import self_signed
 from tests.clocks import JumpingClock
 from tests.core.intake.conftest import CmServer, Serve, cm_settings, connect
 from yarl import URL
@@ -29,8 +31,18 @@ async def test_cm_that_stumbles_is_asked_again(cm: CmServer, status: int) -> Non
 
 async def test_cm_that_stays_away_is_given_up(clock: JumpingClock, unused_tcp_port: int) -> None:
     async with connect(settings(f"http://127.0.0.1:{unused_tcp_port}"), clock) as connection:
-        with pytest.raises(UnavailableError, match="CM does not answer GET /items/titles: ClientConnectorError"):
+        with pytest.raises(UnavailableError, match="CM does not answer GET /items/titles: Connect"):
             await connection.get()
+    assert len(clock.slept_s) == ATTEMPTS_MAX - 1
+
+
+async def test_cm_whose_certificate_does_not_hold_is_named_and_asked_again(clock: JumpingClock, tmp_path: Path) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=self_signed(tmp_path))
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with connect(settings(url), clock) as connection:
+            with pytest.raises(UnavailableError, match=r"its certificate does not hold: .*self-signed"):
+                await connection.get()
     assert len(clock.slept_s) == ATTEMPTS_MAX - 1
 
 
