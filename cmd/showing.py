@@ -5,6 +5,7 @@ A table fits itself to the terminal; what goes into a pipe or a file is never sh
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -28,9 +29,17 @@ json_option = click.option(
 )
 
 
+_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")  # those that JSON leaves as they are, and a terminal obeys
+
+
+def _encoded(message: Any) -> bytes:
+    """JSON in which every control character is escaped."""
+    return _CONTROL.sub(lambda match: b"\\u%04x" % match[0][-1], msgspec.json.encode(message))
+
+
 def document(message: Any) -> None:
     """Print a message as one JSON document."""
-    click.echo(msgspec.json.encode(message))
+    click.echo(_encoded(message))
 
 
 async def document_of_pages(rows: str, pages: AsyncIterator[Any], *, cursor: str = "after") -> None:
@@ -40,7 +49,7 @@ async def document_of_pages(rows: str, pages: AsyncIterator[Any], *, cursor: str
     """
     opening, comma, last = f'{{"{rows}":['.encode(), b"", None
     async for page in pages:
-        encoded = [msgspec.json.encode(row) for row in getattr(page, rows)]
+        encoded = [_encoded(row) for row in getattr(page, rows)]
         click.echo(opening + (comma if encoded else b"") + b",".join(encoded), nl=False)
         opening, comma, last = b"", b"," if encoded else comma, getattr(page, cursor)
     click.echo(opening + f'],"{cursor}":{msgspec.json.encode(last).decode()}}}'.encode())

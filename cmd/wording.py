@@ -9,13 +9,18 @@ from collections.abc import Mapping
 from telecine.core.errors import TelecineError
 from telecine.core.leases import VariantState
 
+_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})  # explicit formatting of UAX 9
 _UNITS_S = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def printable(text: str) -> str:
-    """Text from elsewhere in one line, without what would steer a terminal."""
+    """Text from elsewhere in one line, without what would steer a terminal, or turn round what stands behind it."""
     line = " ".join(text.splitlines())
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(sign) == "Cc" else sign for sign in line)
+    return "".join("\N{REPLACEMENT CHARACTER}" if _steers(sign) else sign for sign in line)
+
+
+def _steers(sign: str) -> bool:
+    return unicodedata.category(sign) == "Cc" or unicodedata.bidirectional(sign) in _TURNING
 
 
 def complaint(error: TelecineError) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from telecine.cmd import arguments
-from telecine.cmd.showing import display, document_of_pages, facts, table
+from telecine.cmd.showing import display, document, document_of_pages, facts, table
 from telecine.cmd.wording import amount, by_state, complaint, duration, printable, size
 from telecine.core.errors import InputError
 
@@ -116,6 +116,11 @@ def test_text_from_elsewhere_steers_no_terminal(capsys: pytest.CaptureFixture[st
     assert "left out" not in shown
 
 
+@pytest.mark.parametrize("sign", "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def test_text_from_elsewhere_turns_nothing_round(sign: str) -> None:
+    assert printable(f"עברית {sign}") == "עברית �", "what is behind it in the line is read in its own direction"
+
+
 def visible(text: str) -> list[str]:
     return [sign for sign in text if unicodedata.category(sign)[0] in "LMNPS" and sign != "�"]
 
@@ -148,7 +153,7 @@ def test_a_code_is_whole_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -
 
 
 class Row(msgspec.Struct, frozen=True):
-    id: int
+    id: int | str
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -165,6 +170,19 @@ def test_pages_make_one_document(lengths: list[int], capsys: pytest.CaptureFixtu
     asyncio.run(document_of_pages("rows", pages()))
     written = json.loads(capsys.readouterr().out)
     assert written == {"rows": [{"id": n} for length in lengths for n in range(length)], "after": None}
+
+
+@pytest.mark.parametrize("sign", ["\x1b", "\x7f", "\x80", "\x9b", "\x9f"])
+async def test_json_steers_no_terminal(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def pages() -> AsyncIterator[Page]:
+        yield Page((Row(f"é{sign}"),), after=None)
+
+    document(Row(f"é{sign}"))
+    await document_of_pages("rows", pages())
+    shown = capsys.readouterr().out
+    assert sign not in shown
+    row = {"id": f"é{sign}"}
+    assert [json.loads(line) for line in shown.splitlines()] == [row, {"rows": [row], "after": None}]
 
 
 def test_a_narrow_terminal_folds_between_words() -> None:
