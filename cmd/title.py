@@ -37,8 +37,8 @@ def title() -> None:
 @json_option
 @click.pass_context
 def show(ctx: click.Context, title: int, as_json: bool) -> None:
-    """Show a title with its episodes and what can be had of it. An upload of which a second copy is done counts as done:
-    `telecine variant show` tells of CODE itself, and of its copy, which is CODE_C02.
+    """Show a title with its episodes and what can be had of it. An upload of which a second copy is done counts as
+    done: `telecine variant show` tells of CODE itself, and of its copy, which is CODE_C02.
 
     \b
     telecine title show 321
