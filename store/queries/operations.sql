@@ -77,8 +77,8 @@ UPDATE channels SET retired_at_ms = coalesce(retired_at_ms, :now_ms), retired_be
 WHERE id = :channel_id AND retired_because IS NOT 'lost';
 
 -- name: host_statuses
--- One host (`name`), or a page of them; `ready_max` bounds how far each host's queue is counted. What links that name no
--- host have in common is not listed.
+-- One host (`name`), or a page of them; `ready_max` bounds how far each host's queue is counted. What malformed
+-- links have in common is not listed.
 SELECT h.name, coalesce(h.leases_max, :host_leases_max) AS leases_max, h.rung, h.parked_until_ms, h.park_reason,
        (SELECT count(*) FROM upload_variants r INDEXED BY upload_variants_held
         WHERE r.state = 'leased' AND r.host_id = h.id) AS leases,

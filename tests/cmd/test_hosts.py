@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.cmd.conftest import Deployment, film
 
+from telecine.core.catalogue import ImportedLink, ImportedTitle, PlannedVariant, TitleKind
+from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 
 HOST, PORTED = "files.example", "files.example:8080"
@@ -39,6 +41,18 @@ async def test_a_host_that_was_left_alone_is_tried_again(sources: Deployment) ->
     parked = {host["name"]: host["parked_s"] > 0 for host in (await sources.types("hosts", "--json")).document["hosts"]}
     assert parked == {HOST: True, PORTED: False}
     assert (await sources.types("hosts", "unpark", HOST)).lines[1][4] == "no"
+
+
+async def test_files_are_a_host_of_their_own(deployment: Deployment) -> None:
+    link = ImportedLink("link", "file:///srv/media/1.mp4", Quality.HD, "field")
+    plan = (PlannedVariant(Quality.HD, (link.cm_id,)),)
+    await deployment.imports(ImportedTitle("title", TitleKind.MOVIE, "Film", 1999, links=(link,), variants=plan))
+    await deployment.enrols("cm-ember")
+    await deployment.fails("cm-ember", Reason.NETWORK, "the file cannot be read: Stale file handle")
+    assert ["reads", "from", "file:"] in (await deployment.types("variant", "show", "CM_M000001_720P")).lines
+    assert [host["name"] for host in (await deployment.types("hosts", "--json")).document["hosts"]] == ["file:"]
+    assert (await deployment.types("hosts", "unpark", "file:")).lines[1][:5] == ["file:", "0", "any", "0", "no"]
+    assert (await deployment.types("hosts", "limit", "file:", 2)).lines[1][:3] == ["file:", "0", "2"]
 
 
 @pytest.mark.parametrize("arguments", [["limit", "nowhere.example", "2"], ["unpark", "nowhere.example"]])

@@ -35,6 +35,8 @@ words = st.text("abcDEF123%:@/?#[]", max_size=12)
         ("http://[2001:DB8::1]/a", "[2001:db8::1]"),
         ("http://[2001:db8::1]:8080/a", "[2001:db8::1]:8080"),
         ("//media.example/a", "media.example"),
+        ("file:///srv/media/a.mkv", "file:"),
+        ("FILE:/srv/media/a.mkv", "file:"),
         ("/only/a/path.mkv", ""),
         ("media.example/a.mkv", ""),
         ("http://", ""),

@@ -228,6 +228,21 @@ def test_migrations_run_once_and_in_order(raw: Any) -> None:
     assert raw.execute("PRAGMA user_version").fetchone() == (2,)
 
 
+def test_the_host_of_files_gets_its_name(raw: Any) -> None:
+    migrate(raw, schema.load()[:7], 5)
+    raw.execute("INSERT INTO hosts (name, parked_until_ms) VALUES ('', 9), ('files.example', 0)")
+    migrate(raw, schema.load(), 6)
+    hosts = raw.execute("SELECT name, parked_until_ms FROM hosts ORDER BY id").fetchall()
+    assert [tuple(host) for host in hosts] == [("file:", 9), ("files.example", 0)]
+
+
+def test_a_host_of_files_that_has_its_name_keeps_it(raw: Any) -> None:
+    migrate(raw, schema.load()[:7], 5)
+    raw.execute("INSERT INTO hosts (name) VALUES (''), ('file:')")
+    migrate(raw, schema.load(), 6)
+    assert [name for (name,) in raw.execute("SELECT name FROM hosts ORDER BY id")] == ["", "file:"]
+
+
 def test_a_migration_that_fails_is_undone_as_a_whole(raw: Any) -> None:
     broken = Migration(2, "0002_broken", "CREATE TABLE a (x);\nCREATE TABLE a (x);")
     with pytest.raises(StoreError, match="0002_broken failed"):

@@ -130,5 +130,5 @@ async def test_every_link_gets_the_host_that_it_points_to(path: Path, clock: Han
         ("b", "b.example"),
         ("c", "c.example"),
         ("d", "d.example"),
-        ("e", ""),
+        ("e", "file:"),
     ]
