@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from telecine.cmd import arguments
@@ -14,6 +16,7 @@ from telecine.cmd.upload import describe
 from telecine.cmd.wording import amount
 from telecine.core.api import Api, path_of
 from telecine.core.catalogue import VariantDetail
+from telecine.core.errors import NotFoundError
 from telecine.core.leases import VariantState
 from telecine.core.operator_protocol import Pin, Priority, VariantMoved
 from telecine.core.protocol import Message
@@ -67,11 +70,15 @@ def show(ctx: click.Context, code: str, as_json: bool) -> None:
 def retry(ctx: click.Context, codes: tuple[str, ...], state: str | None, yes: bool, as_json: bool) -> None:
     """Queue uploads again, all their links untried.
 
+    One that is done is uploaded anew, and delivered no more until that is done; it asks first.
+
     \b
     telecine variant retry CM_M000321_1080P
     telecine variant retry --state dead --yes
     """
     chosen = _chosen(ctx, codes, state, "Queue {} again?", yes=yes)
+    if codes and not yes and (done := _done_among(ctx, codes)):
+        confirm(f"Deliver {amount(len(done), 'upload')}, done now, no more until uploaded anew?", yes=False)
     move(ctx, chosen, _to("retry"), as_json=as_json)
 
 
@@ -153,6 +160,18 @@ def _to(call_name: str, message: Message | None = None) -> Move:
         return await api.post(path_of("variants", code, call_name), VariantMoved, message)
 
     return one
+
+
+def _done_among(ctx: click.Context, codes: tuple[str, ...]) -> list[str]:
+    async def ask(api: Api) -> list[str]:
+        done = []
+        for code in codes:
+            with suppress(NotFoundError):  # which is told of when it is moved
+                if (await api.get(path_of("variants", code), VariantDetail)).state is VariantState.DONE:
+                    done.append(code)
+        return done
+
+    return call(ctx, ask)
 
 
 def _chosen(ctx: click.Context, codes: tuple[str, ...], state: str | None, question: str, *, yes: bool) -> list[str]:

@@ -259,6 +259,20 @@ async def test_what_is_done_is_delivered_no_more_when_the_person_agrees(deployme
     assert await states(deployment) == ["withdrawn"]
 
 
+async def test_what_is_done_is_uploaded_anew_when_the_person_agrees(deployment: Deployment) -> None:
+    await deployment.imports(film(1), film(2))
+    await deployment.enrols("cm-ember")
+    await deployment.uploads("cm-ember")
+    await deployment.types("variant", "cancel", SECOND)
+    for answer in ("n\n", ""):
+        refused = await deployment.types("variant", "retry", FIRST, SECOND, MISSING, answering=answer)
+        assert nothing_was_changed(refused)
+        assert "Deliver 1 upload, done now, no more until uploaded anew?" in refused.err
+    assert await states(deployment) == ["done", "cancelled"]
+    said = await deployment.types("variant", "retry", FIRST, SECOND, answering="y\n")
+    assert said.lines == [[FIRST, "ready"], [SECOND, "ready"]]
+
+
 async def test_only_what_is_done_can_be_withdrawn(deployment: Deployment) -> None:
     await deployment.imports(film(1))
     said = await deployment.types("variant", "withdraw", FIRST, "--yes")
