@@ -26,7 +26,8 @@ class Place(msgspec.Struct, frozen=True):
     is_end: bool = False
 
 
-DEMANDING = Place(is_demanding=True)  # before the first of those
+FIRST = Place()
+DEMANDING = Place(is_demanding=True)  # the first of those
 
 
 def hosts_to_evade(tx: Transaction) -> dict[int, int | None]:
@@ -34,10 +35,14 @@ def hosts_to_evade(tx: Transaction) -> dict[int, int | None]:
     return {row["id"]: row["until_ms"] for row in tx.all("hosts_to_evade", {"at_ms": tx.now_ms + EVADED_FROM_MS})}
 
 
+def hosts_with_demanding(tx: Transaction) -> list[int]:
+    """The hosts in whose lanes there is what not every worker can take."""
+    return [row["host_id"] for row in tx.all("hosts_with_demanding")]
+
+
 def evade(tx: Transaction, policy: QueuePolicy, host_id: int, after: Place, *, is_closed: bool) -> tuple[int, Place]:
-    """Of the next variants in the lanes of such a host, move those that have links at a host that need not be evaded;
-    of a closed one also those that have links to try in a later round. How many may be claimed now, and where to go
-    on."""
+    """Of the next variants in the lanes of such a host, move those that have links at one that need not be evaded; of a
+    closed host also those that have links to try in a later round. How many may be claimed now, and where to go on."""
     rows, place = _slice(tx, host_id, after)
     return sum(_evade(tx, policy, row["id"], row["code"], is_closed=is_closed) for row in rows), place
 

@@ -7,7 +7,7 @@ from telecine.core.leases import AttemptOutcome, Event, Swept, VariantState
 from telecine.core.policy import QueuePolicy
 from telecine.store.copies import CopyPlanner
 from telecine.store.ends import silent_end, take_back
-from telecine.store.evading import Place, evade, hosts_to_evade
+from telecine.store.evading import DEMANDING, FIRST, Place, evade, hosts_to_evade, hosts_with_demanding
 from telecine.store.held import HeldLease
 from telecine.store.lanes import relane
 from telecine.store.signal import WorkSignal
@@ -65,11 +65,13 @@ class SqliteSweeper:
         }
         for host_id, until_ms in changed.items():
             await self._evade_host(host_id, is_closed=until_ms is None)
+        if another_opens:  # where anyone may try a link of what was left to larger accounts meanwhile
+            for host_id in await self._writer.run(hosts_with_demanding):
+                await self._evade_host(host_id, DEMANDING)
         self._evaded = ends
         return bool(changed)
 
-    async def _evade_host(self, host_id: int, *, is_closed: bool) -> None:
-        place = Place()
+    async def _evade_host(self, host_id: int, place: Place = FIRST, *, is_closed: bool = False) -> None:
         while not place.is_end:
             moved, place = await self._writer.run(
                 lambda tx, at=place: evade(tx, self._policy, host_id, at, is_closed=is_closed)  # type: ignore[misc]

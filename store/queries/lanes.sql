@@ -32,6 +32,10 @@ SELECT id, parked_until_ms FROM hosts WHERE parked_until_ms > :at_ms;
 SELECT id, iif(leases_max IS 0, NULL, parked_until_ms) AS until_ms FROM hosts
 WHERE parked_until_ms > :at_ms OR leases_max IS 0;
 
+-- name: hosts_with_demanding
+SELECT DISTINCT host_id FROM upload_variants INDEXED BY upload_variants_demanding
+WHERE state = 'ready' AND (file_bytes > 0 OR disk_bytes > 0) AND host_id IS NOT NULL;
+
 -- name: lane_slice
 -- What waits in the lanes of a host, behind a place in them. Range by range: where rows are compared, SQLite reads all of
 -- the lane before the place, each time.

@@ -372,21 +372,23 @@ class Model:
 
     def _evade(self) -> None:
         """Whoever waits for a host that stays parked, with a link elsewhere that anyone may try, goes there. Each park
-        is evaded once, and again when another host opens."""
+        is evaded once, and again when another host opens; then what demands something finds its lane anew, too."""
         soon_ms = self._now_ms + EVADED_FROM_MS
         closed = {one.name: one for one in self.hosts if one.is_parked(soon_ms) or one.is_closed}
         until_ms = {name: None if host.is_closed else host.parked_until_ms for name, host in closed.items()}
-        evaded = {} if self.evaded.keys() - closed.keys() else self.evaded
+        another_opens = bool(self.evaded.keys() - closed.keys())
+        evaded = {} if another_opens else self.evaded
         for target in self.targets:
             host = closed.get(target.host.name)
             is_new = host is not None and evaded.get(host.name, 0) != until_ms[host.name]
-            if host is None or not is_new or target.state is not VariantState.READY:
+            demands = target.needs_bytes or target.needs_disk_bytes
+            if target.state is not VariantState.READY or not (is_new or (another_opens and demands)):
                 continue
             anyone_s = [one for one in target.triable if not one.needs_bytes]
             elsewhere = [one for one in anyone_s if not one.host.is_parked(soon_ms) and not one.host.is_closed]
             if elsewhere:
                 target.relane(soon_ms)
-            elif host.is_closed:
+            elif host is not None and host.is_closed:
                 self._wait_for_no_closed_host(target)
         self.evaded = until_ms
 

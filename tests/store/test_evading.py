@@ -133,3 +133,17 @@ async def test_what_has_no_other_link_waits_for_a_closed_host(spread: Scene) -> 
     await spread.store.operations.limit_host("two.example", 0)
     await spread.store.sweeper.sweep()
     assert await state(spread) is VariantState.READY
+
+
+async def test_what_was_left_to_larger_accounts_while_a_host_was_closed_is_anyone_s_when_it_opens(
+    spread: Scene,
+) -> None:
+    await spread.store.operations.limit_host("one.example", 0)
+    await spread.store.sweeper.sweep()
+    too_large = SourceReport(2, Reason.TOO_LARGE, size_bytes=3 << 30)
+    await spread.store.queue.settle("w", (await spread.lease("w")).lease, SettleFailed(Reason.TOO_LARGE, (too_large,)))
+    await spread.store.sweeper.sweep()
+    assert await spread.claim("w") is None
+    await spread.store.operations.limit_host("one.example", None)
+    await spread.store.sweeper.sweep()
+    assert await hosts_to_read_from(spread) == ["one.example"]

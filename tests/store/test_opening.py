@@ -346,6 +346,7 @@ HOT = (
     "fail_source",
     "links_left",
     "relane_variant",
+    "hosts_with_demanding",
     "lane_slice",
     "demanding_lane_slice",
     "has_open_link",
