@@ -104,12 +104,10 @@ class Model:
             if target.request_id == request.request_id:  # its reply was lost: asking again is a sign of life
                 target.due_at_ms = self.policy.lease_due_at_ms(self._now_ms)
                 return self._lease(target, worker, self._in_order(target, target.links, request))
-        if not self._may_claim(worker):
+        offers = self.offers(worker, request)
+        if not offers:
             return None
-        claimable = [target for target in self.targets if self._is_claimable(target, worker, request)]
-        if not claimable:
-            return None
-        target = min(claimable, key=lambda one: (one.priority, one.id))
+        target = min(offers, key=lambda one: (one.priority, one.id))
         channel = self._channel_for(target, worker.account)
         if channel is None:
             return None
@@ -120,6 +118,12 @@ class Model:
         target.attempts += 1
         open_links = [link for link in target.links if not link.host.is_parked(self._now_ms)]
         return self._lease(target, worker, self._in_order(target, open_links, request))
+
+    def offers(self, worker: Worker, request: ClaimRequest) -> list[Target]:
+        """What a new claim of the worker may lead to, if there is a channel for it."""
+        if not self._may_claim(worker):
+            return []
+        return [target for target in self.targets if self._is_claimable(target, worker, request)]
 
     def _may_claim(self, worker: Worker) -> bool:
         """Parts are uploaded ahead of messages that are parked, for as long as Telegram keeps them."""
