@@ -20,7 +20,6 @@ from telecine.core.protocol import Lease, SettleFailed, SourceReport
 from telecine.core.quality import Quality
 from telecine.core.reasons import Reason
 from telecine.store import copies
-from telecine.store.copies import Uploader, least_loaded
 from telecine.store.sql import QUERIES
 
 CODE, COPY, AS_SD = "CM_M000001_720P", "CM_M000001_720P_C02", "CM_M000001_480P"
@@ -168,6 +167,41 @@ async def test_copies_are_spread_over_the_accounts(scene: Scene) -> None:
     assert sorted(map(str, accounts)) == ["u", "u", "u", "v", "v", "v"]
 
 
+async def test_of_two_accounts_the_one_that_holds_less_gets_the_copy(held: Scene) -> None:
+    await held.imports(film("2", link("c")))
+    await held.done("v", await held.lease("v"), 21)
+    await held.enrol("u", channels=1)
+    await held.store.sweeper.sweep()
+    assert variants(held)[-1] == (COPY, "ready", "u")
+
+
+async def test_what_was_too_large_once_is_copied_by_the_size_it_has_now(held: Scene) -> None:
+    held.sql("UPDATE accounts SET premium = 0 WHERE name = 'v'")
+    held.sql("UPDATE telegram_objects SET size_bytes = ?", file_bytes_max(premium=False) + 1)
+    await held.store.operations.requeue(CODE)
+    await held.done("w", await held.lease("w"), 12)
+    held.sql("UPDATE telegram_objects SET size_bytes = ? WHERE message_id = 12", file_bytes_max(premium=False))
+    await held.store.sweeper.sweep()
+    assert variants(held)[1] == (COPY, "ready", "v")
+
+
+async def test_every_original_is_looked_at_in_whatever_order_its_title_came_to_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "BATCH_ROWS", 2)
+    for worker in ("w", "v"):
+        await scene.enrol(worker)
+    await scene.imports(film("1", link("a")), film("2", link("b"), link("c", Quality.SD)), film("3", link("f")))
+    await scene.imports(film("1", link("a"), link("d", Quality.SD), link("e", Quality.FULL_HD)))
+    for title in (1, 2, 3):
+        await scene.store.operations.set_copies(title, 2)
+    for _ in range(6):
+        await scene.done("w", await scene.lease("w"))
+    for copies_then in (2, 4, 6):
+        await scene.store.sweeper.sweep()
+        assert len(variants(scene)) == 6 + copies_then
+
+
 async def test_every_original_is_looked_at_batch_by_batch(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "BATCH_ROWS", 2)
     for worker in ("w", "v"):
@@ -252,24 +286,6 @@ async def test_a_sweep_reads_nothing_where_no_copies_are_wanted(scene: Scene) ->
     steps = [str(step[3]) for step in scene.sql(f"EXPLAIN QUERY PLAN {query}")]
     assert "titles_copied" in steps[0], steps
     assert all(step.startswith("SEARCH") for step in steps), steps
-
-
-uploaders = st.lists(
-    st.builds(Uploader, st.integers(1, 9), st.booleans(), st.integers(0, 3), st.integers(0, 9)),
-    unique_by=lambda one: one.account_id,
-)
-
-
-@given(uploaders, st.integers(1, 9), st.sampled_from([0, 2**31, 2**32]))
-def test_the_least_loaded_account_that_can_take_a_copy_gets_it(
-    accounts: list[Uploader], holder: int, file_bytes: int
-) -> None:
-    chosen = least_loaded(accounts, other_than=holder, file_bytes=file_bytes)
-    able = [one for one in accounts if one.account_id != holder and file_bytes <= file_bytes_max(premium=one.premium)]
-    assert (chosen is None) == (not able)
-    if chosen is not None:
-        assert chosen in able
-        assert all((chosen.waiting, chosen.messages) <= (one.waiting, one.messages) for one in able)
 
 
 # ---- delivery ------------------------------------------------------------------------------------
@@ -416,6 +432,17 @@ async def test_a_copy_waits_for_the_host_that_its_next_link_has_moved_to(held: S
     await held.imports(film("1", link("a"), link("b", url="http://moved.example/b.mkv")))
     [(host,)] = held.sql("SELECT h.name FROM upload_variants v JOIN hosts h ON h.id = v.host_id WHERE v.code = ?", COPY)
     assert host == "moved.example"
+
+
+async def test_a_copy_that_was_being_uploaded_waits_where_the_link_points_that_it_gained_since(held: Scene) -> None:
+    await held.store.sweeper.sweep()
+    lease = await held.lease("v")
+    changed = film("1", link("a", Quality.SD), link("b"), link("c"))
+    await held.imports(changed)
+    await held.fails("v", lease, {lease.sources[0].link_id: Reason.GONE})
+    await held.imports(changed)
+    [(host,)] = held.sql("SELECT h.name FROM upload_variants v JOIN hosts h ON h.id = v.host_id WHERE v.code = ?", COPY)
+    assert host == "c.example"
 
 
 listings = st.dictionaries(st.sampled_from("bcde"), st.sampled_from([Quality.HD, Quality.SD]))
