@@ -7,13 +7,16 @@ from tests.store.conftest import Scene, film, link, uploaded
 from telecine.core.errors import ConflictError, InputError, LeaseLostError, NotFoundError
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.protocol import (
+    BeatRequest,
     ObjectReport,
     Outcome,
+    Progress,
     SettleDone,
     SettleFailed,
     SettleFloodWait,
     SettleReleased,
     SourceReport,
+    Stage,
     Verdict,
 )
 from telecine.core.reasons import Reason
@@ -68,6 +71,14 @@ async def test_the_links_that_failed_on_the_way_are_remembered(queued: Scene) ->
     ]
 
 
+async def test_the_history_tells_how_far_the_link_was_that_the_worker_last_told_of(queued: Scene) -> None:
+    lease = await queued.lease("w")
+    told = Progress(lease.lease, Stage.UPLOADING, 2, 7, 70)
+    await queued.store.queue.beat("w", BeatRequest("boot-1", (told,)))
+    await queued.fails("w", lease, {1: Reason.GONE, 2: Reason.GONE})
+    assert queued.sql("SELECT link_id, stage FROM upload_attempts ORDER BY id") == [(1, None), (2, "uploading")]
+
+
 async def test_a_file_that_was_found_in_the_channel_needs_no_link(queued: Scene) -> None:
     lease = await queued.lease("w")
     adopted = msgspec.structs.replace(uploaded(lease), sources=())
@@ -92,6 +103,7 @@ def _parts(*numbers: tuple[int, int], channel_id: int = 501) -> SettleDone:
         SettleDone((*_parts((1, 2)).objects, *_parts((2, 2), channel_id=502).objects), (), "split"),
         SettleFailed(Reason.GONE, (SourceReport(99, Reason.GONE),)),
         SettleFailed(Reason.GONE, (SourceReport(1, None),)),
+        msgspec.structs.replace(_parts((1, 1)), sources=(SourceReport(4, None),)),
         msgspec.structs.replace(_parts((1, 1)), sources=(SourceReport(1, None), SourceReport(2, Reason.GONE))),
         msgspec.structs.replace(_parts((1, 1)), sources=(SourceReport(1, Reason.GONE), SourceReport(1, None))),
         SettleFailed(Reason.GONE, (SourceReport(1, Reason.GONE), SourceReport(1, Reason.STALLED))),
@@ -107,6 +119,7 @@ def _parts(*numbers: tuple[int, int], channel_id: int = 501) -> SettleDone:
         "two channels",
         "unknown link",
         "used but failed",
+        "used a link of another upload",
         "used before the last",
         "failed and used",
         "failed twice",
@@ -115,6 +128,7 @@ def _parts(*numbers: tuple[int, int], channel_id: int = 501) -> SettleDone:
 )
 async def test_a_report_that_does_not_fit_changes_nothing(queued: Scene, outcome: Outcome) -> None:
     await queued.enrol("x")
+    await queued.imports(film("2", link("z")))
     lease = await queued.lease("w")
     with pytest.raises(InputError):
         await queued.store.queue.settle("w", lease.lease, outcome)
@@ -133,12 +147,14 @@ async def test_parts_in_another_accounts_channel_are_refused(queued: Scene) -> N
 
 
 async def test_one_message_does_not_hold_two_uploads(queued: Scene) -> None:
-    await queued.imports(film("2", link("z")))
-    await queued.done("w", await queued.lease("w"), 77)
+    await queued.enrol("w", channels=2)
+    await queued.imports(*(film(str(number), link(f"z{number}")) for number in range(2, 6)))
+    for message_id in (70, 78, 78, 79):  # by turns in the one channel and in the other
+        await queued.done("w", await queued.lease("w"), message_id)
     other = await queued.lease("w")
-    with pytest.raises(ConflictError, match=CODE):
-        await queued.done("w", other, 77)
-    assert (await queued.done("w", other, 78)).state is VariantState.DONE
+    with pytest.raises(ConflictError, match="CM_M000003_720P"):
+        await queued.done("w", other, 78)
+    assert (await queued.done("w", other, 77)).state is VariantState.DONE
 
 
 async def test_repeating_a_settlement_is_harmless(queued: Scene) -> None:
@@ -185,6 +201,20 @@ async def test_only_the_latest_lease_counts(queued: Scene) -> None:
     with pytest.raises(LeaseLostError):
         await queued.done("w", first)
     assert (await queued.done("x", second)).state is VariantState.DONE
+
+
+async def test_a_worker_that_has_claimed_again_ends_its_new_lease_by_the_new_token_alone(queued: Scene) -> None:
+    first = await queued.lease("w")
+    queued.clock.advance(61)
+    await queued.store.sweeper.sweep()
+    second = await queued.lease("w")
+    assert second.code == first.code
+    for outcome in (uploaded(first), SettleReleased(), SettleFailed(Reason.GONE, (SourceReport(1, Reason.GONE),))):
+        with pytest.raises(LeaseLostError):
+            await queued.store.queue.settle("w", first.lease, outcome)
+    assert (await queued.beat("w", first)).leases[0].verdict is Verdict.LOST
+    assert (await queued.beat("w", second)).leases[0].verdict is Verdict.GO_ON
+    assert (await queued.done("w", second)).state is VariantState.DONE
 
 
 async def test_a_lease_that_never_was_is_lost(queued: Scene) -> None:
@@ -304,6 +334,8 @@ async def test_a_flood_wait_reported_too_late_parks_the_account_once(queued: Sce
         queued.clock.advance(10)
     assert (await queued.store.operations.accounts())[0].parked_s == 20.0
     assert [row[2] for row in history(queued)] == [end, "flood_wait"]
+    [late, _] = await queued.store.operations.attempts(code=CODE)
+    assert (late.worker, late.account, late.detail) == ("w", "w", "wait 40 s before messages.sendMedia")
 
 
 async def test_a_flood_wait_of_a_lease_that_was_never_the_workers_parks_nobody(queued: Scene) -> None:
