@@ -192,6 +192,30 @@ async def test_a_retry_offers_untried_links_first_and_lost_causes_never(scene: S
     assert [source.link_id for source in (await scene.lease("w")).sources] == [c], "a is given time"
 
 
+async def test_links_are_offered_in_the_order_of_retry_whichever_was_known_first(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a", Quality.SD), link("b"), link("c")))
+    await scene.imports(film("1", link("b"), link("c"), link("a")))
+    await scene.store.operations.prioritise("CM_M000001_720P", 0)
+    assert [source.url[-5:] for source in (await scene.lease("w")).sources] == ["b.mkv", "c.mkv", "a.mkv"]
+
+
+async def test_in_a_later_round_what_was_never_tried_comes_first(scene: Scene) -> None:
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a")))
+    await scene.fails("w", await scene.lease("w"), {1: Reason.STALLED})
+    scene.clock.advance(20)
+    await scene.imports(film("1", link("a"), link("b"), link("c")))
+    assert [source.url[-5:] for source in (await scene.lease("w")).sources] == ["b.mkv", "c.mkv", "a.mkv"]
+
+
+async def test_each_upload_is_as_long_as_its_own_film_or_episode(scene: Scene) -> None:
+    await scene.enrol("w")
+    lengths = [msgspec.structs.replace(episode(str(n), 1, n, link(f"l{n}")), runtime_s=1000 + n) for n in range(3)]
+    await scene.imports(series("1", *lengths), film("2", link("f")))
+    assert [(await scene.lease("w")).runtime_s for _ in range(4)] == [1000, 1001, 1002, 5400]
+
+
 async def test_a_beat_keeps_a_lease_alive_and_its_progress(scene: Scene) -> None:
     await scene.enrol("w")
     await scene.imports(film("1", link("a")))

@@ -189,7 +189,9 @@ async def test_what_loses_the_last_link_of_its_round_to_another_quality_has_fail
     assert (detail.state, detail.rounds) == expected
     assert (await scene.lease("w")).code == "CM_M000001_480P"
     assert await scene.claim("w") is None, "nobody is given what has no link to try"
-    scene.clock.advance(30)
+    scene.clock.advance(29)
+    assert (await scene.store.sweeper.sweep()).promoted == 0
+    scene.clock.advance(1)
     await scene.store.sweeper.sweep()
     assert (await scene.claim("w") is not None) == (expected[0] is VariantState.DELAYED)
 

@@ -179,6 +179,15 @@ async def test_no_account_holds_both_copies(queued: Scene) -> None:
     assert await operations.pin(CODE, None) is VariantState.DONE
 
 
+async def test_the_copy_of_one_quality_keeps_no_other_quality_from_its_account(queued: Scene) -> None:
+    await queued.imports(film("1", link("a"), link("b"), link("hi", Quality.FULL_HD)))
+    await queued.done("w", await queued.lease("w"))
+    await queued.store.operations.set_copies(1, 2)
+    await queued.store.sweeper.sweep()
+    assert (await queued.store.catalogue.variant(f"{CODE}_C02")).account == "x"
+    assert await queued.store.operations.pin("CM_M000001_1080P", "x") is VariantState.READY
+
+
 async def test_copies_are_of_titles_that_exist(queued: Scene) -> None:
     with pytest.raises(NotFoundError, match="no title 99"):
         await queued.store.operations.set_copies(99, 2)

@@ -138,14 +138,15 @@ async def test_coordinator_without_its_database_is_alive_but_not_ready(
 
 async def test_metrics_count_calls_claims_and_states(api: Api) -> None:
     await api.queue.put(CODE)
-    for _ in range(2):
-        async with api.claim():
+    for request_id in ("r1", "r1", "r2"):
+        async with api.claim(request_id):
             pass
     async with api.client.get(api.server.url + "/metrics") as response:
         assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         lines = (await response.text()).splitlines()
     assert 'telecine_http_requests_total{call="POST /v1/leases",status="200"} 2' in lines
     assert 'telecine_claims_total{answer="lease"} 2' in lines  # the second repeats the first
+    assert 'telecine_claims_total{answer="none"} 1' in lines
     assert 'telecine_variants{state="ready"} 4' in lines
     assert 'telecine_variants{state="dead"} 0' in lines, "an alarm knows that there was none"
     assert 'telecine_account_parked_seconds{account="cm-ember"} 12.5' in lines
