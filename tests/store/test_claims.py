@@ -174,6 +174,24 @@ async def test_a_variant_goes_back_to_the_channel_it_was_sent_to(scene: Scene) -
     assert (await scene.lease("w")).channel == first.channel
 
 
+async def test_a_variant_does_not_go_back_to_a_channel_that_was_retired(scene: Scene) -> None:
+    first, second = await scene.enrol("w", channels=2)
+    await scene.imports(film("1", link("a")))
+    lease = await scene.lease("w")
+    assert lease.channel == first
+    await scene.store.queue.settle("w", lease.lease, SettleReleased())
+    await scene.store.operations.retire_channel(first.id)
+    assert (await scene.lease("w")).channel == second
+
+
+async def test_a_channel_that_is_only_planned_waits_while_another_is_open(scene: Scene) -> None:
+    (channel,) = await scene.enrol("w")
+    await scene.imports(film("1", link("a")), film("2", link("b")))
+    await scene.done("w", await scene.lease("w"))
+    await scene.store.operations.plan_channel("w")
+    assert (await scene.lease("w")).channel == channel
+
+
 async def test_another_accounts_channel_is_not_used(scene: Scene) -> None:
     await scene.enrol("w")
     (own,) = await scene.enrol("x")
@@ -264,6 +282,12 @@ async def test_the_beat_of_an_earlier_boot_is_not_believed(scene: Scene) -> None
     lease = await scene.lease("w")
     await scene.hello("w", boot="boot-2")
     assert (await scene.beat("w", lease, boot="boot-1")).leases[0].verdict is Verdict.LOST
+    later = await scene.claim("w", boot="boot-2")
+    assert later is not None
+    scene.clock.advance(59)
+    assert (await scene.beat("w", later, boot="boot-1")).leases[0].verdict is Verdict.LOST
+    scene.clock.advance(1)
+    assert (await scene.store.sweeper.sweep()).expired == 1, "nobody kept it alive who may"
     assert (await scene.store.queue.beat("nobody", BeatRequest("b"))).leases == ()
 
 
