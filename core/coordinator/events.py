@@ -110,7 +110,7 @@ class Events:
             if seen is None:
                 seen = recent.newest
                 yield Event(EventKind.RESET, b"{}", self._id(seen))
-            elif place < recent.begin and seen < recent.forgotten:
+            elif seen < recent.forgotten:
                 page = await self._log.after(seen, limit=EVENTS_PER_PAGE)
                 is_whole = bool(page) and page[0].number == seen + 1
                 seen = page[-1].number if is_whole else None  # what comes next was pruned
