@@ -171,3 +171,24 @@ async def queued(scene: Scene) -> Scene:
 async def desk(path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     async with opened(path, clock, monkeypatch) as desk:
         yield desk
+
+
+@pytest.fixture
+async def held(scene: Scene) -> Scene:
+    """A film of two links that the account of `w` holds, of which a copy is wanted; `v` uploads for another account."""
+    await scene.enrol("w")
+    await scene.imports(film("1", link("a"), link("b")))
+    lease = await scene.lease("w")
+    await scene.fails("w", lease, {lease.sources[0].link_id: Reason.GONE})
+    await scene.done("w", await scene.lease("w"), 11)
+    await scene.enrol("v")
+    await scene.store.operations.set_copies(1, 2)
+    return scene
+
+
+@pytest.fixture
+async def copied(held: Scene) -> Scene:
+    """The same, with the copy done too."""
+    await held.store.sweeper.sweep()
+    await held.done("v", await held.lease("v"), 21)
+    return held

@@ -7,26 +7,22 @@ the ladders and the policy. Everything else it works out in its own way, by look
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
+from tests.store.queue_state import REPORTED_AS
+from tests.store.queue_steered import Steered
 from tests.store.queue_things import Account, Channel, Host, Link, Target, Worker
 
-from telecine.core.clock import Clock
 from telecine.core.errors import ConflictError, InputError, LeaseLostError
 from telecine.core.leases import (
     AttemptOutcome,
     Event,
     LeaseToken,
     LinksLeft,
-    Swept,
     VariantState,
-    expiry_event,
     failure_event,
-    transition,
 )
-from telecine.core.operator_protocol import ChannelState, Park, WorkerMode
-from telecine.core.policy import QueuePolicy
+from telecine.core.operator_protocol import ChannelState, WorkerMode
 from telecine.core.protocol import (
     BeatAnswer,
     BeatRequest,
@@ -48,30 +44,10 @@ from telecine.core.quality import Quality
 from telecine.core.reasons import CONSEQUENCES, ForAccount, ForHost
 
 RUNTIME_S = 5400
-EVADED_FROM_MS = 10_000  # who waits for a host that opens again sooner stays
-_REPORTS = {
-    SettleDone: AttemptOutcome.DONE,
-    SettleFailed: AttemptOutcome.FAILED,
-    SettleFloodWait: AttemptOutcome.FLOOD_WAIT,
-    SettleReleased: AttemptOutcome.RELEASED,
-}
 
 
-@dataclass
-class Model:
-    """Everything there is, and what may happen to it."""
-
-    clock: Clock
-    policy: QueuePolicy
-    hosts: list[Host] = field(default_factory=list)
-    accounts: list[Account] = field(default_factory=list)
-    workers: dict[str, Worker] = field(default_factory=dict)
-    channels: list[Channel] = field(default_factory=list)
-    targets: list[Target] = field(default_factory=list)
-    history: list[tuple[int, int, str, AttemptOutcome]] = field(default_factory=list)  # target, fence, worker, end
-    epoch: int = 1
-    renewed_due_ms: int = 0
-    evaded: dict[str, int | None] = field(default_factory=dict)  # the park of a host that its targets have evaded
+class Model(Steered):
+    """Everything there is, and what workers ask of it."""
 
     # ---- workers ---------------------------------------------------------------------------------
 
@@ -241,7 +217,7 @@ class Model:
     def _settle_again(self, target: Target, worker: Worker, token: LeaseToken, outcome: Outcome) -> Settled:
         """Nothing changes any more, but that Telegram makes an account wait is true, once."""
         ends = self._ends(token, worker)
-        known = bool(ends & {*_REPORTS.values(), AttemptOutcome.CANCELLED})
+        known = bool(ends & {*REPORTED_AS.values(), AttemptOutcome.CANCELLED})
         if isinstance(outcome, SettleDone):
             known = AttemptOutcome.DONE in ends
         if isinstance(outcome, SettleFloodWait) and ends and AttemptOutcome.FLOOD_WAIT not in ends:
@@ -316,191 +292,3 @@ class Model:
         """Parts and messages apart, as Telegram does."""
         uploads = outcome.request.startswith("upload.")
         account.park(self._now_ms + round(outcome.wait_s * 1000), uploads=uploads, sends=not uploads)
-
-    # ---- ends without a report -------------------------------------------------------------------
-
-    def sweep(self) -> Swept:
-        expired = promoted = 0
-        for target in self.targets:
-            if target.due_at_ms is None or target.due_at_ms > self._now_ms:
-                continue
-            if target.state is VariantState.DELAYED:
-                promoted += 1
-                target.move(Event.DUE)
-                target.relane(self._now_ms)
-                continue
-            expired += 1
-            if target.due_at_ms > self.renewed_due_ms:
-                self._end_silently(target, AttemptOutcome.EXPIRED)
-            else:  # not beaten since nobody could
-                self._note(target, AttemptOutcome.EXPIRED)
-                self._give_back(target, Event.RELEASED)
-        self._evade()
-        return Swept(expired, promoted, min((one.due_at_ms for one in self.targets if one.due_at_ms), default=None))
-
-    def reopen(self, *, restored: bool) -> None:
-        self.epoch += restored
-        self.renewed_due_ms = 0
-        self.evaded = {}
-
-    def renew(self) -> None:
-        """Whoever could not beat has a whole term to do so."""
-        self.renewed_due_ms = self.policy.lease_due_at_ms(self._now_ms)
-        for target in self.targets:
-            if target.state is VariantState.LEASED:
-                target.due_at_ms = self.renewed_due_ms
-
-    def _end_silently(self, target: Target, outcome: AttemptOutcome) -> None:
-        self._note(target, outcome)
-        target.silent_ends += 1
-        target.move(expiry_event(target.silent_ends))
-        target.relane(self._now_ms)
-        self._wait_for_no_closed_host(target)
-
-    def _give_back(self, target: Target, event: Event) -> None:
-        target.move(event)
-        target.attempts -= 1
-        target.silent_ends = 0
-        target.relane(self._now_ms)
-        self._wait_for_no_closed_host(target)
-
-    # ---- lanes -----------------------------------------------------------------------------------
-
-    def _wait_for_no_closed_host(self, target: Target) -> None:
-        """Where another link is worth another round, and all that could be tried in this one are at closed hosts."""
-        left, rounds = target.links_left, target.rounds + 1
-        if target.state is VariantState.READY and not left.triable and left.passing and rounds < self.policy.rounds_max:
-            target.move(Event.FAILED_WORTH_RETRY)
-            target.rounds = rounds
-            target.due_at_ms = self._now_ms + round(self.policy.rounds.pause_s(rounds) * 1000)
-
-    def _evade(self) -> None:
-        """Whoever waits for a host that stays parked, with a link elsewhere that anyone may try, goes there. Each park
-        is evaded once, and again when another host opens; then what demands something finds its lane anew, too."""
-        soon_ms = self._now_ms + EVADED_FROM_MS
-        closed = {one.name: one for one in self.hosts if one.is_parked(soon_ms) or one.is_closed}
-        until_ms = {name: None if host.is_closed else host.parked_until_ms for name, host in closed.items()}
-        another_opens = bool(self.evaded.keys() - closed.keys())
-        evaded = {} if another_opens else self.evaded
-        for target in self.targets:
-            host = closed.get(target.host.name)
-            is_new = host is not None and evaded.get(host.name, 0) != until_ms[host.name]
-            demands = target.needs_bytes or target.needs_disk_bytes
-            if target.state is not VariantState.READY or not (is_new or (another_opens and demands)):
-                continue
-            anyone_s = [one for one in target.triable if not one.needs_bytes]
-            elsewhere = [one for one in anyone_s if not one.host.is_parked(soon_ms) and not one.host.is_closed]
-            if elsewhere:
-                target.relane(soon_ms)
-            elif host is not None and host.is_closed:
-                self._wait_for_no_closed_host(target)
-        self.evaded = until_ms
-
-    # ---- imports ---------------------------------------------------------------------------------
-
-    def replace(self, target: Target, link: Link, host: Host) -> None:
-        """A link comes to point to another file. Who reads it is not told."""
-        is_elsewhere = host is not link.host
-        link.host, link.file = host, link.file + 1
-        if target.worker is not None:
-            link.replaced_fence = target.fence
-        elif is_elsewhere:
-            target.relane(self._now_ms)
-
-    # ---- operators -------------------------------------------------------------------------------
-
-    def cancel(self, target: Target) -> VariantState:
-        worker = target.worker
-        transition(target.state, Event.CANCEL)
-        if worker is not None:
-            self._note(target, AttemptOutcome.CANCELLED)
-            target.silent_ends = 0
-        target.move(Event.CANCEL)
-        if worker is not None:
-            target.relane(self._now_ms)
-        return target.state
-
-    def requeue(self, target: Target) -> VariantState:
-        """Everything from the start; what was done before is another generation."""
-        was_done = target.state in (VariantState.DONE, VariantState.WITHDRAWN)
-        target.move(Event.REQUEUE)
-        target.generation += was_done
-        target.rounds = target.silent_ends = target.needs_bytes = target.needs_disk_bytes = 0
-        for link in target.links:
-            link.forget()
-        target.relane(self._now_ms)
-        return target.state
-
-    def withdraw(self, target: Target) -> VariantState:
-        target.move(Event.WITHDRAW)
-        return target.state
-
-    def set_mode(self, name: str, mode: WorkerMode) -> WorkerMode:
-        worker = self.workers[name]
-        worker.mode = mode
-        if mode is WorkerMode.DISABLED:
-            for target in self._held_by(worker):
-                self._note(target, AttemptOutcome.RELEASED)
-                self._give_back(target, Event.RELEASED)
-        return mode
-
-    def park(self, account: Account, park: Park) -> None:
-        account.park(self._now_ms + round(park.seconds * 1000), uploads=park.uploads, sends=park.sends)
-
-    def unpark(self, account: Account) -> None:
-        account.rung = account.uploads_parked_until_ms = account.sends_parked_until_ms = 0
-
-    def unpark_host(self, host: Host) -> None:
-        host.rung = host.parked_until_ms = 0
-
-    def plan_channel(self, account: Account) -> int:
-        if len(self._channels_of(account)) >= self.policy.channels_per_account_max:
-            raise ConflictError("the account has as many channels as it may")
-        return self._plan_channel(account).id
-
-    def retire_channel(self, channel_id: int) -> ChannelState:
-        channel = self.channel(channel_id)
-        channel.retired = channel.retired or ChannelState.RETIRED
-        return channel.retired
-
-    # ---- looks -----------------------------------------------------------------------------------
-
-    def channel(self, channel_id: int) -> Channel:
-        return self.channels[channel_id - 1]
-
-    def account(self, name: str) -> Account:
-        return next(account for account in self.accounts if account.name == name)
-
-    def host(self, name: str) -> Host:
-        return next(host for host in self.hosts if host.name == name)
-
-    @property
-    def _now_ms(self) -> int:
-        return self.clock.now_ms()
-
-    def _held_by(self, worker: Worker) -> Iterator[Target]:
-        return (target for target in self.targets if target.worker is worker)
-
-    def _channels_of(self, account: Account) -> list[Channel]:
-        return [channel for channel in self.channels if channel.account is account]
-
-    def _plan_channel(self, account: Account) -> Channel:
-        self.channels.append(Channel(len(self.channels) + 1, account))
-        return self.channels[-1]
-
-    def _ends(self, token: LeaseToken, worker: Worker) -> set[AttemptOutcome]:
-        lease = (token.variant_id, token.fence, worker.name)
-        return {end for *ended, end in self.history if tuple(ended) == lease}
-
-    def _note(self, target: Target, outcome: AttemptOutcome) -> None:
-        assert target.worker is not None
-        self.history.append((target.id, target.fence, target.worker.name, outcome))
-
-    def _note_report(self, target: Target, worker: Worker, outcome: Outcome) -> None:
-        """A row for each link that was tried, and one for a lease that these do not explain."""
-        ends = [AttemptOutcome.FAILED if report.reason else AttemptOutcome.DONE for report in outcome.sources]
-        reasons = [report.reason for report in outcome.sources]
-        failed_otherwise = isinstance(outcome, SettleFailed) and outcome.reason not in reasons
-        if failed_otherwise or _REPORTS[type(outcome)] not in ends:
-            ends.append(_REPORTS[type(outcome)])
-        self.history += [(target.id, target.fence, worker.name, end) for end in ends]

@@ -1,4 +1,4 @@
-"""Second copies: planned when the original is done, with another account, delivered when the original is not there."""
+"""Second copies: planned when the original is done, with another account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.store.conftest import Scene, episode, film, link, series, uploaded
 
-from telecine.core.errors import ConflictError, NotFoundError
+from telecine.core.errors import ConflictError
 from telecine.core.events import VariantChanged
 from telecine.core.leases import LinkFate, VariantState
 from telecine.core.operator_protocol import WorkerMode
@@ -23,27 +23,6 @@ from telecine.store import copies
 from telecine.store.sql import QUERIES
 
 CODE, COPY, AS_SD = "CM_M000001_720P", "CM_M000001_720P_C02", "CM_M000001_480P"
-
-
-@pytest.fixture
-async def held(scene: Scene) -> Scene:
-    """A film of two links that the account of `w` holds, of which a copy is wanted; `v` uploads for another account."""
-    await scene.enrol("w")
-    await scene.imports(film("1", link("a"), link("b")))
-    lease = await scene.lease("w")
-    await scene.fails("w", lease, {lease.sources[0].link_id: Reason.GONE})
-    await scene.done("w", await scene.lease("w"), 11)
-    await scene.enrol("v")
-    await scene.store.operations.set_copies(1, 2)
-    return scene
-
-
-@pytest.fixture
-async def copied(held: Scene) -> Scene:
-    """The same, with the copy done too."""
-    await held.store.sweeper.sweep()
-    await held.done("v", await held.lease("v"), 21)
-    return held
 
 
 def variants(scene: Scene) -> list[tuple[object, ...]]:
@@ -59,20 +38,6 @@ async def links(scene: Scene, code: str) -> list[tuple[str, LinkFate]]:
 
 async def state(scene: Scene, code: str) -> VariantState:
     return (await scene.store.catalogue.variant(code)).state
-
-
-async def sent_from(scene: Scene, code: str = CODE) -> tuple[str, list[int]]:
-    resolved = await scene.store.shelf.resolve(code, bot_id=9)
-    return resolved.code, [part.message_id for part in resolved.parts]
-
-
-async def seen(scene: Scene) -> tuple[int, list[tuple[str, VariantState]]]:
-    """How much of the film can be had, whichever way it is looked for, and its page."""
-    [found] = await scene.store.catalogue.search("a film")
-    [listed] = await scene.store.catalogue.search("")
-    assert found == listed
-    detail = await scene.store.catalogue.title(1)
-    return found.available, [(variant.code, variant.state) for variant in detail.variants]
 
 
 # ---- planning ------------------------------------------------------------------------------------
@@ -286,88 +251,6 @@ async def test_a_sweep_reads_nothing_where_no_copies_are_wanted(scene: Scene) ->
     steps = [str(step[3]) for step in scene.sql(f"EXPLAIN QUERY PLAN {query}")]
     assert "titles_copied" in steps[0], steps
     assert all(step.startswith("SEARCH") for step in steps), steps
-
-
-# ---- delivery ------------------------------------------------------------------------------------
-
-
-async def test_the_original_is_delivered_while_it_is_there(copied: Scene) -> None:
-    assert await sent_from(copied) == (CODE, [11])
-
-
-async def test_the_copy_is_delivered_while_the_original_is_not_there(copied: Scene) -> None:
-    await copied.store.operations.requeue(CODE)
-    assert await sent_from(copied) == (COPY, [21])
-
-
-async def test_the_copy_is_delivered_where_the_channel_of_the_original_is_lost(copied: Scene) -> None:
-    copied.sql("UPDATE channels SET retired_at_ms = 1, retired_because = 'operator'")
-    assert await sent_from(copied) == (CODE, [11]), "what a retired channel holds is delivered still"
-    copied.sql("UPDATE channels SET retired_because = 'lost' WHERE account_id = 1")
-    assert await sent_from(copied) == (COPY, [21])
-    await copied.store.operations.requeue(COPY)
-    assert await sent_from(copied) == (CODE, [11]), "its file_ids may work still"
-
-
-async def test_not_even_a_copy_is_delivered_of_what_was_taken_out(copied: Scene) -> None:
-    await copied.store.operations.withdraw(CODE)
-    for code in (CODE, COPY):
-        resolved = await copied.store.shelf.resolve(code, bot_id=9)
-        assert (resolved.state, resolved.parts) == (VariantState.WITHDRAWN, ())
-    await copied.store.operations.requeue(CODE)
-    await copied.store.operations.cancel(CODE)
-    assert (await copied.store.shelf.resolve(COPY, bot_id=9)).state is VariantState.CANCELLED
-
-
-async def test_the_copy_is_delivered_while_the_original_waits_for_a_link(copied: Scene) -> None:
-    await copied.store.operations.requeue(CODE)
-    await copied.imports(film("1", link("a", Quality.SD), link("b", Quality.SD)))
-    assert await state(copied, CODE) is VariantState.CANCELLED
-    assert await sent_from(copied) == (COPY, [21])
-    assert await seen(copied) == (1, [(CODE, VariantState.DONE), (AS_SD, VariantState.READY)])
-    await copied.store.operations.cancel(CODE)  # for good
-    assert await sent_from(copied) == (CODE, [])
-    assert await seen(copied) == (0, [(CODE, VariantState.CANCELLED), (AS_SD, VariantState.READY)])
-
-
-async def test_a_title_is_withdrawn_with_its_copies(copied: Scene) -> None:
-    await copied.store.operations.withdraw_title(1)
-    assert {state for _, state, _ in variants(copied)} == {"withdrawn"}
-
-
-async def test_a_copy_answers_to_its_own_code(held: Scene) -> None:
-    with pytest.raises(NotFoundError):
-        await held.store.shelf.resolve(COPY, bot_id=9)
-    await held.store.sweeper.sweep()
-    assert await sent_from(held, COPY) == (CODE, [11]), "it is not there yet, the original is"
-    await held.done("v", await held.lease("v"), 21)
-    assert await sent_from(held, COPY) == (COPY, [21])
-    await held.store.operations.withdraw(COPY)
-    assert await sent_from(held, COPY) == (CODE, [11])
-
-
-async def test_a_target_that_cannot_be_had_is_as_it_was_asked_for(held: Scene) -> None:
-    await held.store.sweeper.sweep()
-    held.sql("UPDATE channels SET retired_at_ms = 1, retired_because = 'lost' WHERE account_id = 1")
-    await held.store.operations.requeue(CODE)
-    for code in (CODE, COPY):
-        assert await sent_from(held, code) == (code, [])
-
-
-# ---- looking -------------------------------------------------------------------------------------
-
-
-async def test_a_target_counts_once_however_many_copies_there_are(copied: Scene) -> None:
-    assert await seen(copied) == (1, [(CODE, VariantState.DONE)])
-    await copied.store.operations.requeue(CODE)
-    assert await seen(copied) == (1, [(CODE, VariantState.DONE)]), "the copy can be had"
-    await copied.store.operations.cancel(CODE)
-    assert await seen(copied) == (0, [(CODE, VariantState.CANCELLED)])
-
-
-async def test_counts_tell_of_copies_but_not_of_more_links(copied: Scene) -> None:
-    counts = await copied.store.catalogue.counts()
-    assert (counts.links, counts.links_planned, counts.variants, counts.objects) == (2, 2, 2, 2)
 
 
 # ---- imports -------------------------------------------------------------------------------------
