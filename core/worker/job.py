@@ -35,6 +35,7 @@ class Job:
         self._bench = bench
         self._lease = lease
         self._gauge = gauge
+        self._attempt: Attempt | None = None
         self.reports: list[SourceReport] = []
 
     async def run(self) -> Outcome:
@@ -53,13 +54,20 @@ class Job:
                 await self._bench.storage.give_up(self._lease.channel, error)
             raise
 
+    def fault(self, name: str) -> Outcome:
+        """What to settle the lease with after a fault of ours has ended `run`: the link that was being tried is left to
+        a later round, so that those behind it have their turn."""
+        if self._attempt is not None:
+            self._note(self._attempt, Reason.INTERNAL, name)
+        return SettleFailed(Reason.INTERNAL, tuple(self.reports), name)
+
     async def _run(self) -> Outcome:
         await self._open_channel()
         origin = await self._origin()
         lacking: list[SpoolFullError] = []
         for ref in self._lease.sources:
             self._gauge.turn_to(ref.link_id)
-            attempt = Attempt(self._bench, self._lease, origin, ref, self._gauge)
+            attempt = self._attempt = Attempt(self._bench, self._lease, origin, ref, self._gauge)
             try:
                 await attempt.run(tuple(self.reports))
             except SourceError as error:

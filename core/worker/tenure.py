@@ -25,7 +25,6 @@ from telecine.core.protocol import (
     Stage,
     Verdict,
 )
-from telecine.core.reasons import Reason
 from telecine.core.worker.bench import Bench
 from telecine.core.worker.coordinator import Claimed
 from telecine.core.worker.gauge import Gauge
@@ -120,7 +119,7 @@ class Tenure:
             self.trouble = trouble
             return self._released()
         logger.error("the job of %s failed through a fault of ours", self._lease.code, exc_info=error)
-        return SettleFailed(Reason.INTERNAL, tuple(self._job.reports), type(error).__name__)
+        return self._job.fault(type(error).__name__)
 
     def _released(self) -> Outcome:
         return SettleReleased(tuple(self._job.reports))

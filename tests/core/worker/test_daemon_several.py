@@ -25,11 +25,13 @@ from telecine.core.protocol import (
     ChannelRef,
     Lease,
     SettleDone,
+    SettleFailed,
     SettleFloodWait,
     SettleReleased,
     Stage,
     Verdict,
 )
+from telecine.core.reasons import Reason
 from telecine.core.worker.board import WorkerState
 from telecine.core.worker.sources.spool import SpoolFullError
 
@@ -132,7 +134,25 @@ async def test_a_fault_of_ours_in_one_job_fails_that_one_alone(
     plant.start()
     leases = [coordinator.put(code, url) for code in (CODE, OTHER)]
     outcomes = [await coordinator.settlement(lease) for lease in leases]
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["SettleDone", "SettleFailed"]
+    [failed] = [outcome for outcome in outcomes if isinstance(outcome, SettleFailed)]
+    assert len([outcome for outcome in outcomes if isinstance(outcome, SettleDone)]) == 1
+    assert (failed.reason, failed.detail) == (Reason.INTERNAL, "ZeroDivisionError")
+
+
+async def test_a_fault_of_ours_at_one_link_leaves_it_to_a_later_round(
+    plant: Plant, coordinator: Coordinator, emulator: Emulator, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("telecine.core.plans.plan", plan)
+    plant.start()
+    gone, faulty, untried = f"{emulator.media_url}/none.mp4", url, url
+    lease = coordinator.put(CODE, gone, faulty, untried)
+    outcome = await coordinator.settlement(lease)
+    assert isinstance(outcome, SettleFailed)
+    told = [(report.link_id, report.reason) for report in outcome.sources]
+    assert told == [(lease.sources[0].link_id, Reason.GONE), (lease.sources[1].link_id, Reason.INTERNAL)]
 
 
 async def test_what_does_not_fit_on_the_disk_is_given_back_with_what_it_needs(
