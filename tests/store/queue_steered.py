@@ -76,7 +76,7 @@ class Steered(State):
         left, rounds = target.links_left, target.rounds + 1
         if target.state is VariantState.READY and not left.triable and left.passing and rounds < self.policy.rounds_max:
             target.move(Event.FAILED_WORTH_RETRY)
-            target.rounds = rounds
+            target.rounds, target.needs_disk_bytes = rounds, 0
             target.due_at_ms = self._now_ms + round(self.policy.rounds.pause_s(rounds) * 1000)
 
     def _evade(self) -> None:
