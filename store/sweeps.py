@@ -114,5 +114,5 @@ def _take_back(tx: Transaction, policy: QueuePolicy, row: Row, renewed_due_ms: i
     if row["due_at_ms"] > renewed_due_ms:
         silent_end(tx, policy, lease, AttemptOutcome.EXPIRED)
     else:
-        why = "not beaten since the coordinator was away, or its clock was put"
+        why = "not beaten since the coordinator or its database was away, or its clock was put"
         take_back(tx, policy, lease, Event.RELEASED, AttemptOutcome.EXPIRED, why)

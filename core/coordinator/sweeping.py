@@ -20,9 +20,9 @@ async def sweep_forever(
 ) -> None:
     """Sweep, then wait for the next due time or `interval_s`, whichever comes first; until cancelled.
 
-    Leases are renewed before the first sweep, and whenever the wall clock was put or the machine slept: no worker could
-    beat in the time that has passed then. A database that does not answer is tried again after `interval_s`; anything
-    else ends the loop with its error. `on_swept` hears of every sweep that moved something.
+    Leases are renewed before the first sweep, after one that failed, and whenever the wall clock was put or the machine
+    slept: no worker could beat in the time that has passed then. A database that does not answer is tried again after
+    `interval_s`; anything else ends the loop with its error. `on_swept` hears of every sweep that moved something.
     """
     known_s: float | None = None
     while True:
@@ -36,6 +36,7 @@ async def sweep_forever(
             swept = await sweeper.sweep()
         except (StoreError, UnavailableError) as error:
             logger.warning("the queue could not be swept; trying again in %g s: %s", interval_s, error)
+            known_s = None
             await clock.sleep(interval_s)
             continue
         if on_swept is not None and (swept.expired or swept.promoted):

@@ -85,7 +85,7 @@ async def test_a_lease_that_is_not_beaten_after_all_were_renewed_says_nothing_ag
     given_back = await scene.store.catalogue.variant(lease.code)
     assert (given_back.state, given_back.expiries, given_back.attempts) == (VariantState.READY, 0, 0)
     assert scene.sql("SELECT outcome, detail FROM upload_attempts") == [
-        ("expired", "not beaten since the coordinator was away, or its clock was put")
+        ("expired", "not beaten since the coordinator or its database was away, or its clock was put")
     ]
 
 

@@ -87,6 +87,13 @@ async def test_clock_that_is_put_by_less_than_a_beat_leaves_leases_alone(put_s: 
     assert sweeper.calls == ["renew", "sweep", "sweep", "sweep"]
 
 
+async def test_leases_are_renewed_when_the_database_is_back() -> None:
+    sweeper = SweepsInTurn(Swept(0, 0, None), StoreError("disk full"), Swept(0, 0, None), Swept(0, 0, None))
+    with pytest.raises(asyncio.CancelledError):
+        await sweep_forever(sweeper, JumpingClock(1000.0), 5.0)
+    assert sweeper.calls == ["renew", "sweep", "sweep", "renew", "sweep", "sweep"]
+
+
 async def test_leases_that_could_not_be_renewed_are_not_swept() -> None:
     class CannotRenew(SweepsInTurn):
         async def renew(self) -> None:
